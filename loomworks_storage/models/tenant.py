@@ -1,0 +1,40 @@
+"""The tenant's volume: what it should be, put between the reconciler's steps."""
+
+from odoo import fields, models
+
+from odoo.addons.loomworks_tenant.kube import names
+from odoo.addons.loomworks_tenant.reconciler.spec import VolumeSpec
+
+from ..reconciler.steps import Volume, VolumeClaim
+
+
+class Tenant(models.Model):
+    """A tenant with a volume of its own."""
+
+    _inherit = "loomworks.tenant"
+
+    volume_claim_name = fields.Char("Volume claim", compute="_compute_volume_claim_name")
+    volume_size = fields.Char(related="plan_id.volume_size", help="In Kubernetes' notation.")
+
+    def _compute_volume_claim_name(self):
+        for tenant in self:
+            tenant.volume_claim_name = names.volume_claim(tenant.uuid) if tenant.uuid else False
+
+    def _spec_values(self):
+        plan = self.plan_id
+        volume = VolumeSpec(
+            claim=names.volume_claim(self.uuid),
+            size=plan.volume_size,
+            storage_class=plan.storage_class or self.cluster_id.storage_class or "",
+            access_mode=plan.access_mode,
+            mount_path=plan.mount_path,
+        )
+        return {**super()._spec_values(), "volume": volume}
+
+    def _steps(self):
+        """Claim the volume before the database is cloned, and wait for it only before the pod starts."""
+        steps = super()._steps()
+        codes = [step.code for step in steps]
+        steps.insert(codes.index("identity") + 1, Volume())
+        steps.insert(codes.index("policies") + 1, VolumeClaim())
+        return steps

@@ -1,0 +1,1 @@
+"""The steps of a tenant's volume. Never imports odoo."""

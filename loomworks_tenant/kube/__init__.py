@@ -1,0 +1,1 @@
+"""Kubernetes: names, manifests, the API boundary and what a status means. Never imports odoo."""

@@ -1,0 +1,111 @@
+"""The catalogue: what a tenant of each plan gets."""
+
+import re
+
+from odoo import api, fields, models
+from odoo.exceptions import ValidationError
+
+TIERS = [("basic", "Basic"), ("pro", "Pro"), ("enterprise", "Enterprise")]
+MODULE_NAME = re.compile(r"^[a-z][a-z0-9_]*$")
+QUANTITY = re.compile(r"^[0-9]+(\.[0-9]+)?(m|[kMGTPE]i?)?$")  # the common part of Kubernetes' notation
+CLIENT_MODULES = ("base", "web", "loomworks_client")  # every tenant has these
+
+
+class Plan(models.Model):
+    """A plan: sizes and limits of its tenants, and the modules of its template database."""
+
+    _name = "loomworks.plan"
+    _description = "Plan"
+    _order = "sequence, id"
+
+    name = fields.Char(required=True, translate=True)
+    code = fields.Char(required=True, copy=False, help="Short name: letters, digits and underscores.")
+    sequence = fields.Integer(default=10)
+    active = fields.Boolean(default=True)
+    tier = fields.Selection(TIERS, required=True, default="basic")
+    description = fields.Text(translate=True)
+
+    volume_size = fields.Char(required=True, default="10Gi", help="In Kubernetes' notation: 10Gi, 512Mi.")
+    mount_path = fields.Char(required=True, default="/var/lib/odoo")
+    storage_class = fields.Char(help="Empty: the cluster's own setting.")
+    access_mode = fields.Selection(
+        [("ReadWriteOnce", "One node"), ("ReadWriteOncePod", "One pod"), ("ReadWriteMany", "Several nodes")],
+        required=True,
+        default="ReadWriteOnce",
+    )
+    cpu_request = fields.Char(required=True, default="100m")
+    cpu_limit = fields.Char(required=True, default="2")
+    memory_request = fields.Char(required=True, default="256Mi")
+    memory_limit = fields.Char(required=True, default="1Gi")
+    connection_limit = fields.Integer(
+        "Database connections", required=True, default=20, help="The most connections of one tenant's role."
+    )
+
+    max_users = fields.Integer("Users", required=True, default=5, help="0: as many as they like.")
+    max_storage_gb = fields.Float("Storage (GB)", required=True, default=10)
+    max_ai_operations_daily = fields.Integer("AI operations a day", required=True, default=100)
+    retention_days = fields.Integer(
+        "Kept after the end (days)", required=True, default=30, help="Volume and database of an archived tenant."
+    )
+
+    module_names = fields.Char("Modules", help="Technical names, separated by commas.")
+    language_codes = fields.Char("Languages", default="en_US", help="Codes, separated by commas: en_US, fr_FR.")
+    keep_template_ready = fields.Boolean(
+        default=True, help="Build the template database before the first tenant of this plan asks for it."
+    )
+    template_ids = fields.One2many("loomworks.template", "plan_id", "Templates")
+    tenant_ids = fields.One2many("loomworks.tenant", "plan_id", "Tenants")
+    tenant_count = fields.Integer(compute="_compute_tenant_count")
+
+    _code_unique = models.Constraint("unique(code)", "There is a plan of this code already.")
+
+    @api.depends("tenant_ids.state")
+    def _compute_tenant_count(self):
+        domain = [("plan_id", "in", self.ids), ("state", "!=", "archived")]
+        counts = dict(self.env["loomworks.tenant"]._read_group(domain, ["plan_id"], ["__count"]))
+        for plan in self:
+            plan.tenant_count = counts.get(plan, 0)
+
+    @api.constrains("code")
+    def _check_code(self):
+        for plan in self:
+            if not MODULE_NAME.match(plan.code) or len(plan.code) > 20:
+                raise ValidationError(
+                    self.env._(
+                        "The code “%s” must be at most 20 small letters, digits and underscores, beginning with a letter.",
+                        plan.code,
+                    )
+                )
+
+    @api.constrains("module_names")
+    def _check_module_names(self):
+        for plan in self:
+            wrong = [name for name in plan._modules() if not MODULE_NAME.match(name)]
+            if wrong:
+                raise ValidationError(self.env._("No technical name of a module: %s", ", ".join(wrong)))
+
+    @api.constrains("volume_size", "cpu_request", "cpu_limit", "memory_request", "memory_limit")
+    def _check_quantities(self):
+        for plan in self:
+            for name in ("volume_size", "cpu_request", "cpu_limit", "memory_request", "memory_limit"):
+                if not QUANTITY.match(plan[name]):
+                    raise ValidationError(
+                        self.env._(
+                            "%(field)s: “%(value)s” is no quantity. Write it as Kubernetes does: 250m, 2, 512Mi, 10Gi.",
+                            field=self._fields[name].string,
+                            value=plan[name],
+                        )
+                    )
+
+    def _modules(self):
+        """Return the technical names of the template's modules, those of every tenant first."""
+        named = [name.strip() for name in (self.module_names or "").split(",") if name.strip()]
+        return tuple(dict.fromkeys((*CLIENT_MODULES, *sorted(named))))
+
+    def _languages(self):
+        return tuple(code.strip() for code in (self.language_codes or "en_US").split(",") if code.strip())
+
+    def write(self, vals):
+        done = super().write(vals)
+        self.tenant_ids._reconcile_if_changed()
+        return done

@@ -1,0 +1,1 @@
+"""PostgreSQL: roles, databases, templates and identities of tenants. Never imports odoo."""

@@ -1,0 +1,80 @@
+import { onMounted, onWillUnmount, useComponent } from "@odoo/owl";
+import { registry } from "@web/core/registry";
+import { FormController } from "@web/views/form/form_controller";
+import { formView } from "@web/views/form/form_view";
+import { KanbanController } from "@web/views/kanban/kanban_controller";
+import { kanbanView } from "@web/views/kanban/kanban_view";
+import { ListController } from "@web/views/list/list_controller";
+import { listView } from "@web/views/list/list_view";
+
+const REFRESH = 1000; // milliseconds between two looks while something is in progress
+const IDLE_REFRESH = 10000; // milliseconds between two looks at a list where nothing is
+
+/**
+ * Reload what is shown while the reconciler works on it.
+ *
+ * @param {() => boolean} isWorking whether a shown record is in progress
+ * @param {() => Promise<boolean>} mayReload whether a reload would lose nothing that a person typed
+ * @param {() => Promise} reload
+ * @param {number} idle milliseconds between two looks while nothing is in progress; 0 for none
+ */
+function useLiveReload(isWorking, mayReload, reload, idle) {
+    const component = useComponent();
+    let timer = null;
+    let last = Date.now();
+    const tick = async () => {
+        const due = isWorking() ? REFRESH : idle;
+        if (due && document.visibilityState === "visible" && Date.now() - last >= due && (await mayReload())) {
+            last = Date.now();
+            await reload();
+        }
+        if (component.__owl__.status < 3) {
+            timer = setTimeout(tick, REFRESH);
+        }
+    };
+    onMounted(() => (timer = setTimeout(tick, REFRESH)));
+    onWillUnmount(() => clearTimeout(timer));
+}
+
+export class TenantFormController extends FormController {
+    setup() {
+        super.setup();
+        useLiveReload(
+            () => this.model.root.data?.working,
+            async () => !this.model.root.isNew && !(await this.model.root.isDirty()),
+            () => this.model.root.load(),
+            0
+        );
+    }
+}
+
+const shownRecords = (root) => (root.groups ? root.groups.flatMap((group) => group.list.records || []) : root.records);
+
+export class TenantKanbanController extends KanbanController {
+    setup() {
+        super.setup();
+        useLiveReload(
+            () => shownRecords(this.model.root).some((record) => record.data.working),
+            async () => true,
+            () => this.model.load(),
+            IDLE_REFRESH
+        );
+    }
+}
+
+export class TenantListController extends ListController {
+    setup() {
+        super.setup();
+        useLiveReload(
+            () => shownRecords(this.model.root).some((record) => record.data.progress < 100),
+            async () => !this.model.root.editedRecord && !this.model.root.selection.length,
+            () => this.model.load(),
+            IDLE_REFRESH
+        );
+    }
+}
+
+const views = registry.category("views");
+views.add("loomworks_tenant_form", { ...formView, Controller: TenantFormController });
+views.add("loomworks_tenant_kanban", { ...kanbanView, Controller: TenantKanbanController });
+views.add("loomworks_tenant_list", { ...listView, Controller: TenantListController });
