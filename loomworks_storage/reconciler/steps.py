@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from odoo.addons.loomworks_tenant.errors import StorageClassMissing
-from odoo.addons.loomworks_tenant.kube import diagnosis, manifests, names
-from odoo.addons.loomworks_tenant.reconciler.spec import Goal, TenantSpec
-from odoo.addons.loomworks_tenant.reconciler.step import Answer, Boundaries, Done, Step, Waiting
+from ...loomworks_tenant.errors import StorageClassMissing
+from ...loomworks_tenant.kube import diagnosis, manifests, names
+from ...loomworks_tenant.reconciler.spec import Goal, TenantSpec
+from ...loomworks_tenant.reconciler.step import Answer, Boundaries, Done, Step, Waiting
 
 ALWAYS = frozenset({Goal.ACTIVE, Goal.SUSPENDED})
 LATE_BINDING = "WaitForFirstConsumer"
