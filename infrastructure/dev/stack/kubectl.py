@@ -1,0 +1,65 @@
+"""Kubeconfig files, and ``kubectl`` with the right one."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+from pathlib import Path
+
+from . import shell, toolchain
+from .errors import StackError
+from .settings import BRIDGE_ADDRESS, Settings
+
+API_PORT = 6443
+API_URL = f"https://{BRIDGE_ADDRESS}:{API_PORT}"
+
+
+def config(pki: Path, name: str) -> str:
+    """A kubeconfig, as JSON, for the holder of certificate ``name``; nothing in it names a path."""
+    cluster = {"server": API_URL, "certificate-authority-data": _encoded(pki / "ca.crt")}
+    user = {
+        "client-certificate-data": _encoded(pki / f"{name}.crt"),
+        "client-key-data": _encoded(pki / f"{name}.key"),
+    }
+    return json.dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "loomworks", "cluster": cluster}],
+            "users": [{"name": name, "user": user}],
+            "contexts": [{"name": "loomworks", "context": {"cluster": "loomworks", "user": name}}],
+            "current-context": "loomworks",
+        },
+        indent=1,
+    )
+
+
+def _encoded(path: Path) -> str:
+    return base64.b64encode(path.read_bytes()).decode()
+
+
+def write_config(path: Path, pki: Path, name: str) -> None:
+    """Write the kubeconfig of ``name`` to ``path``, readable by its owner only."""
+    path.touch(mode=0o600)
+    path.write_text(config(pki, name))
+
+
+def run(settings: Settings, *arguments: str | Path, input_text: str | None = None, check: bool = True) -> str:
+    """Run kubectl against the stack's cluster and return what it printed."""
+    command = [_program(settings), "--kubeconfig", settings.kubeconfig, *arguments]
+    return shell.run(command, input_text=input_text, check=check)
+
+
+def _program(settings: Settings) -> Path:
+    built = toolchain.ensure(settings).kubectl if settings.external_kubeconfig is None else None
+    found = built or shutil.which("kubectl")
+    if not found:
+        raise StackError("kubectl is not installed, and an existing cluster is to be used")
+    return Path(found)
+
+
+def apply(settings: Settings, *manifests: dict) -> None:
+    """Apply manifests server-side under the stack's field manager."""
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(manifests)})
+    run(settings, "apply", "--server-side", "--force-conflicts", "--field-manager=stack", "-f", "-", input_text=text)

@@ -1,0 +1,31 @@
+"""``python -m stack.make_bucket ENDPOINT BUCKET``: wait for an S3 server and have a bucket there."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+TIMEOUT = 60  # seconds
+
+
+def main(endpoint: str, bucket: str) -> None:
+    """Make ``bucket`` at ``endpoint`` unless it is there; credentials come from the environment."""
+    client = boto3.client("s3", endpoint_url=endpoint, config=Config(retries={"max_attempts": 1}, connect_timeout=2))
+    deadline = time.monotonic() + TIMEOUT
+    while True:
+        try:
+            if bucket not in {one["Name"] for one in client.list_buckets()["Buckets"]}:
+                client.create_bucket(Bucket=bucket)
+            return
+        except (BotoCoreError, ClientError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.3)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
