@@ -7,7 +7,7 @@
     "website": "https://github.com/loomworks/loomworks",
     "license": "LGPL-3",
     "depends": ["base", "web", "mail"],
-    "external_dependencies": {"python": ["kubernetes", "psycopg2"]},
+    "external_dependencies": {"python": ["kubernetes"]},
     "data": [
         "security/groups.xml",
         "security/ir.model.access.csv",

@@ -6,8 +6,6 @@ import uuid
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 
-from .plan import TIERS
-
 SUBDOMAIN = re.compile(r"^[a-z][a-z0-9-]{2,62}$")
 RESERVED_SUBDOMAINS = frozenset(
     "admin administrator api app apps assets auth autoconfig autodiscover billing blog cdn console dashboard db demo "
@@ -42,18 +40,18 @@ class Tenant(models.Model):
 
     name = fields.Char(required=True, tracking=True)
     uuid = fields.Char(
-        "UUID", required=True, readonly=True, copy=False, index=True, default=lambda self: str(uuid.uuid4())
+        "UUID", required=True, readonly=True, copy=False, default=lambda self: str(uuid.uuid4())
     )
     database_name = fields.Char(compute="_compute_database_name", store=True, readonly=True, copy=False)
     subdomain = fields.Char(required=True, copy=False, tracking=True, help="Served under <subdomain>.<domain>.")
     state = fields.Selection(STATES, required=True, default="draft", readonly=True, copy=False, tracking=True)
     state_reason = fields.Char("Reason", readonly=True, copy=False, tracking=True)
     plan_id = fields.Many2one("loomworks.plan", required=True, ondelete="restrict", tracking=True)
-    tier = fields.Selection(TIERS, related="plan_id.tier", store=True)
-    max_users = fields.Integer("Users", compute="_compute_limits", store=True, readonly=False, tracking=True)
-    max_storage_gb = fields.Float("Storage (GB)", compute="_compute_limits", store=True, readonly=False)
+    tier = fields.Selection(related="plan_id.tier", store=True)
+    max_users = fields.Integer("Users", compute="_compute_max_users", store=True, readonly=False, tracking=True)
+    max_storage_gb = fields.Float("Storage (GB)", compute="_compute_max_storage_gb", store=True, readonly=False)
     max_ai_operations_daily = fields.Integer(
-        "AI operations a day", compute="_compute_limits", store=True, readonly=False
+        "AI operations a day", compute="_compute_max_ai_operations_daily", store=True, readonly=False
     )
     subscription_expires = fields.Date(tracking=True, help="On the day after, the tenant is suspended.")
     admin_ids = fields.Many2many(
@@ -90,11 +88,21 @@ class Tenant(models.Model):
         for tenant in self:
             tenant.database_name = f"t_{tenant.uuid.replace('-', '')}" if tenant.uuid else False
 
+    # One method a limit: the ORM takes fields of one compute method as given together.
     @api.depends("plan_id")
-    def _compute_limits(self):
+    def _compute_max_users(self):
         for tenant in self:
-            for name in LIMITS:
-                tenant[name] = tenant.plan_id[name]
+            tenant.max_users = tenant.plan_id.max_users
+
+    @api.depends("plan_id")
+    def _compute_max_storage_gb(self):
+        for tenant in self:
+            tenant.max_storage_gb = tenant.plan_id.max_storage_gb
+
+    @api.depends("plan_id")
+    def _compute_max_ai_operations_daily(self):
+        for tenant in self:
+            tenant.max_ai_operations_daily = tenant.plan_id.max_ai_operations_daily
 
     @api.depends("subdomain", "cluster_id.domain", "cluster_id.public_url")
     def _compute_public_url(self):
