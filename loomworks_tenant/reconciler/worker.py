@@ -12,6 +12,7 @@ _logger = logging.getLogger(__name__)
 POLL = 0.15  # seconds between two looks for due rows
 BROKEN_PAUSE = 5.0  # seconds after work that broke without recording it
 LINGER = 3.0  # seconds without anything due after which a run ends
+PATIENCE = 30.0  # seconds; what is due within them is waited for: Odoo looks for later triggers once a minute
 
 
 class Worker:
@@ -38,7 +39,7 @@ class Worker:
         with ThreadPoolExecutor(self._threads, thread_name_prefix="loomworks") as pool:
             while time.monotonic() < end and time.monotonic() - quiet_since < LINGER:
                 self._collect()
-                if self._submit(pool) or self._running:
+                if self._submit(pool) or self._running or self._upcoming():
                     quiet_since = time.monotonic()
                 self._pause()
         self._collect()
@@ -50,6 +51,10 @@ class Worker:
         for key in new:
             self._running[key] = pool.submit(self._work, key)
         return len(new)
+
+    def _upcoming(self) -> bool:
+        now = time.monotonic()
+        return any(now < at <= now + PATIENCE for at in self._not_before.values())
 
     def _collect(self) -> None:
         for key in [key for key, future in self._running.items() if future.done()]:
