@@ -1,0 +1,57 @@
+"""Odoo 19 on the host, for tests and ``make dev``: Debian's package, unpacked, in our Python environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import packages, python_env
+from .cache import built, digest
+from .settings import Settings
+
+ODOO_SUITE = "sid"  # the only suite that carries Odoo 19
+ODOO_PACKAGE = "odoo-19"
+# Odoo's static files are symlinks into these.
+STATIC_PACKAGES = (
+    "fonts-roboto-unhinted",
+    "fonts-montserrat",
+    "fonts-inconsolata",
+    "libjs-jquery",
+    "libjs-underscore",
+    "libjs-jquery-form",
+)
+# Version 4: the icons' names changed in the version that sid carries.
+ICONS_SUITE = "bookworm"
+ICONS_PACKAGE = "fonts-font-awesome"
+PATH_FILE = "loomworks-odoo.pth"
+
+
+@dataclass(frozen=True)
+class OdooHost:
+    """How to run Odoo on this machine: ``python bin --addons-path ...``."""
+
+    python: Path
+    bin: Path
+    addons_path: Path
+
+
+def ensure(settings: Settings) -> OdooHost:
+    """Return a working Odoo 19, downloading and unpacking it if that was not yet done."""
+    environment = python_env.ensure(settings)
+    root = unpacked(settings)
+    library = root / "usr" / "lib" / "python3" / "dist-packages"
+    (python_env.site_packages(environment) / PATH_FILE).write_text(f"{library}\n")
+    return OdooHost(environment / "bin" / "python", root / "usr" / "bin" / "odoo", library / "odoo" / "addons")
+
+
+def unpacked(settings: Settings) -> Path:
+    """Return the root folder under which Odoo and what its static files need is unpacked."""
+    key = digest([ODOO_SUITE, ODOO_PACKAGE, *STATIC_PACKAGES, ICONS_SUITE, ICONS_PACKAGE])
+    return built(settings.cache, "odoo", key, lambda target: _unpack(settings, target))
+
+
+def _unpack(settings: Settings, target: Path) -> None:
+    log = settings.logs / "odoo.log"
+    debs = packages.download(ODOO_SUITE, [ODOO_PACKAGE, *STATIC_PACKAGES], target / "debs", log=log)
+    icons = packages.download(ICONS_SUITE, [ICONS_PACKAGE], target / "debs-icons", log=log)
+    packages.unpack([*debs, *icons], target)
