@@ -7,13 +7,26 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from . import base_images, cluster_config, cluster_objects, kubectl, network, pki, registry, runtime, s3, supervisor
+from . import (
+    base_images,
+    cluster_config,
+    cluster_objects,
+    kubectl,
+    network,
+    pki,
+    registry,
+    runtime,
+    s3,
+    supervisor,
+    test_database,
+)
 from .pki import NODE_NAME
 from .settings import BRIDGE_ADDRESS, EDGE_NODE_PORT, Settings
 from .supervisor import Program
 from .toolchain import Toolchain
 
 KUBECONFIGS = ("kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "provisioner")
+SERVERS = ("registry", "s3", "s3-forward", "edge-forward", "test-database", "etcd")
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 NODE = ("containerd", "kubelet", "kube-proxy")
 PROVISIONER_READY = "provisioner.ready"
@@ -70,10 +83,11 @@ def programs(settings: Settings, tools: Toolchain, venv: Path) -> list[Program]:
     }
     return [
         registry.program(tools, (*uses("registry.json"), settings.pki / "registry.crt")),
-        s3.program(venv, (*uses("s3.json"), settings.pki / "s3.crt")),
+        *s3.programs(venv, tools.node / "forward", (*uses("s3.json"), settings.pki / "s3.crt")),
         *cluster_config.programs(tools, files),
         _provisioner(venv, uses("provisioner.kubeconfig")),
         _forward(settings, tools),
+        _test_database(settings),
     ]
 
 
@@ -90,12 +104,16 @@ def _provisioner(venv: Path, uses: tuple[Path, ...]) -> Program:
 
 def _forward(settings: Settings, tools: Toolchain) -> Program:
     command = (tools.node / "forward", f"127.0.0.1:{settings.edge_port}", f"{BRIDGE_ADDRESS}:{EDGE_NODE_PORT}")
-    return Program("forward", command)
+    return Program("edge-forward", command)
+
+
+def _test_database(settings: Settings) -> Program:
+    return Program("test-database", tuple(test_database.command(settings)), stop_signal="INT")
 
 
 def start_servers(settings: Settings, venv: Path) -> None:
     """Start what the cluster pulls from and backs up to: the registry and S3."""
-    supervisor.start_programs(settings, venv, "registry", "s3", "etcd", "forward")
+    supervisor.start_programs(settings, venv, *SERVERS)
     supervisor.wait("the registry", lambda: registry.is_ready(settings))
 
 

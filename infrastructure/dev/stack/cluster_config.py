@@ -95,6 +95,7 @@ def kubelet() -> str:
         "cgroupRoot": f"/{CGROUP}",
         "failCgroupV1": False,
         "failSwapOn": False,
+        "makeIPTablesUtilChains": False,
         "localStorageCapacityIsolation": True,
         "maxPods": MAX_PODS,
         "podPidsLimit": 4096,

@@ -8,7 +8,6 @@ import shutil
 from pathlib import Path
 
 from . import shell, toolchain
-from .errors import StackError
 from .settings import BRIDGE_ADDRESS, Settings
 
 API_PORT = 6443
@@ -47,16 +46,14 @@ def write_config(path: Path, pki: Path, name: str) -> None:
 
 def run(settings: Settings, *arguments: str | Path, input_text: str | None = None, check: bool = True) -> str:
     """Run kubectl against the stack's cluster and return what it printed."""
-    command = [_program(settings), "--kubeconfig", settings.kubeconfig, *arguments]
+    command = [program(settings), "--kubeconfig", settings.kubeconfig, *arguments]
     return shell.run(command, input_text=input_text, check=check)
 
 
-def _program(settings: Settings) -> Path:
-    built = toolchain.ensure(settings).kubectl if settings.external_kubeconfig is None else None
-    found = built or shutil.which("kubectl")
-    if not found:
-        raise StackError("kubectl is not installed, and an existing cluster is to be used")
-    return Path(found)
+def program(settings: Settings) -> Path:
+    """The kubectl that fits: with an existing cluster the machine's own, else the one built here."""
+    own = shutil.which("kubectl") if settings.external_kubeconfig else None
+    return Path(own) if own else toolchain.ensure(settings).kubectl
 
 
 def apply(settings: Settings, *manifests: dict) -> None:

@@ -24,6 +24,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 BOUND = {  # where programs insist on a path of their own: folder of the state -> that path
     "cni-cache": Path("/var/lib/cni"),
     "container-logs": Path("/var/log/containers"),
+    "run/shims": Path("/run/containerd"),
 }
 END_TIMEOUT = 20  # seconds
 
@@ -161,6 +162,12 @@ def remove_traces() -> None:
         _remove_group(hierarchy / CGROUP)
     for path in (INSIDE, *BOUND.values()):
         shell.run(["rmdir", "--ignore-fail-on-non-empty", path], check=False)
+
+
+def traces() -> list[str]:
+    """What of any stack is on this machine: processes, control groups, mount points."""
+    groups = [str(path / CGROUP) for path in hierarchies() if (path / CGROUP).exists()]
+    return [*(f"process {pid}" for pid in processes()), *groups, *([str(INSIDE)] if INSIDE.exists() else [])]
 
 
 def _remove_group(group: Path) -> None:

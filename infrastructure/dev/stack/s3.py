@@ -14,7 +14,7 @@ BUCKET = "loomworks-pgbackrest"
 REGION = "us-east-1"
 VOLUME_SIZE = 256  # MiB: files of a volume; small ones leave space for many buckets
 MAX_VOLUMES = 400
-LOCAL_PORTS = {  # everything but S3 itself is the server's own business, on loopback
+LOCAL_PORTS = {  # all on loopback: its own gRPC ports ask for no credentials
     "master.port": 18333,
     "master.port.grpc": 18334,
     "volume.port": 18335,
@@ -23,7 +23,9 @@ LOCAL_PORTS = {  # everything but S3 itself is the server's own business, on loo
     "filer.port.grpc": 18338,
     "s3.port": 18339,
     "s3.port.grpc": 18340,
+    "s3.port.https": 18341,
 }
+SWITCHED_OFF = ("s3.port.iceberg", "s3.port.lance")
 
 def identities(settings: Settings) -> str:
     """Who may do what: one account for the stack's own bucket owner."""
@@ -33,9 +35,14 @@ def identities(settings: Settings) -> str:
     return json.dumps({"identities": [{"name": "loomworks", "credentials": credentials, "actions": actions}]}, indent=1)
 
 
-def program(venv: Path, uses: tuple[Path, ...]) -> Program:
-    """The server as a kept process."""
-    ports = [f"-{name}={port}" for name, port in LOCAL_PORTS.items()]
+def programs(venv: Path, forward: Path, uses: tuple[Path, ...]) -> tuple[Program, Program]:
+    """The server, and what lets the bridge reach its S3 port: the server opens others beside it."""
+    address, inner = f"{BRIDGE_ADDRESS}:{S3_PORT}", f"127.0.0.1:{LOCAL_PORTS['s3.port.https']}"
+    return _server(venv, uses), Program("s3-forward", (forward, address, inner))
+
+
+def _server(venv: Path, uses: tuple[Path, ...]) -> Program:
+    ports = [f"-{name}={port}" for name, port in LOCAL_PORTS.items()] + [f"-{name}=0" for name in SWITCHED_OFF]
     return Program(
         "s3",
         (
@@ -45,8 +52,7 @@ def program(venv: Path, uses: tuple[Path, ...]) -> Program:
             "-ip=127.0.0.1",
             "-ip.bind=127.0.0.1",
             "-s3",
-            f"-s3.ip.bind={BRIDGE_ADDRESS}",
-            f"-s3.port.https={S3_PORT}",
+            "-s3.ip.bind=127.0.0.1",
             f"-s3.cert.file={INSIDE}/pki/s3.crt",
             f"-s3.key.file={INSIDE}/pki/s3.key",
             f"-s3.config={INSIDE}/config/s3.json",
@@ -55,6 +61,7 @@ def program(venv: Path, uses: tuple[Path, ...]) -> Program:
             "-master.telemetry=false",
             f"-volume.max={MAX_VOLUMES}",
             "-volume.minFreeSpace=1GiB",
+            "-volume.preStopSeconds=0",
             *ports,
         ),
         {},

@@ -25,6 +25,7 @@ class Program:
     command: tuple[str | Path, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     uses: tuple[Path, ...] = ()
+    stop_signal: str = "TERM"
 
     def section(self, logs: Path) -> str:
         """The program's part of supervisord.conf."""
@@ -37,6 +38,7 @@ class Program:
             "autorestart": "true",
             "startsecs": "0",
             "startretries": "1000000",
+            "stopsignal": self.stop_signal,
             "stopwaitsecs": str(STOP_WAIT),
             "redirect_stderr": "true",
             "stdout_logfile": str(logs / f"{self.name}.log"),
@@ -85,7 +87,7 @@ def start(settings: Settings, venv: Path, programs: Iterable[Program]) -> None:
     if is_alive(settings):
         _take_over_changes(settings, venv)
     else:
-        runtime.start(settings, [venv / "bin" / "supervisord", "-c", path], settings.logs / "supervisord.log")
+        runtime.start(settings, [venv / "bin" / "supervisord", "-c", path], settings.logs / "start.log")
         wait("supervisord", lambda: is_alive(settings) and control(settings, venv, "pid").strip().isdigit())
 
 
@@ -121,6 +123,11 @@ def names_running(settings: Settings, venv: Path) -> list[str]:
     """The programs that are running."""
     lines = control(settings, venv, "status").splitlines()
     return [line.split()[0] for line in lines if line.split()[1:2] == ["RUNNING"]]
+
+
+def stop_programs(settings: Settings, venv: Path, *names: str) -> None:
+    """Stop programs, and wait until they have ended."""
+    control(settings, venv, "stop", *names)
 
 
 def start_programs(settings: Settings, venv: Path, *names: str) -> None:

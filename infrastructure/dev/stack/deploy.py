@@ -1,0 +1,61 @@
+"""Put the product on the cluster: its secrets, its manifests with this build's images, its rollouts."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from . import kubectl, s3, secrets
+from .settings import BRIDGE_ADDRESS, CONTROL_NAMESPACE, S3_PORT, Settings
+
+OVERLAY = Path("infrastructure/kubernetes/overlays/dev")
+ROLLOUTS = ("statefulset/postgres", "deployment/edge", "deployment/control-plane")
+ROLLOUT_TIMEOUT = 600  # seconds
+OUR_LABEL = "app.kubernetes.io/part-of=loomworks"
+
+
+def apply_secrets(settings: Settings) -> None:
+    """Have the namespace with the secrets that the manifests name."""
+    files = {
+        "postgres-tls": {
+            "tls.crt": settings.pki / "postgres.crt",
+            "tls.key": settings.pki / "postgres.key",
+            "ca.crt": settings.pki / "ca.crt",
+        },
+        "pgbackrest-s3": {"ca.crt": settings.pki / "ca.crt"},
+    }
+    manifests = []
+    for name in {*files, *secrets.MADE}:
+        values = secrets.ensure(settings, name) if name in secrets.MADE else {}
+        values |= {key: path.read_text() for key, path in files.get(name, {}).items()}
+        manifests.append(_secret(name, values))
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": CONTROL_NAMESPACE}}
+    kubectl.apply(settings, namespace, *manifests)
+
+
+def _secret(name: str, values: Mapping[str, str]) -> dict:
+    data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+    metadata = {"name": name, "namespace": CONTROL_NAMESPACE}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": data}
+
+
+def apply(settings: Settings, images: Mapping[str, str]) -> None:
+    """Apply the overlay with these images; what the manifests do not say is left as it is."""
+    apply_secrets(settings)
+    folder = settings.state / "kustomize"
+    folder.mkdir(parents=True, exist_ok=True)
+    overlay = os.path.relpath(settings.repository / OVERLAY, folder.resolve())
+    (folder / "kustomization.yaml").write_text(json.dumps(kustomization(settings, images, overlay), indent=1))
+    kubectl.run(
+        settings,
+        *("apply", "--server-side", "--force-conflicts", "--field-manager=stack", "--kustomize", folder),
+    )
+
+
+def wait(settings: Settings, workload: str) -> None:
+    """Wait until a workload runs in its newest form."""
+    timeout = f"--timeout={ROLLOUT_TIMEOUT}s"
+    kubectl.run(settings, "--namespace", CONTROL_NAMESPACE, "rollout", "status", workload, timeout)
