@@ -1,0 +1,1 @@
+"""How all tests are run: which suites there are, what each needs, and what came of them together."""
