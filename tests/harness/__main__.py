@@ -8,7 +8,7 @@ from stack.settings import Settings
 
 from . import closing
 from .databases import OdooDatabases
-from .suites import Suite, addons, run, run_addon
+from .suites import Runner, Suite, addons
 
 PLAIN = Suite("unit", ("tests/unit",))
 STACK = Suite("stack", ("tests/stack",))
@@ -26,35 +26,35 @@ GROUPS = {
 def main(arguments: list[str]) -> int:
     """Run what was asked for, print the closing line, and return the exit code."""
     settings = Settings.from_environment()
-    closing.begin(settings)
     name, *rest = arguments or ["all"]
-    passed = _run(settings, name, rest)
-    covered = closing.coverage(settings) if name in ("unit", "all") and not rest else True
-    print(f"\n{closing.line(settings)}", flush=True)
+    reports = settings.repository / "build" / "test" / name.replace("/", "-")
+    passed = _run(settings, Runner(settings, reports, rest), name)
+    covered = closing.coverage(reports) if name in ("unit", "all") and not rest else True
+    print(f"\n{closing.line(reports)}", flush=True)
     return 0 if passed and (covered or name == "unit") else 1
 
 
-def _run(settings: Settings, name: str, rest: list[str]) -> bool:
+def _run(settings: Settings, runner: Runner, name: str) -> bool:
     if name in addons(settings):
-        return run_addon(settings, OdooDatabases(settings), name, rest)
+        return runner.run_addon(OdooDatabases(settings), name)
     if name == "unit":
-        return _unit(settings, rest)
+        return _unit(settings, runner)
     if name == "all":
-        return all([_unit(settings, rest), _group(settings, "e2e", rest)])
+        return all([_unit(settings, runner), _group(runner, "e2e")])
     if name in GROUPS:
-        return _group(settings, name, rest)
-    return run(settings, Suite("chosen", (name.split("::")[0],)), rest)
+        return _group(runner, name)
+    return runner.run(Suite("chosen", (name,)))
 
 
-def _unit(settings: Settings, rest: list[str]) -> bool:
+def _unit(settings: Settings, runner: Runner) -> bool:
     databases = OdooDatabases(settings)
-    results = [run(settings, PLAIN, rest)]
-    results += [run_addon(settings, databases, addon, rest) for addon in addons(settings)]
+    results = [runner.run(PLAIN)]
+    results += [runner.run_addon(databases, addon) for addon in addons(settings)]
     return all(results)
 
 
-def _group(settings: Settings, name: str, rest: list[str]) -> bool:
-    return all([run(settings, suite, rest) for suite in GROUPS[name]])
+def _group(runner: Runner, name: str) -> bool:
+    return all([runner.run(suite) for suite in GROUPS[name]])
 
 
 if __name__ == "__main__":

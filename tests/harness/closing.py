@@ -8,43 +8,32 @@ from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree
 
-from stack.settings import Settings
-
-from .suites import folder
-
 # What is thin code on Odoo's models; all else in an addon is an engine.
 MODEL_FOLDERS = ("models", "wizards", "controllers")
 ENGINES_MINIMUM = 90  # percent
 REST_MINIMUM = 80  # percent
 
 
-def begin(settings: Settings) -> None:
-    """Forget what earlier runs reported."""
-    folder(settings).mkdir(parents=True, exist_ok=True)
-    for path in (*folder(settings).glob("*.xml"), *folder(settings).glob("*coverage*")):
-        path.unlink()
-
-
-def coverage(settings: Settings) -> bool:
+def coverage(reports: Path) -> bool:
     """Report the coverage of all runs together, and tell whether it is as high as it has to be."""
-    files = sorted(str(path) for path in folder(settings).glob("coverage.*"))
+    files = sorted(str(path) for path in reports.glob("coverage.*"))
     if not files:
         return True
-    data = f"--data-file={folder(settings) / '.coverage'}"
-    _coverage(settings, "combine", "--keep", data, *files)
+    data = f"--data-file={reports / '.coverage'}"
+    _coverage("combine", "-q", "--keep", data, *files)
+    _coverage("xml", "-q", data, "-o", str(reports / "coverage-report.xml"))
     models = ",".join(f"*/{name}/*" for name in MODEL_FOLDERS)
-    _coverage(settings, "xml", "-q", data, "-o", str(folder(settings) / "coverage-report.xml"))
     print("\n== coverage: engines ==", flush=True)
-    engines = _coverage(settings, "report", data, f"--omit={models}", f"--fail-under={ENGINES_MINIMUM}")
+    engines = _coverage("report", data, f"--omit={models}", f"--fail-under={ENGINES_MINIMUM}")
     print("\n== coverage: models, wizards, controllers ==", flush=True)
-    rest = _coverage(settings, "report", data, f"--include={models}", f"--fail-under={REST_MINIMUM}")
+    rest = _coverage("report", data, f"--include={models}", f"--fail-under={REST_MINIMUM}")
     return engines and rest
 
 
-def line(settings: Settings) -> str:
+def line(reports: Path) -> str:
     """Return the closing line: how many tests passed, failed and were skipped in all runs."""
     count = Counter()
-    for path in folder(settings).glob("*.xml"):
+    for path in reports.glob("*.xml"):
         count.update(_outcomes(path))
     skipped = f", {count['skipped']} skipped" if count["skipped"] else ""
     return f"{count['passed']} passed, {count['failed']} failed{skipped}"
@@ -59,6 +48,5 @@ def _outcomes(path: Path) -> Counter:
     return count
 
 
-def _coverage(settings: Settings, *arguments: str) -> bool:
-    command = [sys.executable, "-m", "coverage", *arguments]
-    return subprocess.run(command, cwd=settings.repository, check=False).returncode == 0
+def _coverage(*arguments: str) -> bool:
+    return subprocess.run([sys.executable, "-m", "coverage", *arguments], check=False).returncode == 0

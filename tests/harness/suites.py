@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from stack.settings import Settings
 
 from .databases import OdooDatabases
 
+ODOO_OPTIONS = ("--override-ini=addopts=-ra", "--odoo-http", "--odoo-log-level=critical")
 NO_TESTS = 5  # pytest's exit code when it collected none
 
 
@@ -31,32 +33,34 @@ def addons(settings: Settings) -> list[str]:
     return sorted(path.parent.name for path in settings.repository.glob("*/__manifest__.py"))
 
 
-def run(settings: Settings, suite: Suite, arguments: Sequence[str] = ()) -> bool:
-    """Run ``suite`` and tell whether all of it passed; the results go to ``build/test``."""
-    existing = [path for path in suite.paths if (settings.repository / path).exists()]
-    if not existing:
-        return True
-    print(f"\n== {suite.name} ==", flush=True)
-    command = [sys.executable, "-m", "pytest", *suite.options, *_reports(settings, suite.name), *existing, *arguments]
-    env = {**os.environ, **suite.env, "COVERAGE_FILE": str(folder(settings) / f"coverage.{suite.name}")}
-    done = subprocess.run(command, cwd=settings.repository, env=env, check=False)
-    return done.returncode in (0, NO_TESTS)
+class Runner:
+    """Runs suites one after another; what each reports is left in the folder ``reports``."""
 
+    def __init__(self, settings: Settings, reports: Path, arguments: Sequence[str]) -> None:
+        self._settings = settings
+        self._reports = reports
+        self._arguments = arguments
+        shutil.rmtree(reports, ignore_errors=True)
+        reports.mkdir(parents=True)
 
-def run_addon(settings: Settings, databases: OdooDatabases, addon: str, arguments: Sequence[str] = ()) -> bool:
-    """Run the Odoo tests of ``addon`` in a database of their own."""
-    if not (settings.repository / addon / "tests").exists():
-        return True
-    with databases.cloned(addon) as database:
-        options = ("--override-ini=addopts=-ra", "--odoo-http", "--odoo-log-level=critical")
-        env = {"ODOO_RC": str(database.configuration)}
-        return run(settings, Suite(addon, (f"{addon}/tests",), options, env), arguments)
+    def run(self, suite: Suite) -> bool:
+        """Run ``suite`` and tell whether all of it passed."""
+        existing = [path for path in suite.paths if (self._settings.repository / path).exists()]
+        if not existing:
+            return True
+        print(f"\n== {suite.name} ==", flush=True)
+        command = [sys.executable, "-m", "pytest", *suite.options, *self._options(suite), *existing, *self._arguments]
+        env = {**os.environ, **suite.env, "COVERAGE_FILE": str(self._reports / f"coverage.{suite.name}")}
+        done = subprocess.run(command, cwd=self._settings.repository, env=env, check=False)
+        return done.returncode in (0, NO_TESTS)
 
+    def run_addon(self, databases: OdooDatabases, addon: str) -> bool:
+        """Run the Odoo tests of ``addon`` in a database of their own."""
+        if not (self._settings.repository / addon / "tests").exists():
+            return True
+        with databases.cloned(addon) as database:
+            env = {"ODOO_RC": str(database.configuration)}
+            return self.run(Suite(addon, (f"{addon}/tests",), ODOO_OPTIONS, env))
 
-def folder(settings: Settings) -> Path:
-    """Return the folder of what the runs report."""
-    return settings.repository / "build" / "test"
-
-
-def _reports(settings: Settings, name: str) -> list[str]:
-    return ["--cov", "--cov-report=", f"--junit-xml={folder(settings) / name}.xml"]
+    def _options(self, suite: Suite) -> list[str]:
+        return ["--cov", "--cov-report=", f"--junit-xml={self._reports / suite.name}.xml"]
