@@ -44,7 +44,15 @@ class Tenant(models.Model):
     )
     database_name = fields.Char(compute="_compute_database_name", store=True, readonly=True, copy=False)
     subdomain = fields.Char(required=True, copy=False, tracking=True, help="Served under <subdomain>.<domain>.")
-    state = fields.Selection(STATES, required=True, default="draft", readonly=True, copy=False, tracking=True)
+    state = fields.Selection(
+        STATES,
+        required=True,
+        default="draft",
+        readonly=True,
+        copy=False,
+        tracking=True,
+        group_expand="_expand_states",
+    )
     state_reason = fields.Char("Reason", readonly=True, copy=False, tracking=True)
     plan_id = fields.Many2one("loomworks.plan", required=True, ondelete="restrict", tracking=True)
     tier = fields.Selection(related="plan_id.tier", store=True)
@@ -137,6 +145,11 @@ class Tenant(models.Model):
         for tenant in self.filtered("server_id"):
             if tenant.server_id.cluster_id != tenant.cluster_id:
                 raise ValidationError(self.env._("A tenant that has been provisioned cannot change its cluster."))
+
+    @api.model
+    def _expand_states(self, values, domain):
+        """Show the way of a tenant as columns in its order, the last one only where it is asked for."""
+        return [state for state, _label in STATES if state != "archived" or state in values]
 
     @api.onchange("name")
     def _onchange_name(self):

@@ -25,7 +25,7 @@ class TenantReconcile(models.Model):
     progress = fields.Integer("Progress (%)", compute="_compute_progress")
     current_step = fields.Char(compute="_compute_progress")
     working = fields.Boolean("In progress", compute="_compute_working", search="_search_working")
-    has_problem = fields.Boolean(compute="_compute_has_problem", search="_search_has_problem")
+    has_problem = fields.Boolean(compute="_compute_has_problem", store=True)
 
     @api.depends("step_ids.state", "step_ids.title", "step_ids.message")
     def _compute_progress(self):
@@ -50,11 +50,6 @@ class TenantReconcile(models.Model):
     def _compute_has_problem(self):
         for tenant in self:
             tenant.has_problem = bool(tenant.error_message)
-
-    def _search_has_problem(self, operator, value):
-        if operator not in ("=", "!="):
-            return NotImplemented
-        return [("error_message", "!=" if (operator == "=") == bool(value) else "=", False)]
 
     # --- laying out the steps ---------------------------------------------------------------------
 
