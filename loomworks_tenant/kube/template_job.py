@@ -12,6 +12,7 @@ Manifest = dict[str, Any]
 
 NAMESPACE = "lw-templates"
 BUILDER_SECRET = "template-builder"
+PLAN_LABEL = "loomworks.io/plan"
 DEADLINE = 3600  # seconds
 LABELS = {
     "app.kubernetes.io/name": "loomworks",
@@ -83,7 +84,7 @@ def job(spec: TemplateSpec) -> Manifest:
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": _metadata(spec.job),
+        "metadata": {**_metadata(spec.job), "labels": {**LABELS, PLAN_LABEL: spec.plan}},
         "spec": {
             "backoffLimit": 0,
             "activeDeadlineSeconds": DEADLINE,

@@ -79,6 +79,8 @@ def _discard(spec: TemplateSpec, world: Boundaries) -> None:
 
 
 def _clean_up(spec: TemplateSpec, world: Boundaries) -> None:
-    world.kube.delete("Job", spec.job, template_job.NAMESPACE)
+    mine = f"{template_job.PLAN_LABEL}={spec.plan}"  # of older images and modules as well
+    for job in world.kube.list("Job", template_job.NAMESPACE, label_selector=mine):
+        world.kube.delete("Job", job["metadata"]["name"], template_job.NAMESPACE)
     for old in template.others(world.server, spec.plan, [spec.database]):
         template.drop(world.server, old)

@@ -1,22 +1,5 @@
-"""Import the engines as ``addons.<addon>.<package>``, without Odoo and without an addon's models.
+"""Engines are tested without Odoo (:mod:`harness.engines`): one that imported it would fail here."""
 
-An addon's ``__init__`` imports its models, and those import odoo. The engines beside them do not; here they get a
-parent package that is nothing but a path. An engine that imported odoo would fail in these tests.
-"""
+from harness import engines
 
-import sys
-import types
-from pathlib import Path
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-def _bare_package(name: str, path: Path) -> None:
-    module = types.ModuleType(name)
-    module.__path__ = [str(path)]
-    sys.modules.setdefault(name, module)
-
-
-_bare_package("addons", REPOSITORY)
-for _manifest in REPOSITORY.glob("loomworks_*/__manifest__.py"):
-    _bare_package(f"addons.{_manifest.parent.name}", _manifest.parent)
+engines.register()

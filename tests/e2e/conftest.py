@@ -1,0 +1,211 @@
+"""The running stack, as a script of its users sees it: build/dev/env, JSON-2, the edge, and the cluster itself."""
+
+import base64
+import contextlib
+import os
+import re
+import secrets
+import shlex
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import requests
+from harness import engines
+
+engines.register()
+
+from addons.loomworks_tenant.kube import names  # noqa: E402  (only importable once registered)
+from addons.loomworks_tenant.kube.client import KubeClient  # noqa: E402
+from addons.loomworks_tenant.postgres.server import DatabaseServer  # noqa: E402
+from addons.loomworks_tenant.reconciler.spec import ServerSpec  # noqa: E402
+
+ENV_FILE = Path(os.environ.get("LOOMWORKS_STATE") or Path(__file__).parents[2] / "build" / "dev") / "env"
+PATIENCE = 180  # seconds; a template database may have to be built first
+EXPORT = re.compile(r"^export (\w+)=(.*)$")
+
+
+def pytest_collection_modifyitems(items):
+    """Everything here needs the cluster."""
+    for item in items:
+        item.add_marker("cluster")
+
+
+@pytest.fixture(scope="session")
+def stack():
+    """What ``make up`` wrote for scripts."""
+    if not ENV_FILE.exists():
+        pytest.fail("the stack is not up: run `make up` first")
+    found = (EXPORT.match(line) for line in ENV_FILE.read_text().splitlines())
+    return {match[1]: shlex.split(match[2])[0] for match in found if match}
+
+
+class Refused(Exception):
+    """The control plane answered a call with an error; its text is the message."""
+
+
+@dataclass
+class Json2:
+    """Calls of methods by JSON-2, as README.md documents them."""
+
+    url: str
+    key: str
+    host: str | None = None
+
+    def __call__(self, model, method, **arguments):
+        headers = {"Authorization": f"bearer {self.key}", **({"Host": self.host} if self.host else {})}
+        answer = requests.post(f"{self.url}/json/2/{model}/{method}", json=arguments, headers=headers, timeout=60)
+        if answer.status_code != 200:
+            raise Refused(f"{answer.status_code} {_text(answer)}")
+        return answer.json()
+
+
+def _text(answer):
+    try:
+        return answer.json().get("message") or answer.text
+    except ValueError:
+        return answer.text[:300]
+
+
+@pytest.fixture(scope="session")
+def call(stack):
+    """Call a method of the control plane as the operator."""
+    return Json2(stack["LOOMWORKS_URL"], stack["LOOMWORKS_API_KEY"])
+
+
+@pytest.fixture(scope="session")
+def kube(stack):
+    """The cluster, as its administrator."""
+    return KubeClient(f"file:{stack['KUBECONFIG']}")
+
+
+@pytest.fixture(scope="session")
+def server(kube):
+    """The database server, as the provisioning role; reached by its cluster address."""
+    address = kube.get("Service", "postgres", "loomworks")["spec"]["clusterIP"]
+    if address == "None":
+        address = kube.get("Pod", "postgres-0", "loomworks")["status"]["podIP"]
+    secret = kube.get("Secret", "postgres-credentials", "loomworks")["data"]["provisioner-password"]
+    os.environ["LOOMWORKS_E2E_PROVISIONER"] = base64.b64decode(secret).decode()
+    return DatabaseServer(ServerSpec(address, 5432, "loomworks_provisioner", "env:LOOMWORKS_E2E_PROVISIONER"))
+
+
+@dataclass
+class Tenant:
+    """One tenant of the running control plane."""
+
+    call: Json2
+    stack: dict
+    id: int
+    uuid: str
+    subdomain: str
+    database: str
+
+    @property
+    def namespace(self):
+        return names.namespace(self.uuid)
+
+    @property
+    def host(self):
+        return f"{self.subdomain}.{self.stack['LOOMWORKS_DOMAIN']}"
+
+    def act(self, action, **arguments):
+        return self.call("loomworks.tenant", action, ids=[self.id], **arguments)
+
+    def read(self, *fields):
+        return self.call("loomworks.tenant", "read", ids=[self.id], fields=list(fields))[0]
+
+    def steps(self):
+        domain = [["tenant_id", "=", self.id]]
+        fields = ["code", "state", "message", "error_code", "attempts"]
+        rows = self.call("loomworks.tenant.step", "search_read", domain=domain, fields=fields)
+        return {row["code"]: row for row in rows}
+
+    def wait(self, reached, seconds=PATIENCE):
+        """Return the tenant's values once ``reached(values)`` holds."""
+        end = time.monotonic() + seconds
+        while True:
+            values = self.read("state", "working", "error_message", "error_code", "current_step", "erased_at")
+            if reached(values):
+                return values
+            assert time.monotonic() < end, f"not reached in {seconds} s: {values}, {self.steps()}"
+            time.sleep(0.2)
+
+    def wait_settled(self, state):
+        return self.wait(lambda values: values["state"] == state and not values["working"])
+
+    def get(self, path, **options):
+        """GET a page of the tenant through the edge, by its own name."""
+        url = f"http://{self.stack['LOOMWORKS_EDGE']}{path}"
+        return requests.get(url, headers={"Host": self.host}, timeout=60, allow_redirects=False, **options)
+
+
+@pytest.fixture(scope="session")
+def make_tenant(call, stack):
+    """Make tenants; whatever a test leaves is erased at the end."""
+    made = []
+
+    def make(*, provision=True, **values):
+        subdomain = values.pop("subdomain", f"e2e-{secrets.token_hex(4)}")
+        plan = call("loomworks.plan", "search", domain=[["code", "=", values.pop("plan", "basic")]])
+        values = {"name": subdomain.title(), "subdomain": subdomain, "plan_id": plan[0], **values}
+        tenant_id = call("loomworks.tenant", "create", vals_list=[values])[0]
+        row = call("loomworks.tenant", "read", ids=[tenant_id], fields=["uuid", "database_name"])[0]
+        tenant = Tenant(call, stack, tenant_id, row["uuid"], subdomain, row["database_name"])
+        made.append(tenant)
+        if provision:
+            tenant.act("action_provision")
+        return tenant
+
+    yield make
+    erase(made)
+
+
+def erase(tenants):
+    """Archive and erase tenants, and wait until nothing of them is left."""
+    for tenant in tenants:
+        with contextlib.suppress(Refused):
+            tenant.act("action_archive")
+        with contextlib.suppress(Refused):
+            tenant.act("action_erase", confirm_name=tenant.read("name")["name"])
+    for tenant in tenants:
+        with contextlib.suppress(Refused):
+            tenant.wait(lambda values: values["erased_at"])
+
+
+@pytest.fixture(scope="session")
+def acme(make_tenant):
+    """A tenant that serves, shared by the tests that only look at it."""
+    tenant = make_tenant()
+    tenant.wait_settled("active")
+    return tenant
+
+
+@pytest.fixture(scope="session")
+def globex(make_tenant):
+    """Another one, to be kept apart from the first."""
+    tenant = make_tenant()
+    tenant.wait_settled("active")
+    return tenant
+
+
+@pytest.fixture
+def secret(kube):
+    """Read one value of a Secret."""
+
+    def read(namespace, name, key):
+        return base64.b64decode(kube.get("Secret", name, namespace)["data"][key]).decode()
+
+    return read
+
+
+@pytest.fixture
+def tenant_call(stack, secret):
+    """Call a method of a tenant's own Odoo as the control plane's service user, through the edge."""
+
+    def make(tenant):
+        key = secret(tenant.namespace, names.SERVICE_KEY_SECRET, "api-key")
+        return Json2(f"http://{stack['LOOMWORKS_EDGE']}", key, tenant.host)
+
+    return make
