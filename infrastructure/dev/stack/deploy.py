@@ -8,13 +8,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from . import kubectl, s3, secrets
-from .settings import BRIDGE_ADDRESS, CONTROL_NAMESPACE, S3_PORT, Settings
+from . import kubectl, secrets
+from .settings import CONTROL_NAMESPACE, Settings
 
 OVERLAY = Path("infrastructure/kubernetes/overlays/dev")
 ROLLOUTS = ("statefulset/postgres", "deployment/edge", "deployment/control-plane")
 ROLLOUT_TIMEOUT = 600  # seconds
-OUR_LABEL = "app.kubernetes.io/part-of=loomworks"
 
 
 def apply_secrets(settings: Settings) -> None:
@@ -33,7 +32,7 @@ def apply_secrets(settings: Settings) -> None:
         values |= {key: path.read_text() for key, path in files.get(name, {}).items()}
         manifests.append(_secret(name, values))
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": CONTROL_NAMESPACE}}
-    kubectl.apply(settings, namespace, *manifests)
+    kubectl.apply(settings, namespace, *manifests, manager="stack-secrets")
 
 
 def _secret(name: str, values: Mapping[str, str]) -> dict:
@@ -53,6 +52,34 @@ def apply(settings: Settings, images: Mapping[str, str]) -> None:
         settings,
         *("apply", "--server-side", "--force-conflicts", "--field-manager=stack", "--kustomize", folder),
     )
+
+
+def kustomization(settings: Settings, images: Mapping[str, str], overlay: str) -> dict:
+    """The overlay with this build's images and this machine's address on top."""
+    literals = {
+        "LOOMWORKS_DOMAIN": settings.domain,
+        "LOOMWORKS_PUBLIC_URL": f"http://{settings.domain}:{settings.edge_port}",
+        "LOOMWORKS_ODOO_IMAGE": images["loomworks-odoo"],
+    }
+    return {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [overlay],
+        "images": [_image(name, reference) for name, reference in images.items()],
+        "configMapGenerator": [
+            {
+                "name": "loomworks-config",
+                "namespace": CONTROL_NAMESPACE,
+                "behavior": "merge",
+                "literals": [f"{name}={value}" for name, value in literals.items()],
+            }
+        ],
+    }
+
+
+def _image(name: str, reference: str) -> dict[str, str]:
+    repository, _, tag = reference.rpartition(":")
+    return {"name": name, "newName": repository, "newTag": tag}
 
 
 def wait(settings: Settings, workload: str) -> None:

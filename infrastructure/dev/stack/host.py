@@ -12,7 +12,6 @@ PACKAGES = (
     "buildah",
     "ca-certificates",
     "debootstrap",
-    "e2fsprogs",
     "gcc",
     "iproute2",
     "libc6-dev",
@@ -23,6 +22,7 @@ PACKAGES = (
     "pkg-config",
     "procps",
     "util-linux",
+    "xfsprogs",
 )
 
 

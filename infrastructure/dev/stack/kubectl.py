@@ -56,7 +56,8 @@ def program(settings: Settings) -> Path:
     return Path(own) if own else toolchain.ensure(settings).kubectl
 
 
-def apply(settings: Settings, *manifests: dict) -> None:
-    """Apply manifests server-side under the stack's field manager."""
+def apply(settings: Settings, *manifests: dict, manager: str = "stack") -> None:
+    """Apply manifests server-side; ``manager`` owns the fields they name, and removes those it no longer names."""
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(manifests)})
-    run(settings, "apply", "--server-side", "--force-conflicts", "--field-manager=stack", "-f", "-", input_text=text)
+    options = ["--server-side", "--force-conflicts", f"--field-manager={manager}"]
+    run(settings, "apply", *options, "-f", "-", input_text=text)

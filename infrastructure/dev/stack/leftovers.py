@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from . import network, runtime, shell
+from . import network, runtime, s3, shell
 from .errors import StackError
 from .settings import Settings
 
@@ -26,6 +26,7 @@ def refuse_neighbour(settings: Settings) -> None:
 def clean(settings: Settings) -> None:
     """Remove all that a stack, this checkout's or another's, keeps on the machine outside its folder."""
     runtime.end_all()
+    s3.remove_sockets()
     network.remove(settings.state)
     runtime.remove_traces()
     _empty(settings.run)

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from . import shell
+from .runtime import INSIDE
 from .settings import BRIDGE, BRIDGE_ADDRESS, POD_CIDR, SERVICE_CIDR, Settings
 
 PREFIX = POD_CIDR.split("/")[1]
@@ -40,12 +41,12 @@ table ip {OWN_TABLE} {{
     chain outside {{
         comment "nobody outside this machine opens a connection to a pod or a service"
         type filter hook prerouting priority mangle
-        iifname != {{ "lo", "{BRIDGE}" }} ip daddr {{ {POD_CIDR}, {SERVICE_CIDR} }} ct state new drop
+        iifname != "lo" ip saddr != {POD_CIDR} ip daddr {{ {POD_CIDR}, {SERVICE_CIDR} }} ct state new drop
     }}
     chain leaving {{
         comment "pods speak to the world with the machine's address"
         type nat hook postrouting priority srcnat
-        ip saddr {POD_CIDR} ip daddr != {POD_CIDR} oifname != "{BRIDGE}" masquerade
+        ip saddr {POD_CIDR} ip daddr != {POD_CIDR} masquerade
     }}
 }}
 """
@@ -67,31 +68,30 @@ def _ensure_bridge() -> None:
     shell.run(["ip", "address", "replace", f"{BRIDGE_ADDRESS}/{PREFIX}", "dev", BRIDGE])
     shell.run(["ip", "link", "set", BRIDGE, "up"])
     shell.run(["ip", "route", "replace", SERVICE_CIDR, "dev", BRIDGE, "src", BRIDGE_ADDRESS])
-    for name, value in {"proxy_arp_pvlan": "1", "send_redirects": "0", "rp_filter": "0"}.items():
-        Path(f"/proc/sys/net/ipv4/conf/{BRIDGE}/{name}").write_text(value)
 
 
 def cni_configuration() -> str:
-    """The CNI network: ports are isolated, so that pods meet in the machine's own rules and nowhere else.
+    """The CNI network: each pod on a wire of its own, so that pods meet in the machine's routing and nowhere else.
 
-    Two pods on one bridge would otherwise answer each other directly, past the address
-    translation of Services and past network policies.
+    Two pods on one bridge would answer each other directly, past the address translation of Services.
     """
-    ranges = [[{"subnet": POD_CIDR, "rangeStart": FIRST_POD_ADDRESS, "rangeEnd": LAST_POD_ADDRESS}]]
-    bridge = {
-        "type": "bridge",
-        "bridge": BRIDGE,
-        "isGateway": True,
-        "portIsolation": True,
-        "hairpinMode": True,
-        "ipam": {
-            "type": "host-local",
-            "ranges": [[{**ranges[0][0], "gateway": BRIDGE_ADDRESS}]],
-            "routes": [{"dst": "0.0.0.0/0"}],
-            "dataDir": "/run/loomworks/cni-addresses",
-        },
+    addresses = {
+        "type": "host-local",
+        "ranges": [
+            [
+                {
+                    "subnet": POD_CIDR,
+                    "rangeStart": FIRST_POD_ADDRESS,
+                    "rangeEnd": LAST_POD_ADDRESS,
+                    "gateway": BRIDGE_ADDRESS,
+                }
+            ]
+        ],
+        "routes": [{"dst": "0.0.0.0/0"}],
+        "dataDir": f"{INSIDE}/run/cni-addresses",
     }
-    return json.dumps({"cniVersion": CNI_VERSION, "name": "loomworks", "plugins": [bridge]}, indent=1)
+    wire = {"type": "ptp", "ipam": addresses}
+    return json.dumps({"cniVersion": CNI_VERSION, "name": "loomworks", "plugins": [wire]}, indent=1)
 
 
 def _sysctl(name: str) -> Path:
@@ -114,18 +114,14 @@ def _remember_sysctls(settings: Settings) -> None:
 
 
 def remove(state: Path) -> None:
-    """Remove bridge, interfaces and rules, and give the machine its kernel settings back."""
+    """Remove bridge, pods' wires and rules, and give the machine its kernel settings back."""
+    for wire in _wires():
+        shell.run(["ip", "link", "delete", wire], check=False)
     for table in TABLES:
         shell.run(["nft", "delete", "table", *table.split()], check=False)
-    _delete_ports()
     if Path(f"/sys/class/net/{BRIDGE}").exists():
         shell.run(["ip", "link", "delete", BRIDGE])
     _restore_sysctls(state / "sysctls.json")
-
-
-def _delete_ports() -> None:
-    for port in Path(f"/sys/class/net/{BRIDGE}/brif").glob("*"):
-        shell.run(["ip", "link", "delete", port.name], check=False)
 
 
 def _restore_sysctls(path: Path) -> None:
@@ -137,10 +133,17 @@ def _restore_sysctls(path: Path) -> None:
     path.unlink()
 
 
+def _wires() -> list[str]:
+    """The machine's ends of the pods' wires: they all carry the bridge's address."""
+    shown = json.loads(shell.run(["ip", "-json", "-4", "address", "show", "to", BRIDGE_ADDRESS]) or "[]")
+    return [link["ifname"] for link in shown if link.get("ifname", BRIDGE) != BRIDGE]
+
+
 def traces() -> list[str]:
     """What of the stack's network is on this machine."""
     tables = shell.run(["nft", "list", "tables"], check=False).splitlines()
     found = [line for line in tables if line.removeprefix("table ").strip() in TABLES]
+    found += _wires()
     return found + ([BRIDGE] if Path(f"/sys/class/net/{BRIDGE}").exists() else [])
 
 

@@ -59,6 +59,7 @@ def _server(venv: Path, uses: tuple[Path, ...]) -> Program:
             "-s3.iam=false",
             f"-master.volumeSizeLimitMB={VOLUME_SIZE}",
             "-master.telemetry=false",
+            "-master.electionTimeout=1s",
             f"-volume.max={MAX_VOLUMES}",
             "-volume.minFreeSpace=1GiB",
             "-volume.preStopSeconds=0",
@@ -81,3 +82,11 @@ def make_bucket(settings: Settings, venv: Path) -> None:
     }
     command = [venv / "bin" / "python", "-m", "stack.make_bucket", f"https://{BRIDGE_ADDRESS}:{S3_PORT}", BUCKET]
     shell.run(command, env=environment)
+
+
+def remove_sockets() -> None:
+    """Remove the sockets that the server makes in the machine's /tmp, wherever it is told to work."""
+    for path in Path("/tmp").glob("seaweedfs-*.sock"):
+        port = path.stem.rpartition("-")[2]
+        if port.isdigit() and int(port) in LOCAL_PORTS.values():
+            path.unlink(missing_ok=True)

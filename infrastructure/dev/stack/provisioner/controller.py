@@ -12,7 +12,7 @@ from urllib3.exceptions import HTTPError
 
 from .api import Api, Gone
 from .disk import DiskError, Disks
-from .plan import Action, Object, decide, disk_name, is_node_chosen, refusal, requested, volume_manifest
+from .plan import Action, Object, decide, disk_name, is_node_chosen, refusal, size, size_quantity, volume_manifest
 from .queue import WorkQueue
 
 KINDS = ("PersistentVolumeClaim", "PersistentVolume")
@@ -136,13 +136,13 @@ class Controller:
         if reason := refusal(claim):
             raise Refused(reason)
         began = time.monotonic()
-        path = self._disks.ensure(name, requested(claim))
+        path = self._disks.ensure(name, size(claim))
         self._api.create_volume(volume_manifest(claim, storage_class, str(path), self._node))
         log.info("%s: made in %.3f s", name, time.monotonic() - began)
 
     def _grow(self, name: str, claim: Object, volume: Object) -> None:
-        self._disks.grow(name, requested(claim))
-        quantity = claim["spec"]["resources"]["requests"]["storage"]
+        self._disks.grow(name, size(claim))
+        quantity = size_quantity(claim)
         self._api.set_capacity(claim, volume, quantity)
         self._api.tell(claim, "Resized", f"the volume has {quantity} now", "Normal")
         log.info("%s: has %s now", name, quantity)

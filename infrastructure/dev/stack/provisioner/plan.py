@@ -14,7 +14,7 @@ FINALIZER = "dev.loomworks.io/loop"
 PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
 WANTED_PROVISIONER = "volume.kubernetes.io/storage-provisioner"
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
-MINIMUM_SIZE = 16 * 1024**2  # bytes: below, ext4 with a journal has hardly any space left
+MINIMUM_SIZE = 300 * 1024**2  # bytes: the least that mkfs.xfs makes; who asks for less gets this much
 SUFFIXES = {"": 1, "m": Decimal("0.001")} | {
     suffix: base**power
     for suffixes, base in ((("k", "M", "G", "T", "P", "E"), 1000), (("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1024))
@@ -54,6 +54,18 @@ def disk_name(claim: Object) -> str:
 def requested(claim: Object) -> int:
     """The bytes a claim asks for."""
     return parse_quantity(claim["spec"]["resources"]["requests"]["storage"])
+
+
+def size(claim: Object) -> int:
+    """The bytes that a claim gets."""
+    return max(requested(claim), MINIMUM_SIZE)
+
+
+def size_quantity(claim: Object) -> str:
+    """The same as a Kubernetes quantity, in the claim's own words where possible."""
+    if requested(claim) < MINIMUM_SIZE:
+        return f"{MINIMUM_SIZE // 1024**2}Mi"
+    return claim["spec"]["resources"]["requests"]["storage"]
 
 
 def capacity(thing: Object) -> int:
@@ -107,8 +119,6 @@ def refusal(claim: Object) -> str | None:
         return "only volumeMode Filesystem is provided"
     if claim["spec"].get("dataSource") or claim["spec"].get("dataSourceRef"):
         return "volumes from a data source are not provided"
-    if requested(claim) < MINIMUM_SIZE:
-        return f"at least {MINIMUM_SIZE // 1024**2}Mi must be requested"
     return None
 
 
@@ -125,7 +135,7 @@ def volume_manifest(claim: Object, storage_class: Object, path: str, node: str) 
             "finalizers": [FINALIZER],
         },
         "spec": {
-            "capacity": {"storage": claim["spec"]["resources"]["requests"]["storage"]},
+            "capacity": {"storage": size_quantity(claim)},
             "accessModes": claim["spec"]["accessModes"],
             "volumeMode": "Filesystem",
             "storageClassName": storage_class["metadata"]["name"],
