@@ -1,1 +1,1 @@
-from . import test_access, test_actions, test_audit, test_placement, test_plan, test_steps, test_tenant
+from . import test_access, test_actions, test_audit, test_placement, test_plan, test_steps, test_tenant, test_workers
