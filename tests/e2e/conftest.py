@@ -32,13 +32,18 @@ def pytest_collection_modifyitems(items):
         item.add_marker("cluster")
 
 
+def read_env():
+    """Return what ``make up`` wrote for scripts."""
+    found = (EXPORT.match(line) for line in ENV_FILE.read_text().splitlines())
+    return {match[1]: shlex.split(match[2])[0] for match in found if match}
+
+
 @pytest.fixture(scope="session")
 def stack():
     """What ``make up`` wrote for scripts."""
     if not ENV_FILE.exists():
         pytest.fail("the stack is not up: run `make up` first")
-    found = (EXPORT.match(line) for line in ENV_FILE.read_text().splitlines())
-    return {match[1]: shlex.split(match[2])[0] for match in found if match}
+    return read_env()
 
 
 class Refused(Exception):
@@ -80,15 +85,20 @@ def kube(stack):
     return KubeClient(f"file:{stack['KUBECONFIG']}")
 
 
-@pytest.fixture(scope="session")
-def server(kube):
-    """The database server, as the provisioning role; reached by its cluster address."""
+def provisioning_server(kube):
+    """Return the database server as the provisioning role; reached by its cluster address."""
     address = kube.get("Service", "postgres", "loomworks")["spec"]["clusterIP"]
     if address == "None":
         address = kube.get("Pod", "postgres-0", "loomworks")["status"]["podIP"]
     secret = kube.get("Secret", "postgres-credentials", "loomworks")["data"]["provisioner-password"]
     os.environ["LOOMWORKS_E2E_PROVISIONER"] = base64.b64decode(secret).decode()
     return DatabaseServer(ServerSpec(address, 5432, "loomworks_provisioner", "env:LOOMWORKS_E2E_PROVISIONER"))
+
+
+@pytest.fixture(scope="session")
+def server(kube):
+    """The database server, as the provisioning role."""
+    return provisioning_server(kube)
 
 
 @dataclass

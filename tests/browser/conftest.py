@@ -1,0 +1,79 @@
+"""A person at the stack: Chromium, driven by Playwright, with pictures kept in build/test/pictures."""
+
+import os
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+ENV_FILE = Path(os.environ.get("LOOMWORKS_STATE") or REPOSITORY / "build" / "dev") / "env"
+PICTURES = REPOSITORY / "build" / "test" / "pictures"
+# Chromium looks for its maker's hosts at every start unless it is told not to.
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+PATIENCE = 60_000  # milliseconds
+
+
+def pytest_collection_modifyitems(items):
+    """Everything here needs the cluster."""
+    for item in items:
+        item.add_marker("cluster")
+
+
+@pytest.fixture(scope="session")
+def stack():
+    """What ``make up`` wrote for scripts."""
+    if not ENV_FILE.exists():
+        pytest.fail("the stack is not up: run `make up` first")
+    found = (re.match(r"^export (\w+)=(.*)$", line) for line in ENV_FILE.read_text().splitlines())
+    return {match[1]: shlex.split(match[2])[0] for match in found if match}
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser):
+    """A fresh window; errors on its console fail the test."""
+    context = browser.new_context(viewport={"width": 1300, "height": 900})
+    context.set_default_timeout(PATIENCE)
+    page = context.new_page()
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert not errors, errors
+
+
+@pytest.fixture
+def picture(page):
+    """Keep a picture of the page under a name."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+
+    def take(name):
+        page.wait_for_timeout(500)  # let pictures and fonts settle
+        page.screenshot(path=PICTURES / f"{name}.png")
+
+    return take
+
+
+@pytest.fixture
+def log_in(page, stack):
+    """Log in to the control plane as its operator."""
+
+    def log_in():
+        page.goto(f"{stack['LOOMWORKS_URL']}/web/login")
+        page.fill("input[name=login]", stack["LOOMWORKS_LOGIN"])
+        page.fill("input[name=password]", stack["LOOMWORKS_PASSWORD"])
+        page.click("button[type=submit]")
+        page.wait_for_selector(".o_main_navbar")
+
+    return log_in
