@@ -111,6 +111,8 @@ class Cluster(models.Model):
             "cpu_request": env.get("LOOMWORKS_TENANT_CPU_REQUEST", False),
             "memory_request": env.get("LOOMWORKS_TENANT_MEMORY_REQUEST", False),
         }
+        if not self.env.ref("loomworks_tenant.own_cluster", raise_if_not_found=False):
+            self.env["loomworks.plan"]._keep_ready(env.get("LOOMWORKS_READY_PLANS"))
         cluster = own_row(self, "own_cluster", {"name": "This cluster"}, values)
         server = {
             "host": env["LOOMWORKS_DATABASE_HOST"],

@@ -97,6 +97,13 @@ class Plan(models.Model):
                         )
                     )
 
+    @api.model
+    def _keep_ready(self, codes):
+        """Have only the templates of these plans built ahead (a small machine); None: as each plan says."""
+        if codes is not None:
+            for plan in self.search([]):
+                plan.keep_template_ready = plan.code in codes.split(",")
+
     def _modules(self):
         """Return the technical names of the template's modules, those of every tenant first."""
         named = [name.strip() for name in (self.module_names or "").split(",") if name.strip()]

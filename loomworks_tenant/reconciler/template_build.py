@@ -29,6 +29,7 @@ def advance(spec: TemplateSpec, world: Boundaries) -> Answer:
     if world.server.database(spec.database):
         _clean_up(spec, world)
         return Done(spec.database)
+    _ensure_namespace(spec, world)
     job = world.kube.get("Job", spec.job, template_job.NAMESPACE)
     if job is None:
         _start(spec, world)
@@ -39,9 +40,14 @@ def advance(spec: TemplateSpec, world: Boundaries) -> Answer:
     return _follow(spec, world, job)
 
 
+def _ensure_namespace(spec: TemplateSpec, world: Boundaries) -> None:
+    """Without the role binding the control plane may not even look whether there is a Job."""
+    if not world.kube.get("Namespace", template_job.NAMESPACE):
+        world.kube.apply(template_job.namespace())
+    world.kube.apply(template_job.role_binding(spec))
+
+
 def _start(spec: TemplateSpec, world: Boundaries) -> None:
-    for manifest in (template_job.namespace(), template_job.role_binding(spec)):
-        world.kube.apply(manifest)
     template.ensure_roles(world.server, _builder_password(world))
     template.drop(world.server, spec.building)
     template.create_empty(world.server, spec.building)
