@@ -14,6 +14,7 @@ BUCKET = "loomworks-pgbackrest"
 REGION = "us-east-1"
 VOLUME_SIZE = 256  # MiB: files of a volume; small ones leave space for many buckets
 MAX_VOLUMES = 400
+STOP_WAIT = 4  # seconds: it waits 15 for its own connections to itself, with all data written
 LOCAL_PORTS = {  # all on loopback: its own gRPC ports ask for no credentials
     "master.port": 18333,
     "master.port.grpc": 18334,
@@ -65,8 +66,8 @@ def _server(venv: Path, uses: tuple[Path, ...]) -> Program:
             "-volume.preStopSeconds=0",
             *ports,
         ),
-        {},
-        uses,
+        uses=uses,
+        stop_wait=STOP_WAIT,
     )
 
 

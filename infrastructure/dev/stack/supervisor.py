@@ -26,6 +26,7 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=dict)
     uses: tuple[Path, ...] = ()
     stop_signal: str = "TERM"
+    stop_wait: int = STOP_WAIT  # seconds until it is killed
 
     def section(self, logs: Path) -> str:
         """The program's part of supervisord.conf."""
@@ -39,7 +40,7 @@ class Program:
             "startsecs": "0",
             "startretries": "1000000",
             "stopsignal": self.stop_signal,
-            "stopwaitsecs": str(STOP_WAIT),
+            "stopwaitsecs": str(self.stop_wait),
             "redirect_stderr": "true",
             "stdout_logfile": str(logs / f"{self.name}.log"),
             "stdout_logfile_maxbytes": LOG_SIZE,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
+import threading
 from pathlib import Path
 
 from .api import Api
@@ -21,8 +23,15 @@ def main() -> None:
     parser.add_argument("--node", required=True)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    threading.excepthook = _end_with
     disks = Disks(options.images, options.mounts)
     Controller(Api(options.kubeconfig), disks, options.node).run(options.ready)
+
+
+def _end_with(failure: threading.ExceptHookArgs) -> None:
+    """End the process when a thread dies of what nobody expected: the supervisor starts it anew."""
+    logging.critical("ending", exc_info=(failure.exc_type, failure.exc_value, failure.exc_traceback))
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -81,14 +81,8 @@ class Api:
         self._core.patch_persistent_volume(volume["metadata"]["name"], spec, field_manager=FIELD_MANAGER)
         status = {"status": {"capacity": {"storage": quantity}, "conditions": None}}
         name, namespace = claim["metadata"]["name"], claim["metadata"]["namespace"]
-        self._core.api_client.call_api(
-            f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{name}/status",
-            "PATCH",
-            query_params=[("fieldManager", FIELD_MANAGER)],
-            header_params={"Content-Type": "application/merge-patch+json"},
-            body=status,
-            auth_settings=["BearerToken"],
-            response_type="object",
+        self._core.patch_namespaced_persistent_volume_claim_status(
+            name, namespace, status, field_manager=FIELD_MANAGER
         )
 
     def delete_volume(self, volume: Object) -> None:
