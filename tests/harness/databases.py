@@ -123,7 +123,6 @@ class OdooDatabases:
         path.touch(mode=0o600)
         options = {
             "db_name": name,
-            "dbfilter": f"^{name}$",
             "db_host": server.hostname,
             "db_port": server.port,
             "db_user": server.username,

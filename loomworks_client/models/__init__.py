@@ -1,0 +1,1 @@
+from . import client, ir_config_parameter, ir_module_module, res_groups, res_users, res_users_apikeys

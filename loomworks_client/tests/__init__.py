@@ -1,0 +1,9 @@
+from . import (
+    test_concurrent_users,
+    test_control_plane_calls,
+    test_first_login,
+    test_module,
+    test_platform_parameters,
+    test_service_user,
+    test_user_limit,
+)
