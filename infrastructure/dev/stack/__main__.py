@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from . import down, status
+from . import dev, down, status, up
 from .errors import StackError
 from .settings import Settings
 
-ROOT_COMMANDS = ("up", "down", "reset", "dev")
+CHANGING = ("up", "down", "reset")
+ROOT_COMMANDS = (*CHANGING, "dev")
 
 
 def main() -> int:
@@ -29,6 +33,19 @@ def main() -> int:
     return 0
 
 
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """Let one command at a time change this checkout's stack."""
+    path = settings.state.with_suffix(".lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StackError("another make up, down or reset is at work here", hint="wait for its end") from None
+        yield
+
+
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="stack", description="Loomworks' embedded stack")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -43,18 +60,15 @@ def _parse() -> argparse.Namespace:
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> None:
-    if options.command == "up":
-        from . import up
-
-        up.up(settings)
+    if options.command in CHANGING:
+        with _alone(settings):
+            {"up": up.up, "down": down.down, "reset": down.reset}[options.command](settings)
     elif options.command == "logs":
         status.logs(settings, options.name)
     elif options.command == "dev":
-        from . import dev
-
         dev.dev(settings)
     else:
-        {"status": status.status, "down": down.down, "reset": down.reset}[options.command](settings)
+        status.status(settings)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from . import kubectl, secrets
+from . import dev, kubectl, secrets
 from .settings import CONTROL_NAMESPACE, Settings
 
 OVERLAY = Path("infrastructure/kubernetes/overlays/dev")
@@ -44,6 +44,7 @@ def _secret(name: str, values: Mapping[str, str]) -> dict:
 def apply(settings: Settings, images: Mapping[str, str]) -> None:
     """Apply the overlay with these images; what the manifests do not say is left as it is."""
     apply_secrets(settings)
+    dev.step_back(settings)
     folder = settings.state / "kustomize"
     folder.mkdir(parents=True, exist_ok=True)
     overlay = os.path.relpath(settings.repository / OVERLAY, folder.resolve())

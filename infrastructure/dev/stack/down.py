@@ -33,8 +33,9 @@ def _drain(settings: Settings) -> None:
 
 
 def _shut_down(settings: Settings) -> None:
-    supervisor.control(settings, _venv(settings), "stop", "all")
-    supervisor.control(settings, _venv(settings), "shutdown")
+    running = supervisor.names_running(settings, _venv(settings))
+    supervisor.stop_programs(settings, _venv(settings), *(name for name in running if name != "etcd"))
+    supervisor.control(settings, _venv(settings), "shutdown")  # etcd last: the API server waits for it
     supervisor.wait("the end of supervisord", lambda: not supervisor.is_alive(settings))
     runtime.end_all()
 
