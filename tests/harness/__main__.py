@@ -11,6 +11,7 @@ from .databases import OdooDatabases
 from .suites import Runner, Suite, addons
 
 PLAIN = Suite("unit", ("tests/unit",))
+SERVER = Suite("server", ("tests/server",))
 STACK = Suite("stack", ("tests/stack",))
 MANIFESTS = Suite("kubernetes", ("tests/kubernetes",))
 END_TO_END = Suite("e2e", ("tests/e2e",))
@@ -48,7 +49,7 @@ def _run(settings: Settings, runner: Runner, name: str) -> bool:
 
 def _unit(settings: Settings, runner: Runner) -> bool:
     databases = OdooDatabases(settings)
-    results = [runner.run(PLAIN)]
+    results = [runner.run(PLAIN), runner.run(SERVER)]
     results += [runner.run_addon(databases, addon) for addon in addons(settings)]
     return all(results)
 
