@@ -13,7 +13,6 @@ from .settings import CONTROL_NAMESPACE, Settings
 
 OVERLAY = Path("infrastructure/kubernetes/overlays/dev")
 ROLLOUTS = ("statefulset/postgres", "deployment/edge", "deployment/control-plane")
-ROLLOUT_TIMEOUT = 600  # seconds
 
 
 def apply_secrets(settings: Settings) -> None:
@@ -81,9 +80,3 @@ def kustomization(settings: Settings, images: Mapping[str, str], overlay: str) -
 def _image(name: str, reference: str) -> dict[str, str]:
     repository, _, tag = reference.rpartition(":")
     return {"name": name, "newName": repository, "newTag": tag}
-
-
-def wait(settings: Settings, workload: str) -> None:
-    """Wait until a workload runs in its newest form."""
-    timeout = f"--timeout={ROLLOUT_TIMEOUT}s"
-    kubectl.run(settings, "--namespace", CONTROL_NAMESPACE, "rollout", "status", workload, timeout)

@@ -17,6 +17,7 @@ from . import (
     odoo_host,
     pki,
     python_env,
+    rollout,
     s3,
     secrets,
     supervisor,
@@ -102,7 +103,7 @@ def _product(settings: Settings) -> list[Stage]:
 
 
 def _rollout(settings: Settings, name: str) -> Callable[[], None]:
-    return lambda: deploy.wait(settings, name)
+    return lambda: rollout.wait(settings, name)
 
 
 def _say_what_next(settings: Settings, seconds: float) -> None:
