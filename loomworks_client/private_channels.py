@@ -7,13 +7,13 @@ database; here the name ``postgres`` leads to the one database that this server 
 Beside the addon itself, which is loaded server-wide, a launcher calls this before Odoo's own start, which looks into
 ``postgres`` to see whether the database exists::
 
-    runpy.run_path(".../loomworks_client/private_channels.py")["activate"]()
+    runpy.run_path(".../loomworks_client/private_channels.py")["activate"](odoo.sql_db, odoo.tools.config)
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 VARIABLE = "LOOMWORKS_PRIVATE_CHANNELS"
@@ -29,14 +29,13 @@ class AmbiguousDatabase(ValueError):
     """Private channels need a server that serves exactly one database."""
 
 
-def activate() -> None:
-    """Lead ``postgres`` to this server's own database from now on, if the environment says so."""
-    if os.environ.get(VARIABLE) != "1":
-        return
-    from odoo import sql_db  # not before it is wanted: plain tests import this file without Odoo
-    from odoo.tools import config
+def activate(sql_db: Any, config: Mapping[str, Any]) -> None:
+    """Lead ``postgres`` to the only database of ``config`` from now on, if the environment says so.
 
-    if not getattr(sql_db.connection_info_for, "private", False):
+    ``sql_db`` is the module ``odoo.sql_db``; to activate it twice changes nothing.
+    """
+    wanted = os.environ.get(VARIABLE) == "1"
+    if wanted and not getattr(sql_db.connection_info_for, "private", False):
         sql_db.connection_info_for = private(sql_db.connection_info_for, lambda: config["db_name"])
 
 

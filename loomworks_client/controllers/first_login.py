@@ -19,14 +19,14 @@ class FirstLogin(Controller):
     """One address: GET shows the form and changes nothing, POST sets the password."""
 
     @route(f"{FIRST_LOGIN_PATH}/<string:token>", type="http", auth="public", methods=["GET", "POST"], sitemap=False)
-    def first_login(self, token, password="", confirmation="", **_ignored):
+    def first_login(self, token, password="", confirm_password="", **_ignored):
         """Show the form, or take the password and go on as the administrator."""
         user = request.env["loomworks.client"]._first_login_user(token)
         if not user:
             return self._render("loomworks_client.first_login_gone", {}, status=410)
         if request.httprequest.method == "GET":
             return self._form(user)
-        error = self._objection(password, confirmation)
+        error = self._objection(password, confirm_password)
         if error:
             return self._form(user, error)
         return self._set_password(user, password)

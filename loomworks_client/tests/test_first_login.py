@@ -27,7 +27,7 @@ class TestFirstLogin(HttpCase):
     def choose(self, password=PASSWORD, confirmation=None, path=None):
         token = re.search(r'name="csrf_token" value="([^"]+)"', self.url_open(path or self.path).text).group(1)
         confirmation = password if confirmation is None else confirmation
-        data = {"csrf_token": token, "password": password, "confirmation": confirmation}
+        data = {"csrf_token": token, "password": password, "confirm_password": confirmation}
         return self.url_open(path or self.path, data=data, allow_redirects=False)
 
     def assert_gone(self, path):
@@ -58,7 +58,7 @@ class TestFirstLogin(HttpCase):
         page = self.url_open(self.path).text
         token = re.search(r'name="csrf_token" value="([^"]+)"', page).group(1)
         self.choose()
-        data = {"csrf_token": token, "password": "another password", "confirmation": "another password"}
+        data = {"csrf_token": token, "password": "another password", "confirm_password": "another password"}
         self.url_open(self.path, data=data)
         self.assertTrue(self.can_log_in())
 
@@ -116,7 +116,7 @@ class TestFirstLogin(HttpCase):
             self.assertIn("at least one emoji", self.choose().text)
 
     def test_post_without_csrf_token_changes_nothing(self):
-        data = {"password": PASSWORD, "confirmation": PASSWORD}
+        data = {"password": PASSWORD, "confirm_password": PASSWORD}
         self.assertEqual(self.url_open(self.path, data=data).status_code, 400)
         self.assertEqual(self.url_open(self.path).status_code, 200)
 

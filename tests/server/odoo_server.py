@@ -25,8 +25,9 @@ START_TIMEOUT = 60  # seconds
 # What the image's loomworks-tenant-odoo does.
 LAUNCHER = f"""
 import runpy
+from odoo import sql_db, tools
 from odoo.cli import main
-runpy.run_path({str(REPOSITORY / "loomworks_client" / "private_channels.py")!r})["activate"]()
+runpy.run_path({str(REPOSITORY / "loomworks_client" / "private_channels.py")!r})["activate"](sql_db, tools.config)
 main()
 """
 

@@ -1,7 +1,9 @@
 """Where the name ``postgres`` leads."""
 
+from types import SimpleNamespace
+
 import pytest
-from addons.loomworks_client.private_channels import AmbiguousDatabase, activate, private
+from addons.loomworks_client.private_channels import VARIABLE, AmbiguousDatabase, activate, private
 
 
 def stock(name, readonly=False):
@@ -38,6 +40,20 @@ def test_not_exactly_one_database_is_refused(names):
         private(stock, lambda: names)("postgres")
 
 
-def test_nothing_happens_unless_asked_for(monkeypatch):
-    monkeypatch.delenv("LOOMWORKS_PRIVATE_CHANNELS", raising=False)
-    activate()
+@pytest.mark.parametrize(("value", "expected"), [("1", "t_acme"), ("0", "postgres"), (None, "postgres")])
+def test_environment_decides(monkeypatch, value, expected):
+    monkeypatch.delenv(VARIABLE, raising=False)
+    if value:
+        monkeypatch.setenv(VARIABLE, value)
+    sql_db = SimpleNamespace(connection_info_for=stock)
+    activate(sql_db, {"db_name": ["t_acme"]})
+    assert sql_db.connection_info_for("postgres")[1]["database"] == expected
+
+
+def test_activating_twice_wraps_once(monkeypatch):
+    monkeypatch.setenv(VARIABLE, "1")
+    sql_db = SimpleNamespace(connection_info_for=stock)
+    activate(sql_db, {"db_name": ["t_acme"]})
+    wrapped = sql_db.connection_info_for
+    activate(sql_db, {"db_name": ["t_acme"]})
+    assert sql_db.connection_info_for is wrapped
