@@ -9,6 +9,7 @@ import io
 from ..reconciler.spec import TenantSpec
 from . import manifests, names
 
+ADDONS_PATH = "/opt/loomworks/addons"  # of the loomworks-odoo image
 MAX_CONNECTIONS_SHARE = 2  # Odoo keeps as many connections for its second pool
 
 
@@ -26,6 +27,7 @@ def render(spec: TenantSpec, password: str) -> str:
         "db_maxconn": max(4, spec.connection_limit // MAX_CONNECTIONS_SHARE),
         "list_db": False,
         "admin_passwd": _master_password(password),
+        "addons_path": ADDONS_PATH,
         "data_dir": data_path,
         "http_port": names.HTTP_PORT,
         "proxy_mode": True,
