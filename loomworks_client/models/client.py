@@ -39,7 +39,8 @@ class LoomworksClient(models.AbstractModel):
         """Return how this database is: users, their limit, size in bytes, version and installed modules."""
         self._check_control_plane()
         count = self.env["res.users"]._internal_user_count()
-        installed = self.env["ir.module.module"].sudo().search_fetch([("state", "=", "installed")], ["name", "latest_version"])
+        modules = self.env["ir.module.module"].sudo()
+        installed = modules.search_fetch([("state", "=", "installed")], ["name", "latest_version"])
         self.env.cr.execute("SELECT pg_database_size(current_database())")
         return {
             "users": count.users,

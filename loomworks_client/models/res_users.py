@@ -101,8 +101,8 @@ class ResUsers(models.Model):
     @api.model
     def _user_limit_message(self, count, added):
         return self.env._(
-            "Your plan allows %(limit)s users, and there would be %(users)s (%(added)s more than now). Archive a user who "
-            "no longer works here, or ask whoever hosts this Odoo for you for a plan with more users. Portal users "
+            "Your plan allows %(limit)s users, and there would be %(users)s (%(added)s more than now). Archive a user "
+            "who no longer works here, or ask whoever hosts this Odoo for you for a plan with more users. Portal users "
             "do not count.",
             limit=count.limit,
             users=count.users,

@@ -16,7 +16,8 @@ class TestUserLimit(ClientCase):
         self.limit_to(1)
         self.hire("one@example.test")
         limit = self.env["res.users"]._internal_user_count().limit
-        with self.assertRaisesRegex(ValidationError, rf"allows {limit} users, .* {limit + 1} .*whoever hosts this Odoo"):
+        message = rf"allows {limit} users, .* {limit + 1} .*whoever hosts this Odoo"
+        with self.assertRaisesRegex(ValidationError, message):
             self.hire("two@example.test")
 
     def test_several_at_once_are_refused_together(self):
@@ -66,8 +67,9 @@ class TestUserLimit(ClientCase):
         user.sudo().group_ids = [Command.clear()]
         self.limit_to(0)
         implied = [Command.link(self.env.ref("base.group_user").id)]
+        members = [Command.link(user.id)]
         with self.assertRaises(ValidationError):
-            self.env["res.groups"].create({"name": "Hidden", "implied_ids": implied, "user_ids": [Command.link(user.id)]})
+            self.env["res.groups"].create({"name": "Hidden", "implied_ids": implied, "user_ids": members})
 
     def test_superuser_mode_does_not_pass_the_limit(self):
         self.limit_to(0)

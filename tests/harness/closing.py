@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 # What is thin code on Odoo's models; all else in an addon is an engine.
 MODEL_FOLDERS = ("models", "wizards", "controllers")
@@ -41,7 +41,7 @@ def line(reports: Path) -> str:
 
 def _outcomes(path: Path) -> Counter:
     count = Counter()
-    for case in ElementTree.parse(path).iter("testcase"):
+    for case in ET.parse(path).iter("testcase"):
         tags = {child.tag for child in case}
         outcome = "failed" if tags & {"failure", "error"} else "skipped" if "skipped" in tags else "passed"
         count[outcome] += 1

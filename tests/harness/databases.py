@@ -86,7 +86,7 @@ class OdooDatabases:
         if stale:
             self._drop_all(cursor, stale, keep=unfinished)
         _rename(cursor, unfinished, name)
-        os.rename(self._files(unfinished), self._files(name))
+        self._files(unfinished).rename(self._files(name))
 
     def _install(self, name: str, modules: list[str]) -> None:
         command = [self._host.python, self._host.bin, "-c", self._configure(name), "-i", ",".join(modules)]
@@ -106,7 +106,9 @@ class OdooDatabases:
         shutil.copytree(self._files(template), self._files(name), copy_function=os.link)
 
     def _drop_all(self, cursor, prefix: str, keep: str) -> None:
-        cursor.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s) AND datname <> %s", [prefix, keep])
+        cursor.execute(
+            "SELECT datname FROM pg_database WHERE starts_with(datname, %s) AND datname <> %s", [prefix, keep]
+        )
         for (name,) in cursor.fetchall():
             self._drop(cursor, name)
 

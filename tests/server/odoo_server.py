@@ -84,7 +84,8 @@ class OdooServer:
 
     def install(self, *modules: str) -> None:
         """Install modules in a process that ends."""
-        subprocess.run([*self._command(), "-i", ",".join(modules), "--stop-after-init", "--no-http"], check=True, env=_environment())
+        command = [*self._command(), "-i", ",".join(modules), "--stop-after-init", "--no-http"]
+        subprocess.run(command, check=True, env=_environment())
 
     def start(self) -> None:
         """Start serving, and wait until the login page answers."""
@@ -113,7 +114,8 @@ class OdooServer:
     def rpc(self, path: str, **params: Any) -> Any:
         """Make a JSON-RPC call and return its result."""
         body = json.dumps({"jsonrpc": "2.0", "method": "call", "params": params}).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", body, {"Content-Type": "application/json"})
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", body, headers)
         with self._opener.open(request, timeout=30) as response:
             answer = json.load(response)
         assert "error" not in answer, answer["error"]["data"]["debug"]

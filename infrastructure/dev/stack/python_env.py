@@ -28,8 +28,8 @@ def ensure_lint(settings: Settings) -> Path:
 def uv(settings: Settings) -> Path:
     """Return the program ``uv``, which resolves and installs in seconds where pip takes minutes."""
     lock = settings.repository / UV_LOCK
-    folder = built(settings.cache, "uv", digest([lock, sys.version]), lambda target: _install_uv(settings, lock, target))
-    return folder / "bin" / "uv"
+    key = digest([lock, sys.version])
+    return built(settings.cache, "uv", key, lambda target: _install_uv(settings, lock, target)) / "bin" / "uv"
 
 
 def site_packages(environment: Path) -> Path:

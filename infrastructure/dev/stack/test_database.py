@@ -31,6 +31,7 @@ ADDRESS = "127.0.0.1"
 USER_ID = 54317  # in no range that distributions hand out
 START_TIMEOUT = 60  # seconds
 STOP_TIMEOUT = 30  # seconds
+STATUS_LINE = 7  # of postmaster.pid, counted from 0
 
 BINARIES = f"/usr/lib/postgresql/{MAJOR}/bin"
 INSIDE = "/var/lib/loomworks"  # where the server sees its state folder
@@ -76,7 +77,6 @@ GRANT CONNECT ON DATABASE postgres, template1 TO {role}
 
 def ensure(settings: Settings) -> None:
     """Make the server's files and data ready to be started; harmless when they already are."""
-    root = _root(settings)
     folder = _folder(settings)
     if (folder / "ready").exists():
         return
@@ -98,7 +98,9 @@ def start(settings: Settings) -> None:
     if not running(settings):
         settings.logs.mkdir(parents=True, exist_ok=True)
         with (settings.logs / "test-database.log").open("a") as log:
-            subprocess.Popen(command(settings), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+            subprocess.Popen(
+                command(settings), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
     wait(settings)
 
 
@@ -226,7 +228,7 @@ def _process(settings: Settings) -> int | None:
 def _status(settings: Settings) -> str:
     """Return what the server says of itself: ``starting``, ``ready``, ``stopping`` or nothing."""
     lines = _lock_file(settings)
-    return lines[7].strip() if running(settings) and len(lines) > 7 else ""
+    return lines[STATUS_LINE].strip() if running(settings) and len(lines) > STATUS_LINE else ""
 
 
 def _lock_file(settings: Settings) -> list[str]:
