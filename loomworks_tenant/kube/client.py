@@ -173,7 +173,7 @@ class KubeClient:
                 auth_settings=["BearerToken"],
                 _preload_content=False,
                 _request_timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
-            )[0]
+            )
         except ApiException as error:
             if error.status == 404 and missing_ok:
                 return None
