@@ -35,7 +35,7 @@ def render(spec: TenantSpec, password: str) -> str:
         "max_cron_threads": 1,
         "server_wide_modules": "base,web,loomworks_client",
         "without_demo": True,
-        "log_level": "info",
+        "log_handler": ":INFO,py.warnings:ERROR",
     }
     parser = configparser.RawConfigParser()
     parser["options"] = {key: str(value) for key, value in options.items()}
