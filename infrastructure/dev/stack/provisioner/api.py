@@ -93,8 +93,7 @@ class Api:
 
     def release(self, volume: Object) -> None:
         """Take the provisioner's finalizer off a volume."""
-        others = [one for one in volume["metadata"].get("finalizers", []) if one != FINALIZER]
-        patch = {"metadata": {"finalizers": others or None}}
+        patch = {"metadata": {"$deleteFromPrimitiveList/finalizers": [FINALIZER]}}
         self._ignore_missing(self._core.patch_persistent_volume, volume["metadata"]["name"], patch)
 
     @staticmethod
