@@ -11,5 +11,4 @@
         "security/service_user.xml",
         "views/first_login_templates.xml",
     ],
-    "installable": True,
 }

@@ -72,5 +72,5 @@ class CommittedEnvironment:
 
     def __exit__(self, failure, *details):
         if not failure:
-            self.cr.commit()
+            self.cr.commit()  # pylint: disable=invalid-commit
         self.cr.close()

@@ -1,7 +1,8 @@
-"""The host's own tools without the cluster: ``python3 -m stack.hosttools up|down|env``.
+"""The host's own tools without the cluster: ``python3 -m stack.hosttools up|down|env|browser|lock``.
 
 ``up`` builds the Python environment and Odoo and starts the test database, ``env`` prints shell
-exports for scripts, ``down`` stops the test database.
+exports for scripts, ``down`` stops the test database, ``browser`` installs Chromium, ``lock`` resolves
+the requirements anew.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import shlex
 import sys
 
-from . import odoo_host, test_database
+from . import host, odoo_host, python_env, test_database
 from .errors import StackError
 from .settings import Settings
+
+BROWSER_PACKAGES = ("chromium", "fonts-dejavu-core")
 
 
 def up(settings: Settings) -> None:
@@ -31,6 +34,11 @@ def env(settings: Settings) -> None:
         print(f"export {name}={shlex.quote(value)}")
 
 
+def browser(settings: Settings) -> None:
+    """Install the browser of the tests where it is missing."""
+    host.ensure(settings, BROWSER_PACKAGES)
+
+
 def variables(settings: Settings) -> dict[str, str]:
     """Return the environment of the host's tests; the tools must be up."""
     host = odoo_host.ensure(settings)
@@ -41,7 +49,7 @@ def variables(settings: Settings) -> dict[str, str]:
     }
 
 
-COMMANDS = {"up": up, "down": down, "env": env}
+COMMANDS = {"up": up, "down": down, "env": env, "browser": browser, "lock": python_env.lock}
 
 
 def main(arguments: list[str]) -> int:

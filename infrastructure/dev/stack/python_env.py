@@ -10,6 +10,8 @@ from .cache import built, digest
 from .settings import Settings
 from .shell import run
 
+LOCKS = ("odoo", "dev", "lint")  # requirements-<name>.in
+OLDEST_PYTHON = "3.11"
 UV_LOCK = "requirements-uv.lock"
 DEV_LOCK = "requirements-dev.lock"
 LINT_LOCK = "requirements-lint.lock"
@@ -32,6 +34,15 @@ def uv(settings: Settings) -> Path:
     return built(settings.cache, "uv", key, lambda target: _install_uv(settings, lock, target)) / "bin" / "uv"
 
 
+def lock(settings: Settings) -> None:
+    """Resolve every ``requirements-*.in`` anew, for all Pythons from ``OLDEST_PYTHON`` on, with hashes."""
+    options = ["--universal", "--python-version", OLDEST_PYTHON, "--generate-hashes", "--no-emit-index-url"]
+    for name in LOCKS:
+        source, target = f"requirements-{name}.in", f"requirements-{name}.lock"
+        command = [uv(settings), "pip", "compile", *options, "--no-header", "--upgrade", source, "-o", target]
+        run(command, log=settings.logs / "python.log", env=_uv_environment(settings), cwd=settings.repository)
+
+
 def site_packages(environment: Path) -> Path:
     """Return the folder where ``environment`` keeps its packages."""
     return next(environment.glob("lib/python3*/site-packages"))
@@ -45,10 +56,14 @@ def _environment(settings: Settings, name: str, lock_name: str) -> Path:
 
 def _sync(settings: Settings, lock: Path, target: Path) -> None:
     log = settings.logs / "python.log"
-    env = {"UV_CACHE_DIR": str(settings.cache / "uv-cache"), "UV_NO_CONFIG": "1"}
+    env = _uv_environment(settings)
     run([uv(settings), "venv", "--allow-existing", "--python", _system_python(), target], log=log, env=env)
     python = target / "bin" / "python"
     run([uv(settings), "pip", "sync", "--require-hashes", "--python", python, lock], log=log, env=env)
+
+
+def _uv_environment(settings: Settings) -> dict[str, str]:
+    return {"UV_CACHE_DIR": str(settings.cache / "uv-cache"), "UV_NO_CONFIG": "1"}
 
 
 def _system_python() -> Path:
