@@ -80,11 +80,12 @@ class Kubectl:
         )
 
     def is_allowed(self, verb: str, resource: str, namespace: str = "", name: str = "") -> bool:
-        """Ask the authorizer."""
+        """Ask the authorizer; a subresource follows a slash (``pods/log``)."""
         where = ["--namespace", namespace] if namespace else ["--all-namespaces"]
+        resource, _, subresource = resource.partition("/")
         target = f"{resource}/{name}" if name else resource
         try:
-            return self("auth", "can-i", verb, target, *where).strip() == "yes"
+            return self("auth", "can-i", verb, target, f"--subresource={subresource}", *where).strip() == "yes"
         except Refused:
             return False
 
