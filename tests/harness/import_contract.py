@@ -1,7 +1,7 @@
 """The import contract: which part may import which.
 
-1. An addon's *engine* is every module at its root that is not thin code on Odoo's models. It never imports odoo, nor the
-   models, wizards and controllers beside it, nor another addon that its own does not depend on.
+1. An addon's *engine* is every module at its root that is not thin code on Odoo's models. It imports neither odoo nor
+   the models, wizards and controllers beside it, nor an addon that its own does not depend on.
 2. The stack imports only the standard library and itself: it runs before anything has been installed.
 """
 

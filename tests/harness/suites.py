@@ -12,6 +12,7 @@ from pathlib import Path
 
 from stack.settings import Settings
 
+from . import closing
 from .databases import OdooDatabases
 
 ODOO_OPTIONS = ("--override-ini=addopts=-ra", "--odoo-http", "--odoo-log-level=critical")
@@ -52,6 +53,8 @@ class Runner:
         command = [sys.executable, "-m", "pytest", *suite.options, *self._options(suite), *existing, *self._arguments]
         env = {**os.environ, **suite.env, "COVERAGE_FILE": str(self._reports / f"coverage.{suite.name}")}
         done = subprocess.run(command, cwd=self._settings.repository, env=env, check=False)
+        if not (self._reports / f"{suite.name}.xml").exists():
+            closing.record_death(self._reports, suite.name, done.returncode)
         return done.returncode in (0, NO_TESTS)
 
     def run_addon(self, databases: OdooDatabases, addon: str) -> bool:
