@@ -10,7 +10,7 @@ from stack.supervisor import Program
 from stack.toolchain import Toolchain
 
 TOOLS = Toolchain(Path("/cache/kubernetes/bin"), Path("/cache/node/bin"))
-EVERYWHERE = ("0.0.0.0", "[::]", "--bind-address=:")  # noqa: S104
+EVERYWHERE = ("0.0.0.0", "[::]", "--bind-address=:")
 
 
 def every_command():

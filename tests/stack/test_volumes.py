@@ -90,6 +90,7 @@ def get(stack, *arguments):
 
 def bound_volume(stack, namespace):
     """The name of the volume that the claim got."""
+
     def phase():
         found = get(stack, "-n", namespace, "pvc", "data")
         return found["spec"].get("volumeName") if found["status"].get("phase") == "Bound" else None

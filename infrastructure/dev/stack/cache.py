@@ -45,12 +45,17 @@ def built(cache: Path, name: str, key: str, build: Callable[[Path], None]) -> Pa
     """
     target = cache / f"{name}-{key}"
     with _locked(cache / f".{name}.lock"):
-        if not (target / MARK).exists():
+        if not is_built(cache, name, key):
             shutil.rmtree(target, ignore_errors=True)
             target.mkdir(parents=True)
             build(target)
             (target / MARK).touch()
     return target
+
+
+def is_built(cache: Path, name: str, key: str) -> bool:
+    """Whether :func:`built` would find it whole."""
+    return (cache / f"{name}-{key}" / MARK).exists()
 
 
 @contextmanager

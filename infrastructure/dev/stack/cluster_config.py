@@ -152,9 +152,7 @@ def programs(tools: Toolchain, uses: dict[str, tuple[Path, ...]]) -> list[Progra
         Program("kubelet", _kubelet(tools), {"PATH": f"{tools.node}:/usr/sbin:/usr/bin:/sbin:/bin"}),
         Program("kube-proxy", (tools.kubernetes / "kube-proxy", f"--config={CONFIG}/kube-proxy.json")),
     )
-    return [
-        Program(one.name, one.command, one.environment, uses["*"] + uses.get(one.name, ())) for one in made
-    ]
+    return [Program(one.name, one.command, one.environment, uses["*"] + uses.get(one.name, ())) for one in made]
 
 
 def _etcd(tools: Toolchain) -> tuple[str | Path, ...]:
@@ -215,6 +213,7 @@ def _controller_manager(tools: Toolchain) -> tuple[str | Path, ...]:
         f"--kubeconfig={kubeconfig}",
         f"--authentication-kubeconfig={kubeconfig}",
         f"--authorization-kubeconfig={kubeconfig}",
+        "--authentication-skip-lookup=true",
         f"--root-ca-file={PKI}/ca.crt",
         f"--cluster-signing-cert-file={PKI}/ca.crt",
         f"--cluster-signing-key-file={PKI}/ca.key",
@@ -235,6 +234,7 @@ def _scheduler(tools: Toolchain) -> tuple[str | Path, ...]:
         f"--kubeconfig={kubeconfig}",
         f"--authentication-kubeconfig={kubeconfig}",
         f"--authorization-kubeconfig={kubeconfig}",
+        "--authentication-skip-lookup=true",
         "--leader-elect=false",
         "--profiling=false",
     )

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from . import dev, kubectl, secrets
+from . import dev, kubectl, secrets, target
 from .settings import CONTROL_NAMESPACE, Settings
 
 OVERLAY = Path("infrastructure/kubernetes/overlays/dev")
@@ -17,21 +17,20 @@ ROLLOUTS = ("statefulset/postgres", "deployment/edge", "deployment/control-plane
 
 def apply_secrets(settings: Settings) -> None:
     """Have the namespace with the secrets that the manifests name."""
-    files = {
-        "postgres-tls": {
-            "tls.crt": settings.pki / "postgres.crt",
-            "tls.key": settings.pki / "postgres.key",
-            "ca.crt": settings.pki / "ca.crt",
-        },
-        "pgbackrest-s3": {"ca.crt": settings.pki / "ca.crt"},
+    made = {
+        "postgres-credentials": secrets.ensure(settings, "postgres-credentials"),
+        "control-plane-operator": secrets.ensure(settings, "control-plane-operator"),
+        "pgbackrest-s3": target.backup_account(settings),
+        "postgres-tls": _server_certificate(settings),
     }
-    manifests = []
-    for name in {*files, *secrets.MADE}:
-        values = secrets.ensure(settings, name) if name in secrets.MADE else {}
-        values |= {key: path.read_text() for key, path in files.get(name, {}).items()}
-        manifests.append(_secret(name, values))
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": CONTROL_NAMESPACE}}
+    manifests = [_secret(name, values) for name, values in made.items()]
     kubectl.apply(settings, namespace, *manifests, manager="stack-secrets")
+
+
+def _server_certificate(settings: Settings) -> dict[str, str]:
+    files = {"tls.crt": "postgres.crt", "tls.key": "postgres.key", "ca.crt": "ca.crt"}
+    return {key: (settings.pki / name).read_text() for key, name in files.items()}
 
 
 def _secret(name: str, values: Mapping[str, str]) -> dict:
@@ -55,26 +54,26 @@ def apply(settings: Settings, images: Mapping[str, str]) -> None:
 
 
 def kustomization(settings: Settings, images: Mapping[str, str], overlay: str) -> dict:
-    """The overlay with this build's images and this machine's address on top."""
-    literals = {
+    """The overlay with this build's images and this target's addresses on top."""
+    maps = target.configuration(settings)
+    maps["loomworks-config"] = {
         "LOOMWORKS_DOMAIN": settings.domain,
-        "LOOMWORKS_PUBLIC_URL": f"http://{settings.domain}:{settings.edge_port}",
+        "LOOMWORKS_PUBLIC_URL": target.address(settings),
         "LOOMWORKS_ODOO_IMAGE": images["loomworks-odoo"],
+        **maps.get("loomworks-config", {}),
     }
     return {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "resources": [overlay],
         "images": [_image(name, reference) for name, reference in images.items()],
-        "configMapGenerator": [
-            {
-                "name": "loomworks-config",
-                "namespace": CONTROL_NAMESPACE,
-                "behavior": "merge",
-                "literals": [f"{name}={value}" for name, value in literals.items()],
-            }
-        ],
+        "configMapGenerator": [_merged_map(name, values) for name, values in maps.items()],
     }
+
+
+def _merged_map(name: str, values: Mapping[str, str]) -> dict:
+    literals = [f"{key}={value}" for key, value in values.items()]
+    return {"name": name, "namespace": CONTROL_NAMESPACE, "behavior": "merge", "literals": literals}
 
 
 def _image(name: str, reference: str) -> dict[str, str]:

@@ -85,7 +85,8 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 def _volume(settings: Settings) -> Path:
     claim = json.loads(_get(settings, f"persistentvolumeclaim/{CLAIM}"))
-    return runtime.INSIDE / "run" / "volumes" / claim["spec"]["volumeName"]
+    volume = json.loads(_get(settings, f"persistentvolume/{claim['spec']['volumeName']}"))
+    return Path(volume["spec"]["local"]["path"])
 
 
 def _get(settings: Settings, target: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from . import kubectl, odoo_host, secrets, test_database
+from . import kubectl, odoo_host, secrets, target, test_database
 from .settings import Settings
 
 DATABASE = "loomworks"
@@ -14,12 +14,13 @@ def values(settings: Settings) -> dict[str, str]:
     """Every exported variable."""
     operator = secrets.ensure(settings, "control-plane-operator")
     odoo = odoo_host.ensure(settings)
-    edge = f"127.0.0.1:{settings.edge_port}"
+    edge = target.edge(settings)
+    own = settings.external_kubeconfig is None
     return {
         "KUBECONFIG": str(settings.kubeconfig),
         "LOOMWORKS_KUBECTL": str(kubectl.program(settings)),
         "LOOMWORKS_REGISTRY": settings.registry,
-        "LOOMWORKS_URL": f"http://localhost:{settings.edge_port}",
+        "LOOMWORKS_URL": f"http://localhost:{settings.edge_port}" if own else target.address(settings),
         "LOOMWORKS_EDGE": edge,
         "LOOMWORKS_DOMAIN": settings.domain,
         "LOOMWORKS_DB": DATABASE,

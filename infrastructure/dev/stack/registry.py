@@ -38,16 +38,18 @@ def configuration() -> str:
 def program(tools: Toolchain, uses: tuple[Path, ...]) -> Program:
     """The registry as a kept process."""
     environment = {"OTEL_TRACES_EXPORTER": "none"}
-    return Program(
-        "registry", (tools.node / "registry", "serve", f"{INSIDE}/config/registry.json"), environment, uses
-    )
+    return Program("registry", (tools.node / "registry", "serve", f"{INSIDE}/config/registry.json"), environment, uses)
 
 
 def client_certificates(settings: Settings) -> Path:
     """A folder in the layout that buildah's ``--cert-dir`` reads."""
     folder = settings.pki / "registry"
     folder.mkdir(exist_ok=True)
-    for source, name in (("ca.crt", "ca.crt"), ("registry-client.crt", "client.cert"), ("registry-client.key", "client.key")):
+    for source, name in (
+        ("ca.crt", "ca.crt"),
+        ("registry-client.crt", "client.cert"),
+        ("registry-client.key", "client.key"),
+    ):
         shutil.copy2(settings.pki / source, folder / name)
     return folder
 

@@ -28,6 +28,7 @@ LOCAL_PORTS = {  # all on loopback: its own gRPC ports ask for no credentials
 }
 SWITCHED_OFF = ("s3.port.iceberg", "s3.port.lance")
 
+
 def identities(settings: Settings) -> str:
     """Who may do what: one account for the stack's own bucket owner."""
     account = secrets.ensure(settings, "pgbackrest-s3")

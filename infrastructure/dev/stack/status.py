@@ -65,7 +65,9 @@ def _show_ends(settings: Settings) -> None:
     if not files:
         raise StackError("there are no logs yet", hint="make up")
     subprocess.run(["tail", "-n", "3", *map(str, files)], check=False)
-    say("\nOne of them, followed: make logs NAME=kubelet (or a workload: NAME=control-plane, NAME=statefulset/postgres)")
+    say(
+        "\nOne of them, followed: make logs NAME=kubelet (or a workload: NAME=control-plane, NAME=statefulset/postgres)"
+    )
 
 
 def _become(program: str, *arguments: str) -> None:

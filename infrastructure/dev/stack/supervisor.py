@@ -67,6 +67,7 @@ chmod=0700
 
 [supervisord]
 nodaemon=true
+silent=true
 logfile={logs}/supervisord.log
 logfile_maxbytes={LOG_SIZE}
 pidfile={run}/supervisord.pid

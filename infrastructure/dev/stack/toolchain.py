@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -33,9 +34,11 @@ NODE_PACKAGES = (
     "./coredns",
     "./forward",
 )
-FLAGS_VERSION = "1"  # to be raised when anything but the modules changes what is built
+FLAGS_VERSION = "2"  # to be raised when the way of building changes what is built
 ETCD_PACKAGE = "go.etcd.io/etcd/server/v3"
 RUNC_PACKAGE = "github.com/opencontainers/runc"
+
+Build = Callable[[Path, Path, Path], None]
 
 
 @dataclass(frozen=True)
@@ -54,27 +57,36 @@ class Toolchain:
 @lru_cache
 def ensure(settings: Settings) -> Toolchain:
     """Build what is not in the cache: about eight minutes on two cores the first time."""
-    go = _go_version()
     return Toolchain(
-        kubernetes=_built(settings, "kubernetes", go, _build_kubernetes),
-        node=_built(settings, "node", go, _build_node),
+        kubernetes=_built(settings, "kubernetes", _build_kubernetes),
+        node=_built(settings, "node", _build_node),
     )
 
 
-def _go_version() -> str:
+def is_built(settings: Settings) -> bool:
+    """Whether everything is in the cache."""
+    names = ("kubernetes", "node")
+    return all(cache.is_built(settings.cache, f"toolchain-{name}", _key(name)) for name in names)
+
+
+def _built(settings: Settings, name: str, build: Build) -> Path:
+    log = settings.logs / f"build-{name}.log"
+    folder = cache.built(
+        settings.cache,
+        f"toolchain-{name}",
+        _key(name),
+        lambda target: build(MODULES / name, target / "bin", log),
+    )
+    return folder / "bin"
+
+
+@lru_cache
+def _key(name: str) -> str:
     try:
-        return shell.run(["go", "env", "GOVERSION"], cwd=MODULES / "node").strip()
+        go = shell.run(["go", "env", "GOVERSION"], cwd=MODULES / name).strip()
     except FileNotFoundError as error:
         raise StackError("the stack's programs are built with Go, which is not installed") from error
-
-
-def _built(settings: Settings, name: str, go: str, build) -> Path:
-    module = MODULES / name
-    key = cache.digest([module, FLAGS_VERSION, go])
-    log = settings.logs / f"build-{name}.log"
-    return cache.built(
-        settings.cache, f"toolchain-{name}", key, lambda folder: build(module, folder / "bin", log)
-    ) / "bin"
+    return cache.digest([MODULES / name, go, FLAGS_VERSION, KUBERNETES_VERSION, *KUBERNETES_PROGRAMS, *NODE_PACKAGES])
 
 
 def _build_kubernetes(module: Path, target: Path, log: Path) -> None:
@@ -95,7 +107,16 @@ def _build_node(module: Path, target: Path, log: Path) -> None:
     _go_build(module, target / "runc", [RUNC_PACKAGE], log, tags="seccomp", cgo=True)
 
 
-def _go_build(module: Path, output, packages, log: Path, *, tags="", link="", cgo=False) -> None:
+def _go_build(
+    module: Path,
+    output: Path | str,
+    packages: Sequence[str],
+    log: Path,
+    *,
+    tags: str = "",
+    link: str = "",
+    cgo: bool = False,
+) -> None:
     """Build ``packages``; whatever was compiled before a kill comes from Go's own cache next time."""
     command = ["go", "build", "-trimpath", "-tags", tags, "-ldflags", f"-s -w {link}".strip(), "-o", output]
     environment = {"CGO_ENABLED": "1" if cgo else "0", "GOFLAGS": "-mod=readonly -buildvcs=false"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from . import (
     base_images,
@@ -11,7 +12,6 @@ from . import (
     env,
     host,
     images,
-    kubectl,
     leftovers,
     network,
     odoo_host,
@@ -21,6 +21,7 @@ from . import (
     s3,
     secrets,
     supervisor,
+    target,
     test_database,
     toolchain,
 )
@@ -32,7 +33,8 @@ Stage = tuple[str, Callable[[], object]]
 
 def up(settings: Settings) -> None:
     """Bring everything up; what is up already is left as it is."""
-    leftovers.refuse_neighbour(settings)
+    if settings.external_kubeconfig is None:
+        leftovers.refuse_neighbour(settings)
     preparation = [
         ("Packages of this machine", lambda: host.ensure(settings)),
         ("Python environment", lambda: python_env.ensure(settings)),
@@ -48,7 +50,7 @@ def up(settings: Settings) -> None:
 
 def _existing(settings: Settings) -> list[Stage]:
     return [
-        ("Existing cluster answers", lambda: kubectl.run(settings, "version", "--request-timeout=10s")),
+        ("Existing cluster", lambda: target.check(settings)),
         ("Certificates", lambda: pki.ensure(settings)),
         ("Odoo for tests on this machine", lambda: odoo_host.ensure(settings)),
         ("PostgreSQL for tests on this machine", lambda: test_database.start(settings)),
@@ -57,7 +59,7 @@ def _existing(settings: Settings) -> list[Stage]:
 
 def _embedded(settings: Settings) -> list[Stage]:
     return [
-        ("Kubernetes, etcd, containerd and others from their Go modules", lambda: toolchain.ensure(settings)),
+        ("Kubernetes, etcd, containerd... (8 minutes the first time)", lambda: _build_programs(settings)),
         ("Odoo for tests on this machine", lambda: odoo_host.ensure(settings)),
         ("PostgreSQL for tests on this machine", lambda: test_database.ensure(settings)),
         ("Leftovers of an earlier run", lambda: _clean_if_down(settings)),
@@ -69,8 +71,25 @@ def _embedded(settings: Settings) -> list[Stage]:
     ]
 
 
+def _build_programs(settings: Settings) -> None:
+    """Build the programs; where that takes its time, the images are built meanwhile, for the registry to come."""
+    if toolchain.is_built(settings):
+        return
+    with ThreadPoolExecutor(1) as pool:
+        ahead = pool.submit(_build_images, settings)
+        toolchain.ensure(settings)
+        ahead.result()
+
+
+def _build_images(settings: Settings) -> None:
+    references = images.references(settings)
+    for image in images.IMAGES:
+        images.build(settings, image, references[image.name])
+
+
 def _clean_if_down(settings: Settings) -> None:
-    if not supervisor.is_alive(settings) and leftovers.traces(settings):
+    if not supervisor.is_alive(settings):
+        test_database.stop(settings)
         leftovers.clean(settings)
 
 
@@ -108,15 +127,16 @@ def _rollout(settings: Settings, name: str) -> Callable[[], None]:
 
 def _say_what_next(settings: Settings, seconds: float) -> None:
     operator = secrets.ensure(settings, "control-plane-operator")
+    address = target.address(settings)
     say(
         f"""
 Loomworks is up ({seconds:.0f} s).
 
-  address   http://{settings.domain}:{settings.edge_port}  (http://localhost:{settings.edge_port} as well)
+  address   {address}
   login     {operator["login"]}
   password  {operator["password"]}   (kept in {settings.state}/secrets)
 
 Next: log in, open Tenants, create one and press Provision; its own Odoo then answers at
-http://<subdomain>.{settings.domain}:{settings.edge_port}.
+{address.replace("://", "://<subdomain>.")}.
 Scripts:  . {settings.env_file}      Also: make status, make logs, make test-e2e, make down"""
     )

@@ -30,7 +30,9 @@ def main() -> None:
 
 def _end_with(failure: threading.ExceptHookArgs) -> None:
     """End the process when a thread dies of what nobody expected: the supervisor starts it anew."""
-    logging.critical("ending", exc_info=(failure.exc_type, failure.exc_value, failure.exc_traceback))
+    logging.getLogger(__name__).critical(
+        "ending", exc_info=(failure.exc_type, failure.exc_value, failure.exc_traceback)
+    )
     os._exit(1)
 
 

@@ -81,9 +81,7 @@ class Api:
         self._core.patch_persistent_volume(volume["metadata"]["name"], spec, field_manager=FIELD_MANAGER)
         status = {"status": {"capacity": {"storage": quantity}, "conditions": None}}
         name, namespace = claim["metadata"]["name"], claim["metadata"]["namespace"]
-        self._core.patch_namespaced_persistent_volume_claim_status(
-            name, namespace, status, field_manager=FIELD_MANAGER
-        )
+        self._core.patch_namespaced_persistent_volume_claim_status(name, namespace, status, field_manager=FIELD_MANAGER)
 
     def delete_volume(self, volume: Object) -> None:
         """Delete a volume and let go of it; one that has gone already is no error."""

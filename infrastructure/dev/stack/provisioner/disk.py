@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FORMAT_OPTIONS = "reflink=0,rmapbt=0"  # what they would reserve is missed on a small disk
+FOLDER = "data"
 MOUNT_OPTIONS = "loop,noatime,discard"
 
 
@@ -35,10 +36,16 @@ class Disks:
         return self.mounts / name
 
     def ensure(self, name: str, size: int) -> Path:
-        """Have the disk made and mounted; return where. A half-made one is made anew."""
+        """Have the disk made and mounted; return the folder for its user. A half-made one is made anew.
+
+        The folder is inside the file system: where the disk is not mounted there is no such path, and
+        no pod can start on an empty mount point by mistake.
+        """
         if not self.image(name).exists():
             self._make(name, size)
-        return self.mount(name)
+        folder = self.mount(name) / FOLDER
+        folder.mkdir(exist_ok=True)
+        return folder
 
     def _make(self, name: str, size: int) -> None:
         self.images.mkdir(parents=True, exist_ok=True)
@@ -49,18 +56,14 @@ class Disks:
         partial.rename(self.image(name))
 
     def mount(self, name: str) -> Path:
-        """Have the disk mounted; its directory exists only together with its mount.
+        """Have the disk mounted, and return where.
 
         :raises DiskError: when there is no such disk
         """
         path = self.path(name)
         if not path.is_mount():
             path.mkdir(parents=True, exist_ok=True)
-            try:
-                _run("mount", "-t", "xfs", "-o", MOUNT_OPTIONS, self.image(name), path)
-            except DiskError:
-                path.rmdir()
-                raise
+            _run("mount", "-t", "xfs", "-o", MOUNT_OPTIONS, self.image(name), path)
         return path
 
     def grow(self, name: str, size: int) -> None:
