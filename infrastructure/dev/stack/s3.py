@@ -49,6 +49,7 @@ def _server(venv: Path, uses: tuple[Path, ...]) -> Program:
         "s3",
         (
             venv / "bin" / "weed",
+            "-logtostderr",
             "server",
             f"-dir={INSIDE}/s3",
             "-ip=127.0.0.1",
