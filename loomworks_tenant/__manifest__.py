@@ -25,5 +25,4 @@
     ],
     "assets": {"web.assets_backend": ["loomworks_tenant/static/src/**/*"]},
     "application": True,
-    "installable": True,
 }

@@ -126,7 +126,8 @@ def secret(spec: TenantSpec, name: str, values: dict[str, str]) -> Manifest:
 def volume_claim(spec: TenantSpec) -> Manifest:
     """The claim of the tenant's volume."""
     volume = spec.volume
-    assert volume is not None, "a tenant without a volume has no claim"
+    if volume is None:
+        raise ValueError("a tenant without a volume has no claim")
     claim = {
         "accessModes": [volume.access_mode],
         "resources": {"requests": {"storage": volume.size}},

@@ -1,11 +1,13 @@
-from . import audit
-from . import reconcilable
-from . import plan
-from . import cluster
-from . import database_server
-from . import template
-from . import tenant
-from . import tenant_step
-from . import tenant_spec
-from . import tenant_reconcile
-from . import tenant_actions
+from . import (
+    audit,
+    cluster,
+    database_server,
+    plan,
+    reconcilable,
+    template,
+    tenant,
+    tenant_actions,
+    tenant_reconcile,
+    tenant_spec,
+    tenant_step,
+)

@@ -39,6 +39,7 @@ class Audit(models.Model):
     result = fields.Char(readonly=True)
 
     def init(self):
+        """Guard the table itself: entries are final for raw SQL, too."""
         self.env.cr.execute(GUARD)
 
     @api.model
@@ -62,7 +63,9 @@ class Audit(models.Model):
         )
 
     def write(self, vals):
+        """Refuse: nobody edits the audit log."""
         raise AccessError(self.env._("Audit entries are final: they cannot be changed."))
 
-    def unlink(self):
+    @api.ondelete(at_uninstall=False)
+    def _unlink_never(self):
         raise AccessError(self.env._("Audit entries are final: they cannot be removed."))

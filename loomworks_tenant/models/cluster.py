@@ -89,6 +89,7 @@ class Cluster(models.Model):
         }
 
     def write(self, vals):
+        """Change it, and have its tenants reconciled where that concerns them."""
         done = super().write(vals)
         self.tenant_ids._reconcile_if_changed()
         return done

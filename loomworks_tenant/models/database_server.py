@@ -77,9 +77,7 @@ class DatabaseServer(models.Model):
             raise UserError(self.env._("The cluster “%s” has no database server. Add one first.", cluster.name))
         if not free:
             taken = ", ".join(f"{one.name} ({one.tenant_count} of {one.capacity})" for one in servers)
-            raise UserError(
-                self.env._("Every database server is full: %s. Raise a capacity or add a server.", taken)
-            )
+            raise UserError(self.env._("Every database server is full: %s. Raise a capacity or add a server.", taken))
         return min(free, key=lambda server: (server.load, server.sequence, server.id))
 
     def _to_spec(self):

@@ -72,7 +72,8 @@ class Plan(models.Model):
             if not MODULE_NAME.match(plan.code) or len(plan.code) > 20:
                 raise ValidationError(
                     self.env._(
-                        "The code “%s” must be at most 20 small letters, digits and underscores, beginning with a letter.",
+                        "The code “%s” must be at most 20 small letters, digits and underscores, "
+                        "beginning with a letter.",
                         plan.code,
                     )
                 )
@@ -113,6 +114,7 @@ class Plan(models.Model):
         return tuple(code.strip() for code in (self.language_codes or "en_US").split(",") if code.strip())
 
     def write(self, vals):
+        """Change it, and have its tenants reconciled where that concerns them."""
         done = super().write(vals)
         self.tenant_ids._reconcile_if_changed()
         return done

@@ -83,7 +83,10 @@ def _due(dbname):
 
 
 def _work(dbname, key):
-    """Take one row as far as it goes now, each step in a transaction of its own; return the seconds to leave it alone."""
+    """Take one row as far as it goes now, each step in a transaction of its own.
+
+    Return the seconds to leave it alone.
+    """
     threading.current_thread().dbname = dbname
     model, row_id = key
     pause = 0

@@ -105,7 +105,9 @@ class Template(models.Model):
                 "message": answer.message,
                 "error_message": answer.message if answer.code else False,
                 "error_code": answer.code,
-                "started_at": self.started_at if self.state == "building" and self.started_at else fields.Datetime.now(),
+                "started_at": self.started_at
+                if self.state == "building" and self.started_at
+                else fields.Datetime.now(),
                 "reconcile_at": self._look_again(answer.retry_after),
             }
         )
@@ -125,7 +127,6 @@ class Template(models.Model):
                 "reconcile_at": False,
             }
         )
-        return None
 
     @api.model
     def _cron_keep_ready(self):

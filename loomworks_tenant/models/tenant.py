@@ -39,9 +39,7 @@ class Tenant(models.Model):
     _order = "name, id"
 
     name = fields.Char(required=True, tracking=True)
-    uuid = fields.Char(
-        "UUID", required=True, readonly=True, copy=False, default=lambda self: str(uuid.uuid4())
-    )
+    uuid = fields.Char("UUID", required=True, readonly=True, copy=False, default=lambda self: str(uuid.uuid4()))
     database_name = fields.Char(compute="_compute_database_name", store=True, readonly=True, copy=False)
     subdomain = fields.Char(required=True, copy=False, tracking=True, help="Served under <subdomain>.<domain>.")
     state = fields.Selection(
@@ -126,8 +124,8 @@ class Tenant(models.Model):
             if not SUBDOMAIN.match(name) or name.endswith("-"):
                 raise ValidationError(
                     self.env._(
-                        "“%s” cannot be a subdomain: 3 to 63 small letters, digits and hyphens, beginning with a letter "
-                        "and not ending with a hyphen.",
+                        "“%s” cannot be a subdomain: 3 to 63 small letters, digits and hyphens, beginning with a "
+                        "letter and not ending with a hyphen.",
                         name,
                     )
                 )
@@ -159,6 +157,7 @@ class Tenant(models.Model):
 
     @api.model_create_multi
     def create(self, vals_list):
+        """Create drafts, each with an audit entry."""
         for vals in vals_list:
             self._guard(vals)
         tenants = super().create(vals_list)
@@ -166,6 +165,7 @@ class Tenant(models.Model):
         return tenants
 
     def write(self, vals):
+        """Change what may be changed; what concerns the cluster is audited, and reconciled."""
         self._guard(vals)
         done = super().write(vals)
         changed = sorted(RECONCILED_FIELDS.intersection(vals))
@@ -178,9 +178,7 @@ class Tenant(models.Model):
         """Refuse fields that only actions set, whoever asks through the ORM or JSON-2."""
         touched = sorted(GUARDED_FIELDS.intersection(vals))
         if touched and not self.env.su:
-            raise UserError(
-                self.env._("%s cannot be set directly: use the actions of the tenant.", ", ".join(touched))
-            )
+            raise UserError(self.env._("%s cannot be set directly: use the actions of the tenant.", ", ".join(touched)))
 
     @api.ondelete(at_uninstall=False)
     def _unlink_only_without_remains(self):

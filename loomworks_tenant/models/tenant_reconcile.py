@@ -151,7 +151,6 @@ class TenantReconcile(models.Model):
             values["erased_at"] = fields.Datetime.now()
             self.env["loomworks.audit"]._record("erased", self)
         self.write(values)
-        return None
 
     @api.model
     def _cron_look_for_changes(self):
@@ -176,5 +175,13 @@ FRESH = {
 }
 # Causes that a person should see at once: they rarely pass by themselves.
 SERIOUS = frozenset(
-    {"image_unavailable", "crash_loop", "quota_exceeded", "pod_refused", "volume_pending", "volume_lost", "unschedulable"}
+    {
+        "image_unavailable",
+        "crash_loop",
+        "quota_exceeded",
+        "pod_refused",
+        "volume_pending",
+        "volume_lost",
+        "unschedulable",
+    }
 )

@@ -51,6 +51,7 @@ class TenantSpecification(models.Model):
                 memory_limit=plan.memory_limit,
             ),
             "template_database": template._current_database() if template else None,
+            "template_problem": (template and template.error_message) or "",
             "admin_login": admin.login or DEFAULT_ADMIN,
             "admin_name": admin.name or self.name,
             "connection_limit": plan.connection_limit,

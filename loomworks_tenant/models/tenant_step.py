@@ -37,7 +37,7 @@ class TenantStep(models.Model):
     finished_at = fields.Datetime("Finished", readonly=True)
     next_at = fields.Datetime("Next try", readonly=True)
     started_clock = fields.Float(digits=(20, 3), readonly=True, help="Epoch seconds of the first look.")
-    seconds = fields.Float("Seconds", digits=(10, 2), readonly=True, help="From its first look to being done.")
+    seconds = fields.Float(digits=(10, 2), readonly=True, help="From its first look to being done.")
     elapsed = fields.Char(compute="_compute_elapsed")
 
     _tenant_code_unique = models.Constraint("unique(tenant_id, code)", "A tenant has each step once.")

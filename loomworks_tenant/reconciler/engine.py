@@ -61,7 +61,9 @@ def plan(steps: Sequence[Step], spec: TenantSpec) -> list[PlannedStep]:
     return [PlannedStep(step, Verb.ENSURE, step.fingerprint(spec)) for step in wanted]
 
 
-def run(line: PlannedStep, spec: TenantSpec, world: Boundaries, attempts: int, rng: random.Random | None = None) -> Outcome:
+def run(
+    line: PlannedStep, spec: TenantSpec, world: Boundaries, attempts: int, rng: random.Random | None = None
+) -> Outcome:
     """Run one line and turn its answer or its error into an outcome.
 
     :param attempts: how often this line has failed in a row before

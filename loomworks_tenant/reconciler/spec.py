@@ -84,10 +84,11 @@ class TenantSpec:
     cluster: ClusterSpec
     server: ServerSpec
     resources: Resources
-    template_database: str | None
+    template_database: str | None  # None while it is being built
     admin_login: str
     admin_name: str
     connection_limit: int
+    template_problem: str = ""
     volume: VolumeSpec | None = None
     parameters: dict[str, str] = field(default_factory=dict)
     restarted_at: str = ""
@@ -136,7 +137,7 @@ class TemplateSpec:
     @property
     def job(self) -> str:
         """The Job that builds it."""
-        return f"template-{self.plan}-{self.fingerprint}"
+        return f"template-{self.plan}-{self.fingerprint}".replace("_", "-")
 
 
 def fingerprint(value: Any) -> str:

@@ -1,5 +1,4 @@
 import psycopg2
-
 from odoo.exceptions import AccessError
 from odoo.tests import tagged
 from odoo.tools import mute_logger
@@ -26,9 +25,7 @@ class TestAudit(TenantCase):
             ["create", "provision", "restart", "suspend", "resume", "retry", "change", "archive", "erase"],
         )
         entry = self.env["loomworks.audit"].search([("action", "=", "suspend")], limit=1)
-        self.assertEqual(
-            (entry.login, entry.record_name, entry.result), (self.operator.login, "Acme", "not paid")
-        )
+        self.assertEqual((entry.login, entry.record_name, entry.result), (self.operator.login, "Acme", "not paid"))
 
     def test_refused_action_leaves_none(self):
         tenant = self.make_tenant()

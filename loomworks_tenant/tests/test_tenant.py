@@ -1,8 +1,7 @@
-from psycopg2.errors import UniqueViolation
-
 from odoo.exceptions import UserError, ValidationError
 from odoo.tests import tagged
 from odoo.tools import mute_logger
+from psycopg2.errors import UniqueViolation
 
 from .common import TenantCase
 
@@ -51,7 +50,12 @@ class TestTenant(TenantCase):
 
     def test_guarded_fields_are_refused_to_everybody(self):
         tenant = self.make_tenant()
-        for values in ({"state": "active"}, {"uuid": "x"}, {"server_id": self.server.id}, {"database_name": "postgres"}):
+        for values in (
+            {"state": "active"},
+            {"uuid": "x"},
+            {"server_id": self.server.id},
+            {"database_name": "postgres"},
+        ):
             with self.subTest(values), self.assertRaisesRegex(UserError, "use the actions"):
                 tenant.write(values)
         with self.assertRaisesRegex(UserError, "use the actions"):

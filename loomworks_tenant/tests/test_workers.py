@@ -111,5 +111,5 @@ class _Environment:
 
     def __exit__(self, kind, *rest):
         if kind is None:
-            self._cr.commit()
+            self._cr.commit()  # pylint: disable=invalid-commit
         return self._closing.__exit__(kind, *rest)

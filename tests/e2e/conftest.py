@@ -22,7 +22,8 @@ from addons.loomworks_tenant.postgres.server import DatabaseServer  # noqa: E402
 from addons.loomworks_tenant.reconciler.spec import ServerSpec  # noqa: E402
 
 ENV_FILE = Path(os.environ.get("LOOMWORKS_STATE") or Path(__file__).parents[2] / "build" / "dev") / "env"
-PATIENCE = 180  # seconds; a template database may have to be built first
+PASSWORD = "correct horse battery staple"
+PATIENCE = int(os.environ.get("LOOMWORKS_E2E_PATIENCE", "150"))  # seconds; a template may have to be built
 EXPORT = re.compile(r"^export (\w+)=(.*)$")
 
 
@@ -200,6 +201,45 @@ def globex(make_tenant):
     return tenant
 
 
+def first_login(tenant):
+    """Follow the one-time link as the tenant's administrator; return the session and the link's path."""
+    link = tenant.act("action_first_login_link")["params"]["links"][0]["url"]
+    path = "/" + link.split("/", 3)[3]
+    session = requests.Session()
+    session.headers["Host"] = tenant.host
+    url = f"http://{tenant.stack['LOOMWORKS_EDGE']}{path}"
+    page = session.get(url, timeout=60)
+    assert page.status_code == 200, page.text[:500]
+    token = re.search(r'name="csrf_token" value="([^"]+)"', page.text)[1]
+    fields = {"csrf_token": token, "password": PASSWORD, "confirm_password": PASSWORD}
+    done = session.post(url, data=fields, timeout=60, allow_redirects=False)
+    assert done.status_code in (302, 303), done.text[:500]
+    return session, path
+
+
+@dataclass
+class Administrator:
+    """The administrator of a tenant, at work in its own Odoo."""
+
+    tenant: Tenant
+    session: requests.Session
+
+    def __call__(self, model, method, *args, **kwargs):
+        url = f"http://{self.tenant.stack['LOOMWORKS_EDGE']}/web/dataset/call_kw"
+        params = {"model": model, "method": method, "args": args, "kwargs": kwargs}
+        body = {"jsonrpc": "2.0", "method": "call", "params": params}
+        answer = self.session.post(url, json=body, timeout=60).json()
+        if "error" in answer:
+            raise Refused(answer["error"]["data"]["message"])
+        return answer["result"]
+
+
+@pytest.fixture
+def administrator():
+    """Log in to a tenant for the first time and work there."""
+    return lambda tenant: Administrator(tenant, first_login(tenant)[0])
+
+
 @pytest.fixture
 def secret(kube):
     """Read one value of a Secret."""
@@ -208,14 +248,3 @@ def secret(kube):
         return base64.b64decode(kube.get("Secret", name, namespace)["data"][key]).decode()
 
     return read
-
-
-@pytest.fixture
-def tenant_call(stack, secret):
-    """Call a method of a tenant's own Odoo as the control plane's service user, through the edge."""
-
-    def make(tenant):
-        key = secret(tenant.namespace, names.SERVICE_KEY_SECRET, "api-key")
-        return Json2(f"http://{stack['LOOMWORKS_EDGE']}", key, tenant.host)
-
-    return make

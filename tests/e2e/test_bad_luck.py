@@ -6,7 +6,7 @@ import secrets
 import pytest
 from conftest import Refused
 
-GB_CLASS = "loomworks-no-such-class"
+NO_SUCH_CLASS = "loomworks-no-such-class"
 
 
 @pytest.fixture
@@ -56,36 +56,29 @@ def test_taken_subdomain_is_refused_with_the_reason(make_tenant, acme):
         make_tenant(subdomain=acme.subdomain)
 
 
-def test_missing_storage_class_is_said_and_retry_heals(make_tenant, make_plan, call, kube):
-    code = make_plan(storage_class=GB_CLASS)
-    tenant = make_tenant(plan=code)
+def test_missing_storage_class_is_said_and_retry_heals(make_tenant, own_cluster, call, kube):
+    call("loomworks.cluster", "write", ids=[own_cluster["id"]], vals={"storage_class": NO_SUCH_CLASS})
+    tenant = make_tenant(cluster_id=own_cluster["id"])
     values = tenant.wait(lambda values: values["error_code"] == "storage_class_missing")
-    assert GB_CLASS in values["error_message"]
+    assert NO_SUCH_CLASS in values["error_message"]
     assert tenant.steps()["volume_claim"]["state"] == "failed"
     assert list(kube.list("PersistentVolumeClaim", tenant.namespace)) == []
-    plan = call("loomworks.plan", "search", domain=[["code", "=", code]])
-    call("loomworks.plan", "write", ids=plan, vals={"storage_class": False})
+    call("loomworks.cluster", "write", ids=[own_cluster["id"]], vals={"storage_class": False})
     tenant.act("action_retry")
     tenant.wait_settled("active")
     assert not tenant.read("error_message")["error_message"]
 
 
-def test_pending_volume_says_why_and_goes_on_by_itself(make_tenant, make_plan, kube):
+def test_pending_volume_says_so_and_the_site_has_an_honest_page(make_tenant, own_cluster, call, kube):
     """A class whose provisioner does not exist: the claim stays pending until somebody gives it a volume."""
     name = f"e2e-{secrets.token_hex(4)}"
-    kube.create(
-        {
-            "apiVersion": "storage.k8s.io/v1",
-            "kind": "StorageClass",
-            "metadata": {"name": name},
-            "provisioner": "e2e.loomworks.io/nobody",
-        }
-    )
+    provisioner = {"provisioner": "e2e.loomworks.io/nobody"}
+    kube.create({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name}, **provisioner})
     try:
-        tenant = make_tenant(plan=make_plan(storage_class=name))
+        call("loomworks.cluster", "write", ids=[own_cluster["id"]], vals={"storage_class": name})
+        tenant = make_tenant(cluster_id=own_cluster["id"])
         tenant.wait(lambda values: tenant.steps().get("volume", {}).get("state") in ("waiting", "failed"))
-        step = tenant.steps()["volume"]
-        assert "volume" in step["message"]
+        assert "volume" in tenant.steps()["volume"]["message"]
         assert tenant.read("state")["state"] == "provisioning"
         assert tenant.get("/web/login").status_code == 503
     finally:
@@ -161,16 +154,10 @@ def test_missing_template_is_built_while_the_tenant_waits(make_tenant, make_plan
     tenant.wait_settled("active")
 
 
-def test_template_that_cannot_be_built_says_so(make_tenant, make_plan, call):
-    code = make_plan(module_names="no_such_module")
-    tenant = make_tenant(plan=code)
-
-    def failed(_values):
-        domain = [["plan_id.code", "=", code]]
-        rows = call("loomworks.template", "search_read", domain=domain, fields=["state", "error_message"])
-        return bool(rows) and rows[0]["state"] == "failed" and "no_such_module" in rows[0]["error_message"]
-
-    tenant.wait(failed)
+def test_template_that_cannot_be_built_says_so(make_tenant, make_plan):
+    tenant = make_tenant(plan=make_plan(module_names="no_such_module"))
+    values = tenant.wait(lambda values: values["error_code"] == "template_missing")
+    assert "no_such_module" in values["error_message"]
 
 
 def test_namespace_of_somebody_else_is_left_alone(make_tenant, kube):
@@ -180,9 +167,9 @@ def test_namespace_of_somebody_else_is_left_alone(make_tenant, kube):
         tenant.act("action_provision")
         values = tenant.wait(lambda values: values["error_code"] == "foreign_object")
         assert tenant.namespace in values["error_message"]
-        assert "labels" not in kube.get("Namespace", tenant.namespace)["metadata"] or "loomworks.io/tenant" not in kube.get(
-            "Namespace", tenant.namespace
-        )["metadata"].get("labels", {})
+        assert "labels" not in kube.get("Namespace", tenant.namespace)[
+            "metadata"
+        ] or "loomworks.io/tenant" not in kube.get("Namespace", tenant.namespace)["metadata"].get("labels", {})
     finally:
         kube.delete("Namespace", tenant.namespace)
     tenant.act("action_retry")

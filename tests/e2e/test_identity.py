@@ -1,30 +1,9 @@
 """Nothing of one tenant opens another one, or the control plane."""
 
-import re
-
 import pytest
 import requests
 from addons.loomworks_tenant.kube import names
-
-PASSWORD = "correct horse battery staple"
-
-
-def first_login(tenant, stack):
-    """Follow the one-time link as the tenant's administrator; return the session and the link's path."""
-    answer = tenant.act("action_first_login_link")
-    link = answer["params"]["links"][0]["url"]
-    path = link.split(stack["LOOMWORKS_DOMAIN"], 1)[1]
-    path = path[path.index("/") :]
-    session = requests.Session()
-    session.headers["Host"] = tenant.host
-    url = f"http://{stack['LOOMWORKS_EDGE']}{path}"
-    page = session.get(url, timeout=60)
-    assert page.status_code == 200, page.text[:500]
-    token = re.search(r'name="csrf_token" value="([^"]+)"', page.text)[1]
-    fields = {"csrf_token": token, "password": PASSWORD, "confirm_password": PASSWORD}
-    done = session.post(url, data=fields, timeout=60, allow_redirects=False)
-    assert done.status_code in (302, 303), done.text[:500]
-    return session, path
+from conftest import first_login
 
 
 def whoami(session, host, stack):
@@ -38,7 +17,7 @@ def whoami(session, host, stack):
 
 @pytest.fixture(scope="module")
 def logged_in(acme, stack):
-    return first_login(acme, stack)
+    return first_login(acme)
 
 
 def test_first_login_link_works_once(logged_in, acme, stack):

@@ -151,7 +151,11 @@ def observed(spec, kube, server):
     route = kube.get("Service", spec.subdomain, spec.cluster.routes_namespace)
     found["route"] = route and route["spec"]["externalName"].replace(spec.uuid, "UUID")
     database = server.database(spec.database)
-    found["database"] = database and {**database, "datname": "D", "owner": database["owner"].replace(spec.database, "D")}
+    found["database"] = database and {
+        **database,
+        "datname": "D",
+        "owner": database["owner"].replace(spec.database, "D"),
+    }
     if database and database["datallowconn"]:
         found["foreign"] = server.foreign_objects(spec.database, spec.role)
         with server.connect(spec.database) as cr:

@@ -1,5 +1,7 @@
 """One tenant from its creation to its end, seen from outside."""
 
+import base64
+
 import psycopg2
 import pytest
 from addons.loomworks_tenant.kube import names
@@ -30,12 +32,6 @@ def test_volume_is_bound_in_the_size_of_the_plan(acme, kube):
     claim = kube.get("PersistentVolumeClaim", f"odoo-instance-{acme.uuid}", acme.namespace)
     assert claim["status"]["phase"] == "Bound"
     assert claim["status"]["capacity"]["storage"] == acme.read("volume_size")["volume_size"]
-
-
-def test_files_go_to_the_tenants_volume(acme, tenant_call):
-    call = tenant_call(acme)
-    parameter = call("ir.config_parameter", "search_count", domain=[["key", "=", "ir_attachment.location"]])
-    assert parameter == 0
 
 
 def test_database_belongs_to_its_own_role_and_admits_nobody_else(acme, globex, server, secret):
@@ -72,10 +68,15 @@ def test_pod_is_confined(acme, kube):
     assert len(list(kube.list("NetworkPolicy", acme.namespace))) == 2
 
 
-def test_suspend_keeps_everything_and_resume_brings_it_back(make_tenant, kube, server, tenant_call):
+def test_suspend_keeps_everything_and_resume_brings_it_back(make_tenant, kube, server, administrator):
     tenant = make_tenant()
     tenant.wait_settled("active")
-    partner = tenant_call(tenant)("res.partner", "create", vals_list=[{"name": "Kept"}])[0]
+    work = administrator(tenant)
+    content = base64.b64encode(b"kept on the volume").decode()
+    attachment = work("ir.attachment", "create", [{"name": "kept.txt", "datas": content}])[0]
+    with server.connect(tenant.database) as cr:
+        cr.execute("SELECT store_fname FROM ir_attachment WHERE id = %s", [attachment])
+        assert cr.fetchone()["store_fname"]  # a file of the tenant's volume, not a row
     tenant.act("action_suspend", reason="not paid")
     tenant.wait_settled("suspended")
     assert pods(kube, tenant) == []
@@ -86,7 +87,7 @@ def test_suspend_keeps_everything_and_resume_brings_it_back(make_tenant, kube, s
     assert page.headers["Retry-After"]
     tenant.act("action_resume")
     tenant.wait_settled("active")
-    assert tenant_call(tenant)("res.partner", "read", ids=[partner], fields=["name"])[0]["name"] == "Kept"
+    assert work("ir.attachment", "read", [attachment], fields=["datas"])[0]["datas"] == content
     assert tenant.get("/web/login").status_code == 200
 
 

@@ -11,6 +11,9 @@ from ..spec import Goal, TenantSpec
 from ..step import Answer, Boundaries, Done, Step, Waiting
 from .access import read_secret
 
+TEMPLATE_LOOK = 1.0  # seconds between two looks for a template that is being built
+TEMPLATE_PROBLEM_LOOK = 10.0  # seconds between two looks for one that cannot be
+
 
 def required_secret(world: Boundaries, spec: TenantSpec, name: str, key: str) -> str:
     """Return a value that the step "credentials" has made.
@@ -55,7 +58,7 @@ class Database(Step):
     def ensure(self, spec: TenantSpec, world: Boundaries) -> Answer:
         existing = world.server.database(spec.database)
         if not existing and not spec.template_database:
-            return Waiting("the plan's template database is being built", 1)
+            return _await_template(spec)
         try:
             world.server.ensure_database(spec.database, spec.template_database or "", spec.role)
         except TemplateMissing as error:
@@ -68,6 +71,13 @@ class Database(Step):
             return Done("deleted")
         world.server.close_database(spec.database)
         return Done("closed and kept")
+
+
+def _await_template(spec: TenantSpec) -> Answer:
+    if spec.template_problem:
+        message = f"the plan's template database cannot be built: {spec.template_problem}"
+        return Waiting(message, TEMPLATE_PROBLEM_LOOK, "template_missing")
+    return Waiting("the plan's template database is being built", TEMPLATE_LOOK)
 
 
 class IdentityStep(Step):

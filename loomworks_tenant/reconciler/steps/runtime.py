@@ -107,11 +107,17 @@ class Health(Step):
         namespace = names.namespace(spec.uuid)
         found = world.kube.get("Deployment", names.ODOO, namespace)
         if not found:
-            return Waiting("the deployment is gone: use Retry", PROBLEM_LOOK, "deployment_missing") if spec.running else Done()
+            return (
+                Waiting("the deployment is gone: use Retry", PROBLEM_LOOK, "deployment_missing")
+                if spec.running
+                else Done()
+            )
         pods = list(world.kube.list("Pod", namespace, label_selector=names.selector(spec.uuid)))
         state = diagnosis.deployment(found, pods)
         if not state.ready:
-            return Waiting(state.message, PROBLEM_LOOK if state.fatal else STARTING_LOOK, state.code if state.fatal else "")
+            return Waiting(
+                state.message, PROBLEM_LOOK if state.fatal else STARTING_LOOK, state.code if state.fatal else ""
+            )
         return self._answers(spec, world) if spec.running else Done("stopped")
 
     def _answers(self, spec: TenantSpec, world: Boundaries) -> Answer:
@@ -135,5 +141,3 @@ class Route(Step):
     def ensure(self, spec: TenantSpec, world: Boundaries) -> Answer:
         world.kube.apply(manifests.route(spec, routes.tenant_target(spec)))
         return Done(spec.public_url)
-
-
