@@ -76,7 +76,12 @@ class Kubectl:
         """Apply server-side, as the control plane does."""
         options = ["--server-side", "--force-conflicts", "--field-manager=test"]
         return self(
-            "apply", *options, *(["--dry-run=server"] if dry_run else []), "-f", "-", stdin=manifests.dumped(list(items))
+            "apply",
+            *options,
+            *(["--dry-run=server"] if dry_run else []),
+            "-f",
+            "-",
+            stdin=manifests.dumped(list(items)),
         )
 
     def is_allowed(self, verb: str, resource: str, namespace: str = "", name: str = "") -> bool:

@@ -54,7 +54,11 @@ class Handler(BaseHTTPRequestHandler):
         """Become a websocket that sends back every frame's bytes as they are."""
         key = base64.b64encode(hashlib.sha1((self.headers["Sec-WebSocket-Key"] + ACCEPT).encode()).digest())
         self.send_response(101)
-        for name, value in (("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", key.decode())):
+        for name, value in (
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Accept", key.decode()),
+        ):
             self.send_header(name, value)
         self.end_headers()
         while data := self.connection.recv(4096):

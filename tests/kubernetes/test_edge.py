@@ -136,6 +136,25 @@ def test_the_control_plane_answers_by_its_names(get: Get, name: str) -> None:
     assert answer.json() == {"status": "pass"}
 
 
+@pytest.fixture
+def deaf_edge(kubectl: Kubectl, tenant_namespace: str) -> Iterator[str]:
+    """The address of an edge whose DNS server is not there."""
+    pod = kubectl.get("deployment", "edge", "--namespace", "loomworks")["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    container["env"] = [{"name": "DOMAIN", "value": "example.test"}, {"name": "RESOLVER", "value": "127.0.0.1"}]
+    metadata = {"name": "deaf-edge", "namespace": tenant_namespace}
+    kubectl.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod})
+    where = ("pod/deaf-edge", "--namespace", tenant_namespace)
+    kubectl("wait", "--for=condition=Ready", *where, "--timeout=60s")
+    yield kubectl.get(*where)["status"]["podIP"]
+    kubectl("delete", *where, "--grace-period=0", "--force")
+
+
+def test_a_dead_dns_is_not_taken_for_an_unknown_name(deaf_edge: str) -> None:
+    answer = requests.get(f"http://{deaf_edge}:8080/", headers={"Host": "acme.example.test"}, timeout=30)
+    assert page_of(answer) == (503, "This site does not answer yet")
+
+
 # --- a tenant that answers -----------------------------------------------------------------------
 
 
@@ -167,7 +186,9 @@ def echo_pod(where: str, image: str) -> dict[str, Any]:
 def echo(kubectl: Kubectl, route: Callable[[str], str], tenant_namespace: str) -> str:
     """The subdomain of a stand-in for a tenant."""
     image = kubectl.get("deployment", "control-plane", "--namespace", "loomworks")["spec"]["template"]["spec"]
-    kubectl.apply(tenant_service(tenant_namespace, {"app": "echo"}), echo_pod(tenant_namespace, image["containers"][0]["image"]))
+    kubectl.apply(
+        tenant_service(tenant_namespace, {"app": "echo"}), echo_pod(tenant_namespace, image["containers"][0]["image"])
+    )
     kubectl("wait", "--for=condition=Ready", "pod/echo", "--namespace", tenant_namespace, "--timeout=60s")
     return route(f"odoo.{tenant_namespace}")
 

@@ -133,9 +133,7 @@ def test_it_has_no_power_over_the_cluster(control_plane: Kubectl, verb: str, res
         ("delete", "rolebindings.rbac.authorization.k8s.io"),
     ],
 )
-def test_it_enters_no_pod_of_a_tenant(
-    control_plane: Kubectl, tenant_namespace: str, verb: str, resource: str
-) -> None:
+def test_it_enters_no_pod_of_a_tenant(control_plane: Kubectl, tenant_namespace: str, verb: str, resource: str) -> None:
     assert not control_plane.is_allowed(verb, resource, tenant_namespace)
 
 

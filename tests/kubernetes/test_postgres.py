@@ -68,7 +68,10 @@ def tenant(connect: Connect) -> Iterator[str]:
 
 
 def test_a_connection_without_tls_is_refused(connect: Connect) -> None:
-    with pytest.raises(psycopg2.OperationalError, match="no encryption"), connect("loomworks_control", sslmode="disable"):
+    with (
+        pytest.raises(psycopg2.OperationalError, match="no encryption"),
+        connect("loomworks_control", sslmode="disable"),
+    ):
         pass
 
 
@@ -88,7 +91,7 @@ def test_the_superuser_does_not_come_over_the_network(connect: Connect) -> None:
 def test_a_wrong_password_is_refused(connect: Connect) -> None:
     with (
         pytest.raises(psycopg2.OperationalError, match="password authentication failed"),
-        connect("loomworks_control", password="wrong"),  # noqa: S106
+        connect("loomworks_control", password="wrong"),
     ):
         pass
 
@@ -120,7 +123,10 @@ def test_the_provisioner_reads_no_password(connect: Connect) -> None:
 
 
 def test_the_provisioner_does_not_enter_the_control_planes_database(connect: Connect) -> None:
-    with pytest.raises(psycopg2.OperationalError, match="permission denied"), connect("loomworks_provisioner", "loomworks"):
+    with (
+        pytest.raises(psycopg2.OperationalError, match="permission denied"),
+        connect("loomworks_provisioner", "loomworks"),
+    ):
         pass
 
 
@@ -133,12 +139,12 @@ def test_the_control_role_makes_neither_roles_nor_databases(connect: Connect) ->
 
 @pytest.mark.parametrize("database", ["postgres", "template1", "loomworks"])
 def test_a_tenant_connects_to_its_own_database_only(connect: Connect, tenant: str, database: str) -> None:
-    with connect(tenant, tenant, password="probe") as cr:  # noqa: S106
+    with connect(tenant, tenant, password="probe") as cr:
         cr.execute("SELECT current_database()")
         assert cr.fetchone()[0] == tenant
     with (
         pytest.raises(psycopg2.OperationalError, match="permission denied"),
-        connect(tenant, database, password="probe"),  # noqa: S106
+        connect(tenant, database, password="probe"),
     ):
         pass
 
@@ -150,7 +156,7 @@ def test_a_tenant_does_not_enter_another_tenants_database(connect: Connect, tena
         try:
             with (
                 pytest.raises(psycopg2.OperationalError, match="permission denied"),
-                connect(other, tenant, password="probe"),  # noqa: S106
+                connect(other, tenant, password="probe"),
             ):
                 pass
         finally:

@@ -11,7 +11,15 @@ from pathlib import Path
 from . import cache, images, packages, shell
 from .settings import Settings
 
-NOT_NEEDED = ("usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "var/cache/apt", "var/lib/apt/lists")
+RECIPE = "1"  # to be counted up when the steps below change
+NOT_NEEDED = (
+    "usr/share/doc",
+    "usr/share/man",
+    "usr/share/info",
+    "usr/share/locale",
+    "var/cache/apt",
+    "var/lib/apt/lists",
+)
 APT = """# A container is built once: no recommended packages, no kept archives, no indexes in two forms.
 APT::Install-Recommends "false";
 DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb || true"; };
@@ -30,14 +38,16 @@ def name(suite: str) -> str:
     return f"docker.io/library/debian:{suite}-slim"
 
 
-def key(settings: Settings, suite: str) -> str:
+def key(suite: str) -> str:
     """What the image of ``suite`` is made from."""
-    return cache.digest([suite, APT, DPKG, *NOT_NEEDED, Path(__file__)])
+    return cache.digest([RECIPE, suite, APT, DPKG, *NOT_NEEDED])
 
 
 def ensure(settings: Settings, suite: str) -> None:
     """Have the image of ``suite`` in the local store."""
-    cache.built(settings.cache, f"debian-{suite}", key(settings, suite), lambda folder: _build(settings, suite, folder))
+    # Remembered inside the store: whoever removes the store removes this, too.
+    store = images.store(settings)
+    cache.built(store, f"debian-{suite}", key(suite), lambda folder: _build(settings, suite, folder))
 
 
 def _build(settings: Settings, suite: str, folder: Path) -> None:

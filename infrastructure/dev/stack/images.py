@@ -69,6 +69,7 @@ def ensure(settings: Settings) -> dict[str, str]:
 def build(settings: Settings, image: Image, reference: str) -> None:
     """Build ``image`` into the local store under the name ``reference``."""
     debian_base.ensure(settings, image.suite)
+    buildah(settings, "rm", "--all")  # what a killed build left
     with tempfile.TemporaryDirectory(prefix="loomworks-image-") as folder:
         context = Path(folder)
         _assemble(settings.repository / image.context, _files(settings, image), context)
@@ -82,30 +83,37 @@ def push(settings: Settings, reference: str) -> None:
     buildah(settings, "push", *own, reference)
 
 
+def store(settings: Settings) -> Path:
+    """Where buildah keeps layers and images."""
+    return settings.cache / "images"
+
+
 def buildah(settings: Settings, *arguments: str | Path) -> None:
-    """Run buildah on the store in the cache.
+    """Run buildah on the store, when no other run of it does.
 
     In a mount namespace of its own: whatever it mounts is gone with it, killed or not.
     """
-    store = settings.cache / "images"
-    places = ["--root", store / "storage", "--runroot", store / "run"]
-    environment = {"BUILDAH_ISOLATION": "chroot", "STORAGE_DRIVER": _driver(store)}
-    command = ["unshare", "--mount", "nice", "buildah", *places, *arguments]
-    shell.run(command, log=settings.logs / "images.log", env=environment)
+    environment = {"BUILDAH_ISOLATION": "chroot", "STORAGE_DRIVER": _driver(store(settings))}
+    alone = ["flock", store(settings) / "lock", "unshare", "--mount", "nice"]
+    shell.run([*alone, *_buildah(settings), *arguments], log=settings.logs / "images.log", env=environment)
 
 
-def _driver(store: Path) -> str:
+def _buildah(settings: Settings) -> list[str | Path]:
+    return ["buildah", "--root", store(settings) / "storage", "--runroot", store(settings) / "run"]
+
+
+def _driver(folder: Path) -> str:
     """``overlay`` where the kernel can put one on the cache's file system, else copies (``vfs``)."""
-    chosen = store / "driver"
+    chosen = folder / "driver"
     if not chosen.exists():
-        store.mkdir(parents=True, exist_ok=True)
-        chosen.write_text("overlay" if _can_overlay(store) else "vfs")
+        folder.mkdir(parents=True, exist_ok=True)
+        chosen.write_text("overlay" if _can_overlay(folder) else "vfs")
     return chosen.read_text()
 
 
-def _can_overlay(store: Path) -> bool:
-    with tempfile.TemporaryDirectory(dir=store) as folder:
-        lower, upper, work, merged = (Path(folder) / name for name in ("lower", "upper", "work", "merged"))
+def _can_overlay(folder: Path) -> bool:
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        lower, upper, work, merged = (Path(scratch) / name for name in ("lower", "upper", "work", "merged"))
         for path in (lower, upper, work, merged):
             path.mkdir()
         options = f"lowerdir={lower},upperdir={upper},workdir={work}"
@@ -124,7 +132,7 @@ def _build_options() -> list[str]:
 
 
 def _tag(settings: Settings, image: Image) -> str:
-    parts: list[str | bytes] = [debian_base.key(settings, image.suite)]
+    parts: list[str | bytes] = [debian_base.key(image.suite)]
     for path in _files(settings, image):
         parts += [str(path.relative_to(settings.repository)), str(os.access(path, os.X_OK)), path.read_bytes()]
     return cache.digest(parts)
@@ -159,9 +167,7 @@ def _forget_others(settings: Settings, reference: str) -> None:
 
 
 def _output(settings: Settings, *arguments: str) -> str:
-    store = settings.cache / "images"
-    places = ["--root", store / "storage", "--runroot", store / "run"]
-    return shell.run(["buildah", *places, *arguments], env={"STORAGE_DRIVER": _driver(store)})
+    return shell.run([*_buildah(settings), *arguments], env={"STORAGE_DRIVER": _driver(store(settings))})
 
 
 def _is_own(settings: Settings) -> bool:
