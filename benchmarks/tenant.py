@@ -190,7 +190,9 @@ def stages(stream):
     for line in record.read_text().splitlines() if record.exists() else []:
         stage = json.loads(line)
         name = f"make_up: {stage['stage']}"
-        stream.write(json.dumps({"name": name, "value": stage["seconds"], "unit": "s", "ratio": None, "goal": None}) + "\n")
+        stream.write(
+            json.dumps({"name": name, "value": stage["seconds"], "unit": "s", "ratio": None, "goal": None}) + "\n"
+        )
 
 
 def main():
@@ -204,7 +206,9 @@ def main():
     with OUTPUT.open("w") as stream:
         for make in (bench.floor, bench.product):  # what is measured is warm in both
             in_sequence(make, 1)
-        report("sequence", in_sequence(bench.product, options.sequence), in_sequence(bench.floor, options.sequence), stream)
+        report(
+            "sequence", in_sequence(bench.product, options.sequence), in_sequence(bench.floor, options.sequence), stream
+        )
         report("at_once", at_once(bench.product, options.at_once), at_once(bench.floor, options.at_once), stream)
         stages(stream)
 

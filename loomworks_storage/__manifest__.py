@@ -8,6 +8,4 @@
     "license": "LGPL-3",
     "depends": ["loomworks_tenant"],
     "data": ["views/tenant_views.xml"],
-    "auto_install": False,
-    "installable": True,
 }

@@ -1,7 +1,6 @@
 """The tenant's volume: what it should be, put between the reconciler's steps."""
 
 from odoo import fields, models
-
 from odoo.addons.loomworks_tenant.kube import names
 from odoo.addons.loomworks_tenant.reconciler.spec import VolumeSpec
 

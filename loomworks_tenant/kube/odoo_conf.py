@@ -23,7 +23,6 @@ def render(spec: TenantSpec, password: str) -> str:
         "db_password": password,
         "db_sslmode": "require",
         "db_name": spec.database,
-        "dbfilter": f"^{spec.database}$",
         "db_maxconn": max(4, spec.connection_limit // MAX_CONNECTIONS_SHARE),
         "list_db": False,
         "admin_passwd": _master_password(password),
@@ -33,7 +32,7 @@ def render(spec: TenantSpec, password: str) -> str:
         "proxy_mode": True,
         "workers": 0,
         "max_cron_threads": 1,
-        "server_wide_modules": "base,web,loomworks_client",
+        "server_wide_modules": "base,rpc,web,loomworks_client",
         "without_demo": True,
         "log_handler": ":INFO,py.warnings:ERROR",
     }

@@ -12,7 +12,13 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 ENV_FILE = Path(os.environ.get("LOOMWORKS_STATE") or REPOSITORY / "build" / "dev") / "env"
 PICTURES = REPOSITORY / "build" / "test" / "pictures"
 # Chromium looks for its maker's hosts at every start unless it is told not to.
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 PATIENCE = 60_000  # milliseconds
 
 

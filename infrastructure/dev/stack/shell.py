@@ -32,9 +32,7 @@ def run(
     environment = {**os.environ, **(env or {})}
     if log is not None:
         return _run_logged(argv, log, environment, cwd, input_text, check)
-    done = subprocess.run(
-        argv, env=environment, cwd=cwd, input=input_text, text=True, capture_output=True, check=False
-    )
+    done = subprocess.run(argv, env=environment, cwd=cwd, input=input_text, text=True, capture_output=True, check=False)
     if check and done.returncode:
         raise StackError(_failure(argv, done.returncode, done.stderr or done.stdout))
     return done.stdout

@@ -1,5 +1,6 @@
 """Many keys in parallel, no key twice at once, a broken one never in the others' way."""
 
+import itertools
 import threading
 import time
 
@@ -9,7 +10,7 @@ from addons.loomworks_tenant.reconciler.worker import Worker
 
 def test_key_is_never_in_two_threads_and_all_are_worked_on(monkeypatch):
     monkeypatch.setattr(worker, "LINGER", 0.2)
-    left, busy, overlaps, lock = {key: 5 for key in range(20)}, set(), [], threading.Lock()
+    left, busy, overlaps, lock = dict.fromkeys(range(20), 5), set(), [], threading.Lock()
 
     def work(key):
         with lock:
@@ -50,12 +51,12 @@ def test_key_is_left_alone_for_as_long_as_its_work_says(monkeypatch):
         return 0.5
 
     Worker(lambda: ["a"], work, threads=1).run(1.3)
-    assert all(later - earlier >= 0.5 for earlier, later in zip(looks, looks[1:], strict=False))
+    assert all(later - earlier >= 0.5 for earlier, later in itertools.pairwise(looks))
     assert len(looks) >= 2
 
 
 def test_run_ends_when_nothing_is_due(monkeypatch):
     monkeypatch.setattr(worker, "LINGER", 0.2)
     began = time.monotonic()
-    Worker(lambda: [], lambda key: 0, threads=1).run(30)
+    Worker(list, lambda key: 0, threads=1).run(30)
     assert time.monotonic() - began < 5
