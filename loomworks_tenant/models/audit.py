@@ -33,7 +33,7 @@ class Audit(models.Model):
     login = fields.Char(required=True, readonly=True)
     action = fields.Char(required=True, readonly=True)
     model_name = fields.Char("Model", readonly=True)
-    record_id = fields.Integer("Record", readonly=True, index=True)
+    record_id = fields.Integer(readonly=True, index=True)
     record_name = fields.Char("On", readonly=True)
     remote_address = fields.Char("From", readonly=True)
     result = fields.Char(readonly=True)
