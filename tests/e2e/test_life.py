@@ -4,6 +4,7 @@ import base64
 
 import psycopg2
 import pytest
+import requests
 from addons.loomworks_tenant.kube import names
 
 
@@ -60,7 +61,10 @@ def test_role_of_a_tenant_has_no_power_but_over_its_own(acme, server):
 
 def test_pod_is_confined(acme, kube):
     pod = pods(kube, acme)[0]
-    assert kube.get("Namespace", acme.namespace)["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert (
+        kube.get("Namespace", acme.namespace)["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+        == "restricted"
+    )
     assert pod["spec"]["automountServiceAccountToken"] is False
     assert not [mount for volume in pod["spec"]["volumes"] for mount in [volume.get("hostPath")] if mount]
     secrets_seen = {volume["secret"]["secretName"] for volume in pod["spec"]["volumes"] if "secret" in volume}
@@ -119,13 +123,11 @@ def test_archive_closes_and_keeps_and_erase_leaves_nothing(make_tenant, kube, se
     with server.connect() as cr:
         cr.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [tenant.database])
         assert cr.fetchone() is None
-    volumes = [item for item in kube.list("Service", "loomworks-routes", label_selector=names.selector(tenant.uuid))]
-    assert volumes == []
+    routes = list(kube.list("Service", "loomworks-routes", label_selector=names.selector(tenant.uuid)))
+    assert routes == []
 
 
 def test_unknown_name_gets_an_honest_page(stack):
-    import requests
-
     headers = {"Host": f"nobody-here.{stack['LOOMWORKS_DOMAIN']}"}
     page = requests.get(f"http://{stack['LOOMWORKS_EDGE']}/web/login", headers=headers, timeout=30)
     assert page.status_code == 404
