@@ -32,7 +32,7 @@ class Audit(models.Model):
     user_id = fields.Integer("User ID", required=True, readonly=True)
     login = fields.Char(required=True, readonly=True)
     action = fields.Char(required=True, readonly=True)
-    model_name = fields.Char("Model", readonly=True)
+    model_name = fields.Char(readonly=True)
     record_id = fields.Integer(readonly=True, index=True)
     record_name = fields.Char("On", readonly=True)
     remote_address = fields.Char("From", readonly=True)
