@@ -27,4 +27,4 @@ logs: ## show the ends of all logs, or follow one: make logs NAME=kubelet
 dev: ## run the control plane from source on this machine, with reload
 	@$(STACK) dev
 
--include make/tests.mk
+include make/tests.mk make/bench.mk

@@ -133,4 +133,4 @@ def test_template_names_fit_postgresql_and_kubernetes():
     spec = template_spec(plan="p" * 20)
     assert len(spec.building) <= 63
     assert len(spec.job) <= 63
-    assert "_" not in template_spec().job
+    assert "_" not in template_spec(plan="a_b").job
