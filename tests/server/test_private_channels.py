@@ -9,7 +9,7 @@ import psycopg2
 import pytest
 import websocket
 
-WAKE_TIMEOUT = 15  # seconds; without a notification, crons look once a minute, and websockets not at all
+WAKE_TIMEOUT = 45  # seconds; without a notification, crons look once a minute, and websockets not at all
 PAST = "2020-01-01 00:00:00"
 
 
