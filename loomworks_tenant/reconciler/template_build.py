@@ -48,6 +48,7 @@ def _ensure_namespace(spec: TemplateSpec, world: Boundaries) -> None:
 
 
 def _start(spec: TemplateSpec, world: Boundaries) -> None:
+    _stop_others(spec, world)
     template.ensure_roles(world.server, _builder_password(world))
     template.drop(world.server, spec.building)
     template.create_empty(world.server, spec.building)
@@ -85,8 +86,15 @@ def _discard(spec: TemplateSpec, world: Boundaries) -> None:
 
 
 def _clean_up(spec: TemplateSpec, world: Boundaries) -> None:
-    mine = f"{template_job.PLAN_LABEL}={spec.plan}"  # of older images and modules as well
-    for job in world.kube.list("Job", template_job.NAMESPACE, label_selector=mine):
-        world.kube.delete("Job", job["metadata"]["name"], template_job.NAMESPACE)
+    world.kube.delete("Job", spec.job, template_job.NAMESPACE)
+    _stop_others(spec, world)
     for old in template.others(world.server, spec.plan, [spec.database]):
         template.drop(world.server, old)
+
+
+def _stop_others(spec: TemplateSpec, world: Boundaries) -> None:
+    """End builds for images and modules that this plan no longer has."""
+    mine = f"{template_job.PLAN_LABEL}={spec.plan}"
+    for job in world.kube.list("Job", template_job.NAMESPACE, label_selector=mine):
+        if job["metadata"]["name"] != spec.job:
+            world.kube.delete("Job", job["metadata"]["name"], template_job.NAMESPACE)

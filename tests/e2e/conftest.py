@@ -76,7 +76,11 @@ def _text(answer):
 
 @pytest.fixture(scope="session")
 def call(stack):
-    """Call a method of the control plane as the operator."""
+    """Call a method of the control plane as the operator, once it answers."""
+    end = time.monotonic() + PATIENCE
+    while requests.get(f"{stack['LOOMWORKS_URL']}/web/health", timeout=30).status_code != 200:
+        assert time.monotonic() < end, "the control plane does not answer"
+        time.sleep(0.5)
     return Json2(stack["LOOMWORKS_URL"], stack["LOOMWORKS_API_KEY"])
 
 
