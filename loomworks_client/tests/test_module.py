@@ -14,6 +14,11 @@ class TestModule(ClientCase):
         with self.assertRaisesRegex(UserError, "Your hosting needs"):
             self.uninstall("loomworks_client")
 
+    def test_server_itself_may_uninstall_the_client(self):
+        module = self.env["ir.module.module"].search([("name", "=", "loomworks_client")])
+        module.button_uninstall()
+        self.assertEqual(module.state, "to remove")
+
     def test_other_modules_are_the_administrators(self):
         self.uninstall("web_tour")
         module = self.env["ir.module.module"].search([("name", "=", "web_tour")])

@@ -71,6 +71,12 @@ class TestUserLimit(ClientCase):
         with self.assertRaises(ValidationError):
             self.env["res.groups"].create({"name": "Hidden", "implied_ids": implied, "user_ids": members})
 
+    def test_group_can_be_renamed_at_the_limit(self):
+        self.limit_to(0)
+        group = self.env["res.groups"].create({"name": "Volunteers"})
+        group.name = "Helpers"
+        self.assertEqual(group.name, "Helpers")
+
     def test_superuser_mode_does_not_pass_the_limit(self):
         self.limit_to(0)
         with self.assertRaises(ValidationError):

@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 
 # What is thin code on Odoo's models; all else in an addon is an engine.
 MODEL_FOLDERS = ("models", "wizards", "controllers")
+ADDON_ITSELF = "*/loomworks_*/__init__.py"  # neither
 ENGINES_MINIMUM = 90  # percent
 REST_MINIMUM = 80  # percent
 
@@ -24,7 +25,7 @@ def coverage(reports: Path) -> bool:
     _coverage("xml", "-q", data, "-o", str(reports / "coverage-report.xml"))
     models = ",".join(f"*/{name}/*" for name in MODEL_FOLDERS)
     print("\n== coverage: engines ==", flush=True)
-    engines = _coverage("report", data, f"--omit={models}", f"--fail-under={ENGINES_MINIMUM}")
+    engines = _coverage("report", data, f"--omit={models},{ADDON_ITSELF}", f"--fail-under={ENGINES_MINIMUM}")
     print("\n== coverage: models, wizards, controllers ==", flush=True)
     rest = _coverage("report", data, f"--include={models}", f"--fail-under={REST_MINIMUM}")
     return engines and rest
