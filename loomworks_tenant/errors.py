@@ -39,8 +39,8 @@ class RetryableError(LoomworksError):
         self.retry_after = retry_after
 
 
-class SecretUnavailable(PermanentError):
-    """A reference to a secret leads nowhere or is not of a known form."""
+class SecretUnavailable(RetryableError):
+    """A reference to a secret leads nowhere (it may be mounted later), or is not of a known form."""
 
     code = "secret_unavailable"
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from odoo import SUPERUSER_ID, api, fields, models
 from odoo.modules.registry import Registry
+from odoo.service.model import PG_CONCURRENCY_EXCEPTIONS_TO_RETRY
 
 from ..reconciler.worker import Worker
 
@@ -15,6 +16,7 @@ _logger = logging.getLogger(__name__)
 RUN_SECONDS = 50  # one run of the cron; the next one is triggered while there is work
 THREADS = 8
 DUE_LIMIT = 64
+RACE_PAUSE = 0.2  # seconds
 
 
 class Reconcilable(models.AbstractModel):
@@ -91,6 +93,9 @@ def _work(dbname, key):
     model, row_id = key
     pause = 0
     while pause == 0:
-        with Registry(dbname).cursor() as cr:
-            pause = api.Environment(cr, SUPERUSER_ID, {})[model].browse(row_id)._reconcile_step()
+        try:
+            with Registry(dbname).cursor() as cr:
+                pause = api.Environment(cr, SUPERUSER_ID, {})[model].browse(row_id)._reconcile_step()
+        except PG_CONCURRENCY_EXCEPTIONS_TO_RETRY:
+            pause = RACE_PAUSE  # somebody changed the row meanwhile; steps may be run again
     return pause or 0.0

@@ -31,6 +31,7 @@ class Template(models.Model):
     )
     database_name = fields.Char(readonly=True, help="The newest finished template; clones are made from it.")
     fingerprint = fields.Char(readonly=True, help="Of the image and modules that the newest template was built from.")
+    tried_fingerprint = fields.Char(readonly=True, help="Of the last build that failed.")
     message = fields.Char(readonly=True)
     started_at = fields.Datetime(readonly=True)
     built_at = fields.Datetime(readonly=True)
@@ -45,9 +46,16 @@ class Template(models.Model):
         if not template:
             template = self.sudo().create({"plan_id": plan.id, "server_id": server.id})
             template._request_reconcile()
-        elif template.fingerprint != template._to_spec().fingerprint and not template.reconcile_at:
+        elif template._is_to_be_built():
             template._request_reconcile()
         return template
+
+    def _is_to_be_built(self):
+        """Tell whether it is out of date and nobody looks at it, or what failed was something else."""
+        wanted = self._to_spec().fingerprint
+        if self.fingerprint == wanted:
+            return False
+        return not self.reconcile_at or (self.state == "failed" and self.tried_fingerprint != wanted)
 
     def _current_database(self):
         """Return the name of the template to clone, or None while the right one is not there."""
@@ -79,10 +87,10 @@ class Template(models.Model):
         try:
             answer = template_build.advance(spec, world)
         except LoomworksError as error:
-            return template._record_failure(error)
+            return template._record_failure(spec, error)
         return template._record_done(spec) if isinstance(answer, Done) else template._record_progress(answer)
 
-    def _record_failure(self, error):
+    def _record_failure(self, spec, error):
         attempts = self.attempts + 1
         permanent = isinstance(error, PermanentError)
         pause = FAILED_RETRY if permanent else backoff.delay(attempts)
@@ -93,6 +101,7 @@ class Template(models.Model):
                 "error_message": str(error),
                 "error_code": error.code,
                 "attempts": attempts,
+                "tried_fingerprint": spec.fingerprint,
                 "reconcile_at": self._look_again(pause),
             }
         )
