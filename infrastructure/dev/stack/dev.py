@@ -6,14 +6,17 @@ cluster's DNS. It sees the files of the checkout, so that Odoo's reload works, a
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
 import shlex
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
-from . import kubectl, odoo_host, runtime, supervisor
+from . import kubectl, odoo_host, runtime, supervisor, target
 from .errors import StackError
 from .progress import say
 from .settings import (
@@ -32,8 +35,10 @@ CLAIM = "control-plane-data"
 ENDPOINT_SLICE = "control-plane-from-source"
 TOKEN_LIFETIME = "24h"
 SCRIPTS = Path("infrastructure/docker/odoo/bin")
+ADDONS = Path("/run/addons")
 
-# The pod's view of /etc/resolv.conf and of its service account, and of nothing else.
+# The pod's view of /etc/resolv.conf and of its service account; and the addons alone, because Odoo watches
+# whole folders for changes and the checkout holds the running cluster.
 ENTER = """set -e
 mount --make-rprivate /
 mount --bind {inside} /mnt
@@ -41,6 +46,10 @@ mount -t tmpfs tmpfs /run
 mkdir -p {inside} /run/secrets/kubernetes.io
 mount --move /mnt {inside}
 cp -r {account} /run/secrets/kubernetes.io/
+for addon in {repository}/loomworks_*/; do
+  mkdir -p {addons}/"$(basename "$addon")"
+  mount --bind "$addon" {addons}/"$(basename "$addon")"
+done
 resolver=$(readlink -m /etc/resolv.conf)
 mkdir -p "$(dirname "$resolver")"
 [ -e "$resolver" ] || touch "$resolver"
@@ -57,11 +66,11 @@ def dev(settings: Settings) -> None:
     environment = _environment(settings)
     files = _write_view(settings)
     with _in_its_place(settings):
-        scripts = settings.repository / SCRIPTS
-        _run(settings, files, environment, scripts / "loomworks-init")
-        say(f"\nThe control plane runs from {settings.repository}: http://{settings.domain}:{settings.edge_port}\n")
+        _run(settings, files, environment, settings.repository / SCRIPTS / "loomworks-init")
+        say(f"\nThe control plane runs from {settings.repository}: {target.address(settings)}\n")
         options = [f"--http-interface={BRIDGE_ADDRESS}", f"--http-port={PORT}", "--dev=reload,xml"]
-        _run(settings, files, environment, scripts / "loomworks-control-plane", *options)
+        arguments = _server_arguments(settings, environment)
+        _run(settings, files, environment, odoo_host.ensure(settings).bin, *arguments, *options)
 
 
 def _environment(settings: Settings) -> dict[str, str]:
@@ -69,18 +78,41 @@ def _environment(settings: Settings) -> dict[str, str]:
     pod = json.loads(_get(settings, DEPLOYMENT))["spec"]["template"]["spec"]
     source = pod["containers"][0]["envFrom"][0]["configMapRef"]["name"]
     secrets = settings.state / "secrets"
+    password = secrets / "postgres-credentials" / "control-password"
     return {
         **json.loads(_get(settings, f"configmap/{source}"))["data"],
         "PROVISIONER_PASSWORD_FILE": str(secrets / "postgres-credentials" / "provisioner-password"),
-        "CONTROL_PASSWORD_FILE": str(secrets / "postgres-credentials" / "control-password"),
+        "CONTROL_PASSWORD_FILE": str(password),
+        "PGPASSFILE": str(_password_file(settings, password.read_text())),
         "OPERATOR_DIR": str(secrets / "control-plane-operator"),
-        "LOOMWORKS_ADDONS": str(settings.repository),
+        "LOOMWORKS_ADDONS": str(ADDONS),
         "LOOMWORKS_DATA": str(_volume(settings)),
         "KUBERNETES_SERVICE_HOST": SERVICE_CIDR.replace(".0.0/16", ".0.1"),
         "KUBERNETES_SERVICE_PORT": "443",
         "HOME": str(_volume(settings)),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
+
+
+def _password_file(settings: Settings, password: str) -> Path:
+    """A file for libpq: a password among the environment's variables would be in the process list."""
+    path = settings.state / "dev" / "pgpass"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(f"*:*:*:loomworks_control:{password}\n")
+    return path
+
+
+def _server_arguments(settings: Settings, environment: Mapping[str, str]) -> list[str]:
+    """The command line that the pod's own script would give Odoo.
+
+    The script itself starts Odoo as a module, which Odoo's reload cannot start again.
+    """
+    path = str(settings.repository / SCRIPTS / "loomworks-control-plane")
+    loader = SourceFileLoader("control_plane", path)
+    script = importlib.util.module_from_spec(importlib.util.spec_from_loader("control_plane", loader))
+    loader.exec_module(script)
+    return script.arguments(environment)
 
 
 def _volume(settings: Settings) -> Path:
@@ -152,13 +184,17 @@ def _endpoint_slice() -> dict:
 def _run(settings: Settings, files: Path, environment: Mapping[str, str], script: Path, *options: str) -> None:
     """Run one of the image's scripts in the stack's mount namespace, with the pod's view on top."""
     account, resolver = files / "account" / "serviceaccount", files / "resolv.conf"
-    places = {"inside": runtime.INSIDE, "account": shlex.quote(str(account)), "resolver": shlex.quote(str(resolver))}
-    enter = ENTER.format(user=USER, **places)
+    quoted = {"account": account, "resolver": resolver, "repository": settings.repository, "addons": ADDONS}
+    places = {name: shlex.quote(str(path)) for name, path in quoted.items()}
+    enter = ENTER.format(user=USER, inside=runtime.INSIDE, **places)
+    python = odoo_host.ensure(settings).python
+    # Odoo starts itself again as "python", which must be found to be this one.
+    environment = {**environment, "PATH": f"{python.parent}:{os.environ['PATH']}"}
     command = [
         *("nsenter", f"--target={supervisor.pid(settings)}", "--mount"),
         *("unshare", "--mount", "sh", "-c", enter, "dev"),
         *("env", *(f"{name}={value}" for name, value in environment.items())),
-        *(odoo_host.ensure(settings).python, script, *options),
+        *(python, script, *options),
     ]
     try:
         subprocess.run([str(word) for word in command], check=False, cwd="/")
