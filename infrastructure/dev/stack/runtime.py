@@ -22,11 +22,14 @@ INSIDE = Path("/run/loomworks")
 CGROUP = "loomworks"
 PROCESSES = "stack"  # the group of the stack's own processes, beside the pods' ``kubepods``
 CGROUPS = Path("/sys/fs/cgroup")
+KUBELET_CONTROLLERS = ("cpu", "cpuset", "hugetlb", "memory", "pids")
 BOUND = {  # where programs insist on a path of their own: folder of the state -> that path
     "cni-cache": Path("/var/lib/cni"),
     "container-logs": Path("/var/log/containers"),
     "run/shims": Path("/run/containerd"),
 }
+# What the processes keep of the caller's environment: nothing of a person's session or credentials.
+KEPT_VARIABLES = ("PATH", "HOME", "LANG", "TZ", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE")
 END_TIMEOUT = 20  # seconds
 
 ENTER = """set -e
@@ -80,9 +83,11 @@ def _inherit_cpuset(parent: Path, group: Path) -> None:
 
 
 def _enable_controllers(parent: Path, group: Path) -> None:
-    wanted = " ".join(f"+{name}" for name in (parent / "cgroup.controllers").read_text().split())
-    (parent / "cgroup.subtree_control").write_text(wanted)
-    (group / "cgroup.subtree_control").write_text(wanted)
+    """Hand the controllers that the kubelet asks for down to the group and to what is below it."""
+    there = (parent / "cgroup.controllers").read_text().split()
+    wanted = " ".join(f"+{name}" for name in KUBELET_CONTROLLERS if name in there)
+    for path in (parent, group):
+        (path / "cgroup.subtree_control").write_text(wanted)
 
 
 def start(settings: Settings, command: list[str | Path], log: Path) -> int:
@@ -103,6 +108,8 @@ def start(settings: Settings, command: list[str | Path], log: Path) -> int:
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,
+            cwd="/",
+            env={name: value for name, value in os.environ.items() if name.upper() in KEPT_VARIABLES},
             start_new_session=True,
         )
     return process.pid
