@@ -2,7 +2,7 @@
 TOOLS := PYTHONPYCACHEPREFIX=$(CURDIR)/build/pycache PYTHONPATH=$(CURDIR)/infrastructure/dev:$(CURDIR)/tests
 HOSTTOOLS := $(TOOLS) python3 -m stack.hosttools
 WITH_TOOLS = eval "$$($(HOSTTOOLS) env)" && $(TOOLS) $$ODOO_PYTHON
-WITH_STACK = . build/dev/env && $(TOOLS) $$ODOO_PYTHON
+WITH_STACK = . $${LOOMWORKS_STATE:-build/dev}/env && $(TOOLS) $$ODOO_PYTHON
 
 .PHONY: test test-unit test-e2e test-long lint lock
 

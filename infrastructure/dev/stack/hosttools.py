@@ -14,11 +14,13 @@ from . import host, odoo_host, python_env, test_database
 from .errors import StackError
 from .settings import Settings
 
+PACKAGES = ("ca-certificates", "util-linux")
 BROWSER_PACKAGES = ("chromium", "fonts-dejavu-core")
 
 
 def up(settings: Settings) -> None:
     """Make the tools ready and the test database run."""
+    host.ensure(settings, PACKAGES)
     odoo_host.ensure(settings)
     test_database.start(settings)
 
