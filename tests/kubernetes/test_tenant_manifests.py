@@ -1,0 +1,68 @@
+"""What the control plane itself writes: valid, and accepted by the server from the control plane's own account."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import manifests
+import pytest
+from conftest import Kubectl
+from harness import engines
+from test_manifests import conformity
+
+engines.register()
+
+from addons.loomworks_tenant.kube import manifests as tenant  # noqa: E402  (only importable once registered)
+from addons.loomworks_tenant.kube import routes, template_job  # noqa: E402
+from unit import factories  # noqa: E402
+
+
+def tenant_objects(uuid: str) -> list[dict[str, Any]]:
+    """Everything of one tenant."""
+    claim = factories.VolumeSpec(f"odoo-instance-{uuid}", "5Gi", "", "ReadWriteOnce", "/var/lib/odoo")
+    spec = factories.tenant_spec(uuid=uuid, subdomain="dry-run", volume=claim)
+    return [
+        tenant.namespace(spec),
+        tenant.role_binding(spec),
+        tenant.quota(spec),
+        tenant.limit_range(spec),
+        *tenant.network_policies(spec),
+        tenant.secret(spec, "odoo-config", {"odoo.conf": "[options]"}),
+        tenant.volume_claim(spec),
+        tenant.service(spec),
+        tenant.deployment(spec, "digest"),
+        tenant.route(spec, routes.tenant_target(spec)),
+        tenant.route(spec, routes.page_target(spec)),
+    ]
+
+
+def template_objects() -> list[dict[str, Any]]:
+    """Everything of a template's build."""
+    spec = factories.template_spec()
+    return [
+        template_job.namespace(),
+        template_job.role_binding(spec),
+        *template_job.network_policies(spec),
+        template_job.builder_secret("password"),
+        template_job.job(spec),
+    ]
+
+
+@pytest.mark.parametrize("objects", [tenant_objects(factories.UUID), template_objects()], ids=["tenant", "template"])
+def test_kubeconform_finds_every_written_object_valid(objects: list[dict[str, Any]]) -> None:
+    done = conformity(manifests.dumped(objects))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.cluster
+def test_the_server_takes_a_tenant_from_the_control_plane(control_plane: Kubectl, tenant_namespace: str) -> None:
+    for item in tenant_objects(tenant_namespace.removeprefix("lw-")):
+        assert "serverside-applied" in control_plane.apply(item, dry_run=True)
+
+
+@pytest.mark.cluster
+def test_the_server_admits_the_pods_of_a_tenant(kubectl: Kubectl, tenant_namespace: str) -> None:
+    deployment = tenant.deployment(factories.tenant_spec(uuid=tenant_namespace.removeprefix("lw-")), "digest")
+    metadata = {"name": "dry-run", "namespace": tenant_namespace}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": deployment["spec"]["template"]["spec"]}
+    assert "serverside-applied" in kubectl.apply(pod, dry_run=True)
