@@ -28,10 +28,10 @@ class Namespace(Step):
 
     def ensure(self, spec: TenantSpec, world: Boundaries) -> Answer:
         found = world.kube.get("Namespace", names.namespace(spec.uuid))
-        if found:
-            _refuse_foreign(found)
-            if found["metadata"].get("deletionTimestamp"):
-                return Waiting("an older namespace of this name is still being deleted", 2)
+        if found and found["metadata"].get("deletionTimestamp"):
+            return Waiting("an older namespace of this name is still being deleted", 2)
+        if found and not _is_ours(found):
+            raise ForeignObject(f"the namespace {found['metadata']['name']} exists and is not Loomworks'")
         world.kube.apply(manifests.namespace(spec))
         world.kube.apply(manifests.role_binding(spec))
         return Done(names.namespace(spec.uuid))
@@ -39,17 +39,15 @@ class Namespace(Step):
     def remove(self, spec: TenantSpec, world: Boundaries) -> Answer:
         name = names.namespace(spec.uuid)
         found = world.kube.get("Namespace", name)
-        if not found:
+        if not found or not _is_ours(found):
             return Done()
-        _refuse_foreign(found)
         if not found["metadata"].get("deletionTimestamp"):
             world.kube.delete("Namespace", name)
         return Waiting("the namespace is being deleted", 1)
 
 
-def _refuse_foreign(found: dict[str, Any]) -> None:
-    if found["metadata"].get("labels", {}).get(names.MANAGED_BY) != names.FIELD_MANAGER:
-        raise ForeignObject(f"the namespace {found['metadata']['name']} exists and is not Loomworks'")
+def _is_ours(found: dict[str, Any]) -> bool:
+    return found["metadata"].get("labels", {}).get(names.MANAGED_BY) == names.FIELD_MANAGER
 
 
 class Policies(Step):
