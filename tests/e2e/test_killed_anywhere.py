@@ -23,7 +23,7 @@ from addons.loomworks_tenant.reconciler.spec import ClusterSpec, Goal, Resources
 from addons.loomworks_tenant.reconciler.step import Boundaries
 from addons.loomworks_tenant.reconciler.steps import tenant_steps
 
-EVERY = int(os.environ.get("LOOMWORKS_KILL_EVERY", "8"))  # `make test-long` sets 1: each single call
+EVERY = int(os.environ.get("LOOMWORKS_KILL_EVERY", "16"))  # `make test-long` sets 1: each single call
 ATTEMPTS = 200
 SKIPPED = {"health"}  # only looks; the pod that it waits for is started by the step before
 KUBE_CALLS = ("apply", "create", "merge", "get", "delete", "list")
