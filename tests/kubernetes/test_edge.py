@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 import requests
-from conftest import Kubectl, wait_until
+from api_server import Kubectl, wait_until
 
 pytestmark = pytest.mark.cluster
 

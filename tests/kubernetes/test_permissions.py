@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from conftest import OURS, RESTRICTED, Kubectl, Refused, namespace, role_binding
+from api_server import OURS, RESTRICTED, Kubectl, Refused, namespace, role_binding
 
 pytestmark = pytest.mark.cluster
 

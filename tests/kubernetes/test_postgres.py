@@ -13,7 +13,7 @@ from uuid import uuid4
 import boto3
 import psycopg2
 import pytest
-from conftest import Kubectl, wait_until
+from api_server import Kubectl, wait_until
 from psycopg2 import errors
 
 pytestmark = pytest.mark.cluster

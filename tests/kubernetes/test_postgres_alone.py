@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from conftest import Kubectl, wait_until
+from api_server import Kubectl, wait_until
 
 pytestmark = pytest.mark.cluster
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
-import manifests
 import openapi_schemas
+import overlays
 import pytest
-from conftest import RESTRICTED, Kubectl, namespace
+from api_server import RESTRICTED, Kubectl, namespace
 
 pytestmark = pytest.mark.cluster
 
@@ -28,23 +28,23 @@ def elsewhere(kubectl: Kubectl) -> Iterator[str]:
 def moved(item: dict[str, Any], target: str) -> dict[str, Any]:
     """The same object in another namespace, without the port of the node that the running edge holds."""
     item = copy.deepcopy(item)
-    if item["metadata"].get("namespace") == manifests.NAMESPACE:
+    if item["metadata"].get("namespace") == overlays.NAMESPACE:
         item["metadata"]["namespace"] = target
     for port in item.get("spec", {}).get("ports", ()):
         port.pop("nodePort", None)
     return item
 
 
-@pytest.mark.parametrize("variant", manifests.VARIANTS)
+@pytest.mark.parametrize("variant", overlays.VARIANTS)
 def test_the_server_accepts_every_object(kubectl: Kubectl, elsewhere: str, variant: str) -> None:
-    items = [moved(item, elsewhere) for item in manifests.rendered(variant)]
+    items = [moved(item, elsewhere) for item in overlays.rendered(variant)]
     assert len(kubectl.apply(*items, dry_run=True).splitlines()) == len(items)
 
 
-@pytest.mark.parametrize("variant", manifests.VARIANTS)
+@pytest.mark.parametrize("variant", overlays.VARIANTS)
 def test_the_server_admits_every_pod(kubectl: Kubectl, elsewhere: str, variant: str) -> None:
     """A Deployment is accepted whatever its pods ask for: Pod Security speaks when the pods are made."""
-    for workload, pod in manifests.pods(variant).items():
+    for workload, pod in overlays.pods(variant).items():
         spec = {**copy.deepcopy(pod), "serviceAccountName": "default"}
         spec["volumes"] = [*spec["volumes"], *_claimed(spec)]
         item = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": workload, "namespace": elsewhere}, "spec": spec}

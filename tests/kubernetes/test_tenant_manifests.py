@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import manifests
+import overlays
 import pytest
-from conftest import Kubectl
+from api_server import Kubectl
 from harness import engines
 from test_manifests import conformity
 
@@ -50,7 +50,7 @@ def template_objects() -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("objects", [tenant_objects(factories.UUID), template_objects()], ids=["tenant", "template"])
 def test_kubeconform_finds_every_written_object_valid(objects: list[dict[str, Any]]) -> None:
-    done = conformity(manifests.dumped(objects))
+    done = conformity(overlays.dumped(objects))
     assert done.returncode == 0, done.stdout + done.stderr
 
 
