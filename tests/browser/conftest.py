@@ -46,15 +46,27 @@ def browser():
         browser.close()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Let the window's fixture know whether its test failed."""
+    report = yield
+    if report.when == "call":
+        item.failed_in_browser = report.failed
+    return report
+
+
 @pytest.fixture
-def page(browser):
-    """A fresh window; errors on its console fail the test."""
+def page(browser, request):
+    """A fresh window; errors on its console fail the test. What a failed test last saw is kept as a picture."""
     context = browser.new_context(viewport={"width": 1300, "height": 900})
     context.set_default_timeout(PATIENCE)
     page = context.new_page()
     errors = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page
+    if getattr(request.node, "failed_in_browser", False):
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=PICTURES / f"failed-{request.node.name}.png")
     context.close()
     assert not errors, errors
 

@@ -59,7 +59,7 @@ def test_person_creates_a_tenant_and_its_administrator_logs_in(page, picture, lo
 
 def archive(page, stack, name, picture):
     open_tenants(page, stack)
-    page.click(f".o_kanban_record:has-text('{name}')")
+    page.locator(".o_kanban_record").get_by_text(name, exact=True).click()
     page.click("button:has-text('Archive')")
     page.fill(".modal div[name=confirm_name] input", "not the name")
     page.click(".modal button:has-text('Archive')")
