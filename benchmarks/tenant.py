@@ -2,12 +2,12 @@
 
 The floor does by hand what a tenant needs and nothing more: clone the template, hand it over, make a volume and a pod,
 wait for /web/login. Same image, template, probes and sizes. Each result is one JSON object a line in
-``build/bench/tenant.jsonl``: name, value, unit, ratio (to the floor), goal.
+``build/bench/tenant.jsonl``: name, value, unit, ratio (to the floor), goal. Time and memory of ``make up`` come first.
 """
 
 import argparse
+import contextlib
 import dataclasses
-import json
 import statistics
 import sys
 import time
@@ -21,6 +21,7 @@ sys.path.insert(0, str(REPOSITORY / "tests" / "e2e"))
 
 import conftest as e2e  # noqa: E402  (registers the engines)
 import requests  # noqa: E402
+import up  # noqa: E402
 from addons.loomworks_storage.reconciler import steps as storage  # noqa: E402, F401
 from addons.loomworks_tenant.kube import manifests, names, odoo_conf  # noqa: E402
 from addons.loomworks_tenant.reconciler.spec import (  # noqa: E402
@@ -30,8 +31,8 @@ from addons.loomworks_tenant.reconciler.spec import (  # noqa: E402
     TenantSpec,
     VolumeSpec,
 )
+from figures import Figures  # noqa: E402
 
-OUTPUT = REPOSITORY / "build" / "bench" / "tenant.jsonl"
 LOOK = 0.05  # seconds between two looks, of the floor and of the product alike
 PATIENCE = 300  # seconds
 GOAL = 1.3
@@ -50,16 +51,15 @@ class Bench:
         self.template = self.call("loomworks.template", "search_read", domain=ready, fields=[])[0]
         self.plan = self.call("loomworks.plan", "search_read", domain=[["code", "=", "basic"]], fields=[])[0]
 
-    def answers(self, host):
-        """Wait until the login page of ``host`` answers at the edge."""
+    @staticmethod
+    def answers(server, host):
+        """Wait until the login page of ``host`` answers at ``server``."""
         end = time.monotonic() + PATIENCE
-        url = f"http://{self.stack['LOOMWORKS_EDGE']}/web/login"
         while time.monotonic() < end:
-            try:
-                if requests.get(url, headers={"Host": host}, timeout=30).status_code == 200:
+            with contextlib.suppress(requests.RequestException):
+                page = requests.get(f"http://{server}/web/login", headers={"Host": host}, timeout=30)
+                if page.status_code == 200:
                     return
-            except requests.RequestException:
-                pass
             time.sleep(LOOK)
         raise TimeoutError(host)
 
@@ -70,7 +70,7 @@ class Bench:
         tenant = self.call("loomworks.tenant", "create", vals_list=[values])[0]
         began = time.monotonic()
         self.call("loomworks.tenant", "action_provision", ids=[tenant])
-        self.answers(f"{subdomain}.{self.stack['LOOMWORKS_DOMAIN']}")
+        self.answers(self.stack["LOOMWORKS_EDGE"], f"{subdomain}.{self.stack['LOOMWORKS_DOMAIN']}")
         seconds = time.monotonic() - began
         return seconds, lambda: self.remove_product(tenant, subdomain)
 
@@ -103,8 +103,7 @@ class Bench:
         while time.monotonic() < end:
             status = self.kube.get("Deployment", names.ODOO, names.namespace(spec.uuid)).get("status", {})
             if status.get("availableReplicas"):
-                assert requests.get(f"http://{address}:{names.HTTP_PORT}/web/login", timeout=30).status_code == 200
-                return
+                return self.answers(f"{address}:{names.HTTP_PORT}", names.ODOO)
             time.sleep(LOOK)
         raise TimeoutError(spec.uuid)
 
@@ -172,27 +171,12 @@ def percentile(values, share):
     return statistics.quantiles(values, n=100, method="inclusive")[share - 1]
 
 
-def report(name, product, floor, stream):
+def report(figures, name, product, floor):
     """Write p50 and p95 of both, and their ratios."""
     for share in (50, 95):
         value, least = percentile(product, share), percentile(floor, share)
-        goal = GOAL if share == 50 else None
-        ratio = round(value / least, 3)
-        for label, number, of in ((f"{name}_p{share}", value, ratio), (f"{name}_floor_p{share}", least, 1.0)):
-            line = {"name": label, "value": round(number, 3), "unit": "s", "ratio": of, "goal": goal}
-            print(json.dumps(line), flush=True)
-            stream.write(json.dumps(line) + "\n")
-
-
-def stages(stream):
-    """Report the last recorded times of ``make up``."""
-    record = REPOSITORY / "build" / "dev" / "stages.jsonl"
-    for line in record.read_text().splitlines() if record.exists() else []:
-        stage = json.loads(line)
-        name = f"make_up: {stage['stage']}"
-        stream.write(
-            json.dumps({"name": name, "value": stage["seconds"], "unit": "s", "ratio": None, "goal": None}) + "\n"
-        )
+        figures.add(f"{name}_p{share}", value, "s", value / least, GOAL if share == 50 else None)
+        figures.add(f"{name}_floor_p{share}", least, "s", 1.0)
 
 
 def main():
@@ -200,17 +184,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sequence", type=int, default=20)
     parser.add_argument("--at-once", type=int, default=10)
+    parser.add_argument("--no-up", action="store_true", help="leave out the time and memory of `make up`")
     options = parser.parse_args()
+    figures = Figures("tenant")
+    if not options.no_up:
+        up.measure(figures)
     bench = Bench()
-    OUTPUT.parent.mkdir(parents=True, exist_ok=True)
-    with OUTPUT.open("w") as stream:
-        for make in (bench.floor, bench.product):  # what is measured is warm in both
-            in_sequence(make, 1)
-        report(
-            "sequence", in_sequence(bench.product, options.sequence), in_sequence(bench.floor, options.sequence), stream
-        )
-        report("at_once", at_once(bench.product, options.at_once), at_once(bench.floor, options.at_once), stream)
-        stages(stream)
+    for make in (bench.floor, bench.product):  # what is measured is warm in both
+        in_sequence(make, 1)
+    one, floor = in_sequence(bench.product, options.sequence), in_sequence(bench.floor, options.sequence)
+    report(figures, f"sequence_{options.sequence}", one, floor)
+    many, floor = at_once(bench.product, options.at_once), at_once(bench.floor, options.at_once)
+    report(figures, f"at_once_{options.at_once}", many, floor)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 # Figures: each a JSON object a line in build/bench, as a ratio to a floor or a peer of the same run.
 .PHONY: bench-tenant
 
-bench-tenant: ## time from "create it" to the login page, against a bare script (build/bench/tenant.jsonl)
+bench-tenant: ## time from "create it" to the login page, against a bare script; time and memory of make up (build/bench/tenant.jsonl)
 	@eval "$$($(HOSTTOOLS) env)" && $(TOOLS) $$ODOO_PYTHON benchmarks/tenant.py $(ARGS)

@@ -21,6 +21,6 @@ def tenant_steps() -> list[Step]:
         Limits(),
         Configuration(),
         Workload(),
-        Health(),
         Route(),
+        Health(),
     ]

@@ -93,6 +93,23 @@ def config_digest(spec: TenantSpec) -> str:
     return fingerprint(odoo_conf.render(spec, ""))
 
 
+class Route(Step):
+    """From now on the subdomain leads to the tenant; the edge says that it starts until it answers.
+
+    Before the tenant answers: the new name takes its time through the caches of DNS, and the pod needs that time too.
+    """
+
+    code = "route"
+    title = "Route"
+
+    def inputs(self, spec: TenantSpec) -> Any:
+        return [spec.subdomain, routes.tenant_target(spec)]
+
+    def ensure(self, spec: TenantSpec, world: Boundaries) -> Answer:
+        world.kube.apply(manifests.route(spec, routes.tenant_target(spec)))
+        return Done(spec.public_url)
+
+
 class Health(Step):
     """The tenant's Odoo runs and answers, or is stopped where it should be."""
 
@@ -127,17 +144,3 @@ class Health(Step):
         if status != HEALTHY:
             return Waiting(f"Odoo answers {status} to its health check", 1)
         return Done("answers")
-
-
-class Route(Step):
-    """From now on the subdomain leads to the tenant."""
-
-    code = "route"
-    title = "Route"
-
-    def inputs(self, spec: TenantSpec) -> Any:
-        return [spec.subdomain, routes.tenant_target(spec)]
-
-    def ensure(self, spec: TenantSpec, world: Boundaries) -> Answer:
-        world.kube.apply(manifests.route(spec, routes.tenant_target(spec)))
-        return Done(spec.public_url)

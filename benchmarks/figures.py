@@ -1,0 +1,23 @@
+"""Where figures go: one JSON object a line, each with its ratio to a floor or a peer of the same run."""
+
+import json
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parents[1] / "build" / "bench"
+
+
+class Figures:
+    """The file of one benchmark, written as the figures come."""
+
+    def __init__(self, name):
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        self.path = FOLDER / f"{name}.jsonl"
+        self.path.write_text("")
+
+    def add(self, name, value, unit, ratio=None, goal=None):
+        """Print a figure and keep it."""
+        rounded = None if ratio is None else round(ratio, 3)
+        line = json.dumps({"name": name, "value": round(value, 3), "unit": unit, "ratio": rounded, "goal": goal})
+        print(line, flush=True)
+        with self.path.open("a") as stream:
+            stream.write(line + "\n")
