@@ -23,7 +23,7 @@ from addons.loomworks_tenant.reconciler.spec import ClusterSpec, Goal, Resources
 from addons.loomworks_tenant.reconciler.step import Boundaries
 from addons.loomworks_tenant.reconciler.steps import tenant_steps
 
-EVERY = int(os.environ.get("LOOMWORKS_KILL_EVERY", "16"))  # `make test-long` sets 1: each single call
+EVERY = int(os.environ.get("LOOMWORKS_KILL_EVERY", "32"))  # beside once in each step; `make test-long` sets 1
 ATTEMPTS = 200
 SKIPPED = {"health"}  # only looks; the pod that it waits for is started by the step before
 KUBE_CALLS = ("apply", "create", "merge", "get", "delete", "list")
@@ -87,17 +87,28 @@ def steps():
     return kept
 
 
-def converge(spec, world):
+def converge(spec, world, after_step=lambda: None):
     """Run the plan until every line is done."""
     for line in engine.plan(steps(), spec):
-        for attempt in range(ATTEMPTS):
-            outcome = engine.run(line, spec, world, min(attempt, 1))
-            if outcome.state == StepState.DONE:
-                break
-            assert outcome.retry_after, f"{line.step.code}: {outcome}"
-            time.sleep(0.1)
-        else:
-            raise AssertionError(f"{line.step.code} did not come to an end: {outcome}")
+        finish(line, spec, world)
+        after_step()
+
+
+def finish(line, spec, world):
+    """Run one line of the plan until it is done."""
+    for attempt in range(ATTEMPTS):
+        outcome = engine.run(line, spec, world, min(attempt, 1))
+        if outcome.state == StepState.DONE:
+            return
+        assert outcome.retry_after, f"{line.step.code}: {outcome}"
+        time.sleep(0.1)
+    raise AssertionError(f"{line.step.code} did not come to an end: {outcome}")
+
+
+def moments(ends):
+    """Return the calls to be killed at: every so often, and in the middle of each step, given the steps' last calls."""
+    middles = {(begin + end) // 2 for begin, end in zip([0, *ends], ends, strict=False) if begin < end}
+    return sorted(middles | set(range(0, ends[-1], EVERY)))
 
 
 def in_child(function):
@@ -175,13 +186,13 @@ def erase(spec, world):
 def test_creation_killed_at_any_call_ends_where_an_unkilled_one_does(spec, kube, server, stack):
     kubeconfig = f"file:{stack['KUBECONFIG']}"
     world = Boundaries(kube, server, None)
-    fuse = Fuse()
-    converge(spec, fused_world(kubeconfig, server.spec, fuse))
+    fuse, ends = Fuse(), []
+    converge(spec, fused_world(kubeconfig, server.spec, fuse), lambda: ends.append(fuse.count))
     expected = observed(spec, kube, server)
     erase(spec, world)
     assert fuse.count > 60
     victims = []
-    for at in range(0, fuse.count, EVERY):
+    for at in moments(ends):
         victim = with_uuid(spec, uuid.uuid4())
         victims.append(victim)
         code = in_child(lambda at=at, victim=victim: converge(victim, fused_world(kubeconfig, server.spec, Fuse(at))))
@@ -195,16 +206,17 @@ def test_creation_killed_at_any_call_ends_where_an_unkilled_one_does(spec, kube,
 def test_erasure_killed_at_any_call_leaves_nothing_in_the_end(spec, kube, server, stack):
     kubeconfig = f"file:{stack['KUBECONFIG']}"
     world = Boundaries(kube, server, None)
-    at = 0
-    while True:
+    converge(spec, world)
+    fuse, ends = Fuse(), []
+    doomed = dataclasses.replace(spec, goal=Goal.ERASED)
+    converge(doomed, fused_world(kubeconfig, server.spec, fuse), lambda: ends.append(fuse.count))
+    for at in moments(ends):
         victim = with_uuid(spec, uuid.uuid4())
         converge(victim, world)
         doomed = dataclasses.replace(victim, goal=Goal.ERASED)
         code = in_child(lambda at=at, doomed=doomed: converge(doomed, fused_world(kubeconfig, server.spec, Fuse(at))))
+        assert code in (-signal.SIGKILL, 0), f"call {at} of {fuse.count}"  # waits differ in length
         converge(doomed, world)
         assert kube.get("Namespace", names.namespace(victim.uuid)) is None
         assert server.database(victim.database) is None
         assert kube.get("Service", victim.subdomain, victim.cluster.routes_namespace) is None
-        if code == 0:
-            return
-        at += EVERY * 3

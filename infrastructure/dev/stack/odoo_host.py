@@ -15,14 +15,17 @@ ODOO_PACKAGE = "odoo-19"
 STATIC_PACKAGES = (
     "fonts-roboto-unhinted",
     "fonts-montserrat",
-    "fonts-inconsolata",
+    "fonts-ocr-b",
     "libjs-jquery",
     "libjs-underscore",
     "libjs-jquery-form",
 )
-# Version 4: the icons' names changed in the version that sid carries.
-ICONS_SUITE = "bookworm"
-ICONS_PACKAGE = "fonts-font-awesome"
+# Font Awesome 4 (the icons' names changed after it), and the Inconsolata of one file that Odoo links to.
+OLDER_SUITE = "bookworm"
+OLDER_PACKAGES = ("fonts-font-awesome", "fonts-inconsolata")
+# Debian leaves it out; without it every bundle of mail ends in an error on the browser's console.
+LEFT_OUT = "mail/static/lib/selfie_segmentation/selfie_segmentation.js"
+LEFT_OUT_TEXT = "// Background blur for calls: not in Debian, which ships no compiled model.\n"
 PATH_FILE = "loomworks-odoo.pth"
 
 
@@ -46,12 +49,15 @@ def ensure(settings: Settings) -> OdooHost:
 
 def unpacked(settings: Settings) -> Path:
     """Return the root folder under which Odoo and what its static files need is unpacked."""
-    key = digest([ODOO_SUITE, ODOO_PACKAGE, *STATIC_PACKAGES, ICONS_SUITE, ICONS_PACKAGE])
+    key = digest([ODOO_SUITE, ODOO_PACKAGE, *STATIC_PACKAGES, OLDER_SUITE, *OLDER_PACKAGES, LEFT_OUT])
     return built(settings.cache, "odoo", key, lambda target: _unpack(settings, target))
 
 
 def _unpack(settings: Settings, target: Path) -> None:
     log = settings.logs / "odoo.log"
     debs = packages.download(ODOO_SUITE, [ODOO_PACKAGE, *STATIC_PACKAGES], target / "debs", log=log)
-    icons = packages.download(ICONS_SUITE, [ICONS_PACKAGE], target / "debs-icons", log=log)
-    packages.unpack([*debs, *icons], target)
+    older = packages.download(OLDER_SUITE, OLDER_PACKAGES, target / "debs-older", log=log)
+    packages.unpack([*debs, *older], target)
+    left_out = target / "usr" / "lib" / "python3" / "dist-packages" / "odoo" / "addons" / LEFT_OUT
+    left_out.parent.mkdir(parents=True)
+    left_out.write_text(LEFT_OUT_TEXT)
