@@ -51,9 +51,18 @@ def _proportional_kib(pid):
     return 0
 
 
+def discard():
+    """Forget the cold run's state and cache; there may be some of a run that was ended."""
+    if SCRATCH.exists():
+        make("reset", COLD)
+        subprocess.run(["chmod", "-R", "u+w", SCRATCH], check=True)  # Go keeps its modules read-only
+        shutil.rmtree(SCRATCH)
+
+
 def measure(figures):
     """Measure all ways to bring the stack up and leave the caller's own stack running."""
     make("down")
+    discard()
     try:
         cold = make("up", COLD)
         figures.add("up_cold", cold, "s", 1.0)
@@ -65,8 +74,6 @@ def measure(figures):
         figures.add("up_warm_new_state", warm, "s", warm / cold)
         figures.add("up_warm_memory", memory(), "MiB")
     finally:
-        make("reset", COLD)
-        subprocess.run(["chmod", "-R", "u+w", SCRATCH], check=True)  # Go keeps its modules read-only
-        shutil.rmtree(SCRATCH)
+        discard()
         restart = make("up")
     figures.add("up_after_down", restart, "s", restart / cold)
