@@ -150,9 +150,23 @@ class DatabaseServer:
             cr.execute(compose(statements.ALLOW_CONNECTIONS, database=name, allowed=sql.SQL("true")))
 
     def drop_database(self, name: str) -> None:
-        """Remove the database and whoever is connected to it."""
+        """Remove the database and whoever is connected to it.
+
+        Not WITH (FORCE), which gives up where autovacuum is at work, as one may not end a superuser's process; without
+        it, the server ends autovacuum by itself.
+
+        :raises RetryableError: while a superuser is connected
+        """
         with self.connect(autocommit=True) as cr:
-            cr.execute(compose(statements.DROP_DATABASE, database=name))
+            if self._exists(cr, name):
+                cr.execute(compose(statements.ALLOW_CONNECTIONS, database=name, allowed=sql.SQL("false")))
+                cr.execute(statements.TERMINATE, {"database": name})
+                cr.execute(compose(statements.DROP_DATABASE, database=name))
+
+    @staticmethod
+    def _exists(cr: Any, name: str) -> bool:
+        cr.execute("SELECT FROM pg_database WHERE datname = %s", [name])
+        return cr.rowcount > 0
 
     def facts(self) -> dict[str, Any]:
         """Return version, data_checksums, archiving, max_connections, connections, tenants, size_bytes."""

@@ -41,7 +41,7 @@ ALLOW_CONNECTIONS = "ALTER DATABASE {database} WITH ALLOW_CONNECTIONS {allowed}"
 LIMIT_CONNECTIONS = "ALTER DATABASE {database} WITH CONNECTION LIMIT {limit}"
 MARK_TEMPLATE = "ALTER DATABASE {database} WITH IS_TEMPLATE {template}"
 RENAME_DATABASE = "ALTER DATABASE {database} RENAME TO {new_name}"
-DROP_DATABASE = "DROP DATABASE IF EXISTS {database} WITH (FORCE)"
+DROP_DATABASE = "DROP DATABASE IF EXISTS {database}"
 
 # Everything in this database that the template's role owns becomes the tenant's.
 HAND_OVER = "REASSIGN OWNED BY {template_role} TO {owner}"
@@ -54,9 +54,11 @@ FOREIGN_OBJECTS = """
 """
 
 # End whatever is connected to a database (its backends are gone shortly after, not at once).
+# Not those of superusers, which may not be ended, and not autovacuum, which has no user and ends by itself.
 TERMINATE = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
      WHERE datname = %(database)s AND pid <> pg_backend_pid()
+       AND usesysid IN (SELECT oid FROM pg_roles WHERE NOT rolsuper)
 """
 
 # What tells an operator that a server is fit: version, tenants' databases, connections.

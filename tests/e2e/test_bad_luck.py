@@ -2,8 +2,11 @@
 
 import contextlib
 import secrets
+import subprocess
+import time
 
 import pytest
+from addons.loomworks_tenant.errors import RetryableError
 from conftest import Refused
 
 NO_SUCH_CLASS = "loomworks-no-such-class"
@@ -158,6 +161,41 @@ def test_template_that_cannot_be_built_says_so(make_tenant, make_plan):
     tenant = make_tenant(plan=make_plan(module_names="no_such_module"))
     values = tenant.wait(lambda values: values["error_code"] == "template_missing")
     assert "no_such_module" in values["error_message"]
+
+
+def test_database_that_a_superuser_looks_at_is_dropped_once_he_is_gone(server, stack):
+    name = f"t_{secrets.token_hex(16)}"
+    with server.connect(autocommit=True) as cr:
+        cr.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+    kubectl = [
+        stack["LOOMWORKS_KUBECTL"],
+        f"--kubeconfig={stack['KUBECONFIG']}",
+        "-n",
+        "loomworks",
+        "exec",
+        "postgres-0",
+    ]
+    psql = [*kubectl, "-c", "steward", "--", "psql", "-XU", "postgres", "-d", name, "-c", "SELECT pg_sleep(12)"]
+    with subprocess.Popen(psql, stdout=subprocess.DEVNULL) as superuser:
+        with server.connect() as cr:
+            wait_for(lambda: connected(cr, name))
+        with pytest.raises(RetryableError):
+            server.drop_database(name)
+        assert superuser.wait(60) == 0
+    server.drop_database(name)
+    assert server.database(name) is None
+
+
+def connected(cr, name):
+    cr.execute("SELECT pg_stat_clear_snapshot(), count(*) AS sessions FROM pg_stat_activity WHERE datname = %s", [name])
+    return cr.fetchone()["sessions"]
+
+
+def wait_for(condition):
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def test_namespace_of_somebody_else_is_left_alone(make_tenant, kube):

@@ -22,6 +22,8 @@ from stack import odoo_host, test_database
 from stack.cache import digest
 from stack.settings import Settings
 
+from .dropping import drop_database
+
 PREFIX = "loomworks_test"
 # What an addon's database is not made of: changing these needs no new template.
 SOURCES_LEFT_OUT = {"tests", "readme", "static", "__pycache__"}
@@ -113,7 +115,7 @@ class OdooDatabases:
             self._drop(cursor, name)
 
     def _drop(self, cursor, name: str) -> None:
-        cursor.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        drop_database(cursor, name)
         shutil.rmtree(self._files(name), ignore_errors=True)
 
     def _files(self, name: str) -> Path:

@@ -114,7 +114,7 @@ def test_a_tenant_without_a_ready_pod_is_said_not_to_answer(
     kubectl.apply(tenant_service(tenant_namespace, {"nobody": "here"}))
     answer = get(route(f"odoo.{tenant_namespace}"))
     assert page_of(answer) == (503, "This site does not answer yet")
-    assert answer.headers["Retry-After"] == "5"
+    assert answer.headers["Retry-After"] == "3"
 
 
 def test_pages_load_nothing_from_elsewhere(get: Get, route: Callable[[str], str]) -> None:

@@ -60,7 +60,7 @@ def tenant(connect: Connect) -> Iterator[str]:
         cr.execute(f"CREATE DATABASE {name} OWNER {name} TEMPLATE template0")
         cr.execute(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC")
         yield name
-        cr.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        cr.execute(f"DROP DATABASE {name}")
         cr.execute(f"DROP ROLE {name}")
 
 

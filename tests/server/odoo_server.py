@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg2
+from harness.dropping import drop_database
 from psycopg2 import sql
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -50,7 +51,9 @@ class TenantRole:
 
     def drop(self) -> None:
         """Remove both."""
-        self._run(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(self.name)))
+        with closing(psycopg2.connect(self._server_url)) as connection:
+            connection.autocommit = True
+            drop_database(connection.cursor(), self.name)
         self._run(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(self.name)))
 
     def connect(self, database: str | None = None) -> Any:

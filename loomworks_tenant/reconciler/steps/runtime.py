@@ -10,7 +10,7 @@ from ..step import Answer, Boundaries, Done, Step, Waiting
 from .access import ALWAYS
 from .data import required_secret
 
-STARTING_LOOK = 0.3  # seconds between two looks at a pod that starts
+STARTING_LOOK = 0.15  # seconds between two looks at a pod that starts
 STOPPING_LOOK = 1.0
 PROBLEM_LOOK = 10.0  # seconds between two looks at a pod that cannot start
 HEALTHY = 200

@@ -1,0 +1,205 @@
+"""Begin and end the capture of one operation in one transaction, and find out whether anything went past it."""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass
+from typing import Any
+
+from . import catalog, schema
+from .catalog import Table
+from .scope import key_of
+from .sqltext import Cursor, execute, rows, value
+
+# The text of a value depends on these; with these it is exact and reads back as the same value.
+EXACT = """
+    SET LOCAL extra_float_digits = 1;
+    SET LOCAL DateStyle = 'ISO';
+    SET LOCAL IntervalStyle = 'postgres';
+    SET LOCAL bytea_output = 'hex';
+    SET LOCAL lc_monetary = 'C';
+"""
+# Rows that this transaction has changed in captured tables and entries made, by the server's own count. It counts what
+# a savepoint has taken back as well, and may still hold what earlier transactions of this session left in it.
+COUNTED = """
+    SELECT oid, root, written, deleted FROM (
+        SELECT c.oid, COALESCE(pg_partition_root(c.oid)::oid, c.oid) AS root,
+               pg_stat_get_xact_tuples_inserted(c.oid) + pg_stat_get_xact_tuples_updated(c.oid) AS written,
+               pg_stat_get_xact_tuples_deleted(c.oid) AS deleted
+        FROM pg_class c
+        WHERE c.relkind = 'r' AND (
+            c.oid IN (SELECT tgrelid FROM pg_trigger WHERE tgname = '00_loomworks_capture')
+            OR c.oid IN (SELECT inhrelid FROM pg_inherits
+                         WHERE inhparent = 'loomworks.entry'::regclass))
+    ) counted WHERE written + deleted > 0
+"""
+LOCKED = """
+    SELECT l.relation AS oid, n.nspname AS schema_name, c.relname AS table_name, c.relkind, c.relpersistence, l.mode
+    FROM pg_locks l
+    LEFT JOIN pg_class c ON c.oid = l.relation
+    LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE l.locktype = 'relation' AND l.pid = pg_backend_pid()
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND l.mode IN ('ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+      AND COALESCE(c.relkind, 'r') <> 'S' AND COALESCE(c.relpersistence, 'p') <> 't'
+      AND NOT EXISTS (SELECT FROM pg_class owner WHERE owner.reltoastrelid = l.relation AND owner.relpersistence = 't')
+"""
+MISSING = """
+    SELECT schema_name, table_name FROM loomworks.relation
+    WHERE shape IS NOT NULL
+      AND to_regclass(quote_ident(schema_name) || '.' || quote_ident(table_name)) IS NULL
+"""
+
+
+Counts = dict[int, tuple[int, int]]  # table, by oid -> rows written, rows deleted
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What `begin` knows and `end` asks for."""
+
+    operation: int
+    counted: Counts
+
+
+_begun: weakref.WeakKeyDictionary[Any, Begun] = weakref.WeakKeyDictionary()
+
+
+def switch_on(cr: Cursor, operation: int) -> None:
+    """Have what is changed written down as ``operation`` until the end of the transaction or savepoint."""
+    execute(cr, EXACT)
+    execute(cr, "SET LOCAL loomworks.operation = %s", [str(operation)])
+
+
+def current(cr: Cursor) -> int | None:
+    """Return the operation that this transaction is captured as, or None."""
+    setting = value(cr, "SELECT current_setting('loomworks.operation', true)")
+    return int(setting) if setting else None
+
+
+def begin(cr: Cursor, operation_id: int) -> None:
+    """Write down what this transaction changes from now on, as operation ``operation_id``, until `end` or its end.
+
+    Writes nothing itself, so it works on a read-only cursor. To be called again after each commit.
+    """
+    operation = int(operation_id)
+    switch_on(cr, operation)
+    _begun[cr.connection] = Begun(operation, _counted(cr))
+
+
+def end(cr: Cursor, *, savepoints_rolled_back: bool = False) -> dict[str, Any]:
+    """Stop writing down, and keep with the operation how much there was and whether anything went past the journal.
+
+    To be called before the commit; what is changed after it is nobody's operation.
+
+    :param savepoints_rolled_back: whether some were: deletions that failed below one are counted by the server and have
+        no entry, so that their number proves nothing then; by default it does
+    :return: ``operation``, ``entries`` (rows changed in this transaction) and ``restore_only``: why the operation
+        cannot be undone from the journal, or None
+    :raises RuntimeError: when this transaction has not begun an operation
+    """
+    begun = _begun.pop(cr.connection, None)
+    if begun is None:
+        raise RuntimeError("end() without begin()")
+    reason = _gone_past(cr, begun, savepoints_rolled_back)
+    execute(cr, "SET LOCAL loomworks.operation = ''")
+    entries = _entries(cr, begun.operation)
+    if entries or reason:
+        execute(
+            cr,
+            """
+            INSERT INTO loomworks.transaction (operation, entries, lsn, restore_only)
+            VALUES (%s, %s, pg_current_wal_insert_lsn(), %s)
+            """,
+            [begun.operation, entries, reason],
+        )
+    return {"operation": begun.operation, "entries": entries, "restore_only": reason}
+
+
+def _entries(cr: Cursor, operation: int) -> int:
+    query = "SELECT count(*) FROM loomworks.entry WHERE operation = %s AND at = transaction_timestamp()"
+    return value(cr, query, [operation])
+
+
+def _gone_past(cr: Cursor, begun: Begun, lenient: bool) -> str | None:
+    """Return what the journal has not seen, in words, or None."""
+    setting = value(cr, "SELECT current_setting('loomworks.operation', true)")
+    if setting != str(begun.operation):
+        return "the capture was switched off by its setting"
+    locked = _restructured(cr)
+    if locked:
+        return f"tables were altered, emptied or locked as a whole: {', '.join(locked)}"
+    return _unwritten(cr, begun, lenient)
+
+
+def _counted(cr: Cursor) -> Counts:
+    """Return the counters by table; those of partitions with their table."""
+    counts: Counts = {}
+    for row in rows(cr, COUNTED):
+        written, deleted = counts.get(row["root"], (0, 0))
+        counts[row["root"]] = (written + row["written"], deleted + row["deleted"])
+    return counts
+
+
+def _unwritten(cr: Cursor, begun: Begun, lenient: bool) -> str | None:
+    """Compare the server's count of rows changed with the entries made."""
+    journal = value(cr, "SELECT 'loomworks.entry'::regclass::oid")
+    changed = {}
+    for oid, (written, deleted) in _counted(cr).items():
+        written_before, deleted_before = begun.counted.get(oid, (0, 0))
+        changed[oid] = (written - written_before, deleted - deleted_before)
+    made, removed = changed.pop(journal, (0, 0))
+    if removed:
+        return "entries of the journal were deleted"
+    if made == sum(written + deleted for written, deleted in changed.values()):
+        return None
+    # Statements that failed below a savepoint are counted and leave no entry: look at the tables themselves.
+    tables = {table.oid: table for table in catalog.tables(cr)}
+    wrong = [
+        tables[oid].label
+        for oid, (_written, deleted) in changed.items()
+        if _is_short(cr, begun, tables[oid], 0 if lenient else deleted)
+    ]
+    return f"changes were not written down: {', '.join(sorted(wrong))}" if wrong else None
+
+
+def _is_short(cr: Cursor, begun: Begun, table: Table, deleted: int) -> bool:
+    """Tell whether a row of this transaction has no entry, or more rows may have been deleted than have one."""
+    query = """
+        SELECT count(*) FILTER (WHERE action = 'D') AS deletions, count(*) FILTER (WHERE action <> 'D') AS others
+        FROM loomworks.entry e JOIN loomworks.shape s ON s.id = e.shape JOIN loomworks.relation r ON r.id = s.relation
+        WHERE e.operation = %s AND e.at = transaction_timestamp() AND r.schema_name = %s AND r.table_name = %s
+    """
+    (entries,) = rows(cr, query, [begun.operation, table.schema, table.name])
+    if deleted > entries["deletions"]:
+        return True
+    h = schema.hstore(cr)
+    # A row that is visible and whose transaction is in progress is this transaction's own.
+    query = """
+        SELECT EXISTS (
+            SELECT FROM {table} t
+            WHERE age(t.xmin) <= age(pg_snapshot_xmin(pg_current_snapshot())::xid)
+              AND pg_xact_status((
+                  pg_current_xact_id()::text::numeric - mod(pg_current_xact_id()::text::numeric, 4294967296)
+                  + t.xmin::text::numeric)::text::xid8) = 'in progress'
+              AND NOT EXISTS (
+                  SELECT FROM loomworks.entry e JOIN loomworks.shape s ON s.id = e.shape
+                  WHERE e.operation = %s AND e.at = transaction_timestamp() AND e.action <> 'D'
+                    AND s.relation = %s AND COALESCE(
+                        e.key, CASE WHEN s.key = '{{}}' THEN e.new ELSE {h}.slice(e.new, s.key) END
+                    ) OPERATOR({h}.=) {key})
+        )
+    """
+    relation = value(
+        cr, "SELECT id FROM loomworks.relation WHERE schema_name = %s AND table_name = %s", [table.schema, table.name]
+    )
+    return value(cr, query, [begun.operation, relation], table=table.only, h=h, key=key_of(table, "t", h))
+
+
+def _restructured(cr: Cursor) -> list[str]:
+    """Name the tables that this transaction holds a lock on which only changes of structure ask for."""
+    found = rows(cr, LOCKED)
+    named = {f"{row['schema_name']}.{row['table_name']}" for row in found if row["table_name"]}
+    if any(not row["table_name"] for row in found):  # dropped: a sequence, or one of ours
+        named |= {f"{row['schema_name']}.{row['table_name']} (dropped)" for row in rows(cr, MISSING)}
+    return sorted(named)

@@ -1,0 +1,191 @@
+"""The tables of the database: which are captured, by which key, and what hangs on what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from psycopg2 import sql
+
+from . import rules
+from .sqltext import Cursor, Part, rows, value
+
+# A key is the primary key, or else a unique index of plain columns that are never null; the narrowest one.
+TABLES = """
+    SELECT c.oid, n.nspname AS schema_name, c.relname AS table_name, c.relkind = 'p' AS partitioned,
+           COALESCE(key.columns, '{}') AS key, attribute.columns, attribute.generated
+    FROM pg_class c
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    CROSS JOIN LATERAL (
+        SELECT jsonb_object_agg(a.attname, format_type(a.atttypid, a.atttypmod)) AS columns,
+               COALESCE(array_agg(a.attname::text) FILTER (WHERE a.attgenerated <> ''), '{}') AS generated
+        FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    ) attribute
+    LEFT JOIN LATERAL (
+        SELECT array_agg(a.attname::text ORDER BY k.position) AS columns
+        FROM pg_index i
+        CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, position)
+        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
+        WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+          AND k.position <= i.indnkeyatts
+        GROUP BY i.indexrelid, i.indisprimary, i.indnkeyatts
+        HAVING bool_and(a.attnotnull AND a.attgenerated = '')
+        ORDER BY i.indisprimary DESC, i.indnkeyatts, i.indexrelid
+        LIMIT 1
+    ) key ON true
+    WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
+      AND n.nspname NOT IN ('information_schema', 'loomworks') AND n.nspname !~ '^pg_'
+      AND pg_has_role(c.relowner, 'USAGE') AND attribute.columns IS NOT NULL
+      AND NOT EXISTS (
+          SELECT FROM pg_depend d
+          WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+      )
+"""
+TRANSIENT = "SELECT replace(model, '.', '_') AS name FROM public.ir_model WHERE transient"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as it is now. ``hidden``: columns that are not written down (generated ones and secrets)."""
+
+    oid: int
+    schema: str
+    name: str
+    partitioned: bool
+    key: tuple[str, ...]
+    columns: dict[str, str] = field(hash=False)  # name -> type
+    generated: frozenset[str]
+    secret: tuple[str, ...]
+
+    @property
+    def hidden(self) -> list[str]:
+        """The columns that the journal does not hold."""
+        return sorted({*self.generated, *self.secret})
+
+    @property
+    def label(self) -> str:
+        """The table's name for people: without ``public``."""
+        return self.name if self.schema == "public" else f"{self.schema}.{self.name}"
+
+    @property
+    def sql(self) -> Part:
+        """The quoted name."""
+        return sql.Identifier(self.schema, self.name)
+
+    @property
+    def only(self) -> Part:
+        """The quoted name, without the tables that inherit from it: they are captured on their own."""
+        return self.sql if self.partitioned else sql.SQL("ONLY {}").format(self.sql)
+
+
+def tables(cr: Cursor) -> list[Table]:
+    """Return every table that is captured, or would be."""
+    transient = _transient(cr)
+    return [
+        _table(row)
+        for row in rows(cr, sql.SQL(TABLES))
+        if not rules.is_left_out(row["schema_name"], row["table_name"], transient)
+    ]
+
+
+def _table(row: dict) -> Table:
+    secret = rules.secrets(row["schema_name"], row["table_name"])
+    return Table(
+        oid=row["oid"],
+        schema=row["schema_name"],
+        name=row["table_name"],
+        partitioned=row["partitioned"],
+        key=tuple(row["key"]),
+        columns=row["columns"],
+        generated=frozenset(row["generated"]),
+        secret=tuple(name for name in secret if name in row["columns"]),
+    )
+
+
+def _transient(cr: Cursor) -> frozenset[str]:
+    """Return the tables of Odoo's wizards, whose rows are swept away anyhow."""
+    if not value(cr, "SELECT to_regclass('public.ir_model') IS NOT NULL"):
+        return frozenset()
+    return frozenset(row["name"] for row in rows(cr, TRANSIENT))
+
+
+@dataclass(frozen=True)
+class ForeignKey:
+    """A reference from ``columns`` of ``table`` to ``referenced_columns`` of ``referenced``. Tables by oid."""
+
+    name: str
+    table: int
+    columns: tuple[str, ...]
+    referenced: int
+    referenced_columns: tuple[str, ...]
+    on_delete: str  # pg_constraint.confdeltype: a(no action), r(estrict), c(ascade), n(ull), d(efault)
+
+
+@dataclass(frozen=True)
+class UniqueIndex:
+    """A unique index: its expressions as SQL over the table's columns, its plain columns, and its predicate."""
+
+    name: str
+    table: int
+    expressions: tuple[str, ...]
+    columns: tuple[str, ...]
+    predicate: str | None
+    nulls_equal: bool
+    primary: bool
+
+
+FOREIGN_KEYS = """
+    SELECT k.conname AS name, k.conrelid AS table, k.confrelid AS referenced, k.confdeltype AS on_delete,
+           (SELECT array_agg(a.attname::text ORDER BY u.position)
+            FROM unnest(k.conkey) WITH ORDINALITY u(attnum, position)
+            JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.attnum) AS columns,
+           (SELECT array_agg(a.attname::text ORDER BY u.position)
+            FROM unnest(k.confkey) WITH ORDINALITY u(attnum, position)
+            JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.attnum) AS referenced_columns
+    FROM pg_constraint k
+    WHERE k.contype = 'f' AND k.conparentid = 0 AND (k.conrelid = ANY(%(oids)s) OR k.confrelid = ANY(%(oids)s))
+    ORDER BY k.oid
+"""
+UNIQUE_INDEXES = """
+    SELECT c.relname AS name, i.indrelid AS table, i.indisprimary AS primary,
+           (SELECT array_agg(pg_get_indexdef(i.indexrelid, position, true) ORDER BY position)
+            FROM generate_series(1, i.indnkeyatts) AS position) AS expressions,
+           (SELECT array_agg(a.attname::text ORDER BY u.position)
+            FROM unnest(i.indkey::int2[]) WITH ORDINALITY u(attnum, position)
+            JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.attnum
+            WHERE u.position <= i.indnkeyatts) AS columns,
+           pg_get_expr(i.indpred, i.indrelid) AS predicate, i.indnullsnotdistinct AS nulls_equal
+    FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+    WHERE i.indisunique AND i.indisvalid AND i.indrelid = ANY(%s)
+    ORDER BY i.indexrelid
+"""
+
+
+def foreign_keys(cr: Cursor, oids: list[int]) -> list[ForeignKey]:
+    """Return the foreign keys from or to tables."""
+    return [
+        ForeignKey(
+            name=row["name"],
+            table=row["table"],
+            columns=tuple(row["columns"]),
+            referenced=row["referenced"],
+            referenced_columns=tuple(row["referenced_columns"]),
+            on_delete=row["on_delete"],
+        )
+        for row in rows(cr, FOREIGN_KEYS, {"oids": oids})
+    ]
+
+
+def unique_indexes(cr: Cursor, oids: list[int]) -> list[UniqueIndex]:
+    """Return the unique indexes of tables."""
+    return [
+        UniqueIndex(
+            name=row["name"],
+            table=row["table"],
+            expressions=tuple(row["expressions"]),
+            columns=tuple(row["columns"] or ()),
+            predicate=row["predicate"],
+            nulls_equal=row["nulls_equal"],
+            primary=row["primary"],
+        )
+        for row in rows(cr, UNIQUE_INDEXES, [oids])
+    ]

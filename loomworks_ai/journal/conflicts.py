@@ -1,0 +1,312 @@
+"""Where an undo meets what others did since. Each check adds rows to ``pg_temp.loomworks_conflict``.
+
+=========== ============================================================================ ==================
+type        meaning                                                                      choices
+=========== ============================================================================ ==================
+changed     a column that the operation changed has changed again                        theirs, ours, skip
+between     somebody changed it between two of the operations                            theirs, ours, skip
+deleted     the row is gone, or has another key now                                          skip
+key_taken   the row to be inserted again is there                                        skip
+depended    rows that came later refer to the row that would be deleted                  skip, ours
+unique      the value to be restored is another row's now                                skip
+parent      what the restored value refers to is gone                                    skip
+protected   the row must not be rewritten                                                skip
+schema      the column has another type now, or the table is gone                        skip
+secret      the operation changed a credential, which the journal does not hold          skip
+=========== ============================================================================ ==================
+
+``skip`` leaves the row as it is; ``theirs`` leaves the columns in question; ``ours`` takes the operation back anyway
+(for ``depended``: with the rows that depend on it, where the foreign key would delete or empty them anyhow).
+"""
+
+from __future__ import annotations
+
+from psycopg2 import sql
+
+from . import rules
+from .catalog import ForeignKey, UniqueIndex
+from .scope import Relation, Scope, equal, key_match, key_of
+from .sqltext import Cursor, Part, compose, execute, rows
+
+CHOICES = {
+    "changed": ("theirs", "ours", "skip"),
+    "between": ("theirs", "ours", "skip"),
+    "deleted": ("skip",),
+    "key_taken": ("skip",),
+    "depended": ("skip", "ours"),
+    "unique": ("skip",),
+    "parent": ("skip",),
+    "protected": ("skip",),
+    "schema": ("skip",),
+    "secret": ("skip",),
+}
+CREATE = """
+    CREATE TEMPORARY TABLE loomworks_conflict (
+        relation integer NOT NULL, key {h}.hstore NOT NULL, type text NOT NULL,
+        columns text[], detail jsonb, choice text
+    ) ON COMMIT DROP
+"""
+INSERT = "INSERT INTO loomworks_conflict (relation, key, type, columns, detail) "
+CASCADING = {"c": "would be deleted with it", "n": "would lose the reference", "d": "would lose the reference"}
+
+
+def find(cr: Cursor, scope: Scope) -> int:
+    """Look for every conflict of what is in ``loomworks_net``; return how many there are."""
+    execute(cr, "DROP TABLE IF EXISTS pg_temp.loomworks_conflict")
+    execute(cr, CREATE, h=scope.h)
+    _structure(cr, scope)
+    _credentials(cr)
+    for relation in scope.present():
+        _values(cr, scope, relation)
+        _protected(cr, scope, relation)
+    _keyless(cr, scope)
+    for key in scope.foreign_keys:
+        _dependants(cr, scope, key)
+        _parents(cr, scope, key)
+    for index in scope.unique_indexes:
+        _unique(cr, scope, index)
+    (row,) = rows(cr, "SELECT count(*) AS conflicts FROM loomworks_conflict")
+    return row["conflicts"]
+
+
+def lock(cr: Cursor, scope: Scope) -> None:
+    """Lock the rows that will be restored or deleted, in the order of their keys, so that two undos cannot deadlock."""
+    for relation in scope.present():
+        if relation.acts & {"U", "D"}:
+            execute(
+                cr,
+                """
+                SELECT count(*) FROM (
+                    SELECT FROM {table} t JOIN loomworks_net n ON {match}
+                    WHERE n.relation = %s AND n.act IN ('U', 'D') ORDER BY {key} FOR UPDATE OF t
+                ) locked
+                """,
+                [relation.id],
+                table=relation.table.only,
+                match=key_match(relation.table, "t", sql.SQL("n.key"), scope.h),
+                key=sql.SQL(", ").join(sql.Identifier("t", name) for name in relation.table.key),
+            )
+
+
+def _structure(cr: Cursor, scope: Scope) -> None:
+    for relation in scope.relations:
+        if relation.table is None:
+            query = """
+                SELECT relation, key, 'schema', NULL, jsonb_build_object('reason', 'the table is gone')
+                FROM loomworks_net WHERE relation = %s
+            """
+            execute(cr, INSERT + query, [relation.id])
+        elif relation.retyped:
+            query = """
+                SELECT relation, key, 'schema', {h}.akeys({h}.slice(target, %s)),
+                       '{{"reason": "the column has another type now"}}'
+                FROM loomworks_net WHERE relation = %s AND {h}.exists_any(target, %s)
+            """
+            names = list(relation.retyped)
+            execute(cr, INSERT + query, [names, relation.id, names], h=scope.h)
+
+
+def _credentials(cr: Cursor) -> None:
+    query = """
+        SELECT relation, key, 'secret', NULL, jsonb_build_object('columns', secret)
+        FROM loomworks_net WHERE secret IS NOT NULL AND act <> 'D'
+    """
+    execute(cr, INSERT + query)
+
+
+def _values(cr: Cursor, scope: Scope, relation: Relation) -> None:
+    """Compare the rows with what the operations left, and find those that are gone or back."""
+    parts = {
+        "h": scope.h,
+        "table": relation.table.only,
+        "match": key_match(relation.table, "t", sql.SQL("n.key"), scope.h),
+        "first": sql.Identifier("t", relation.table.key[0]),
+        "expected": compose(
+            "{h}.delete(n.expected, {gone}::text[])", h=scope.h, gone=sql.Literal(list(relation.dropped))
+        ),
+    }
+    if relation.acts & {"U", "D"}:
+        query = """
+            SELECT n.relation, n.key, CASE WHEN {first} IS NULL THEN 'deleted' ELSE 'changed' END,
+                   CASE WHEN {first} IS NOT NULL THEN {h}.akeys({h}.delete({expected}, {h}.hstore(t))) END,
+                   CASE WHEN {first} IS NOT NULL THEN jsonb_build_object(
+                       'left', {h}.hstore_to_jsonb({h}.delete({expected}, {h}.hstore(t))),
+                       'now', {h}.hstore_to_jsonb({h}.slice(
+                           {h}.hstore(t), {h}.akeys({h}.delete({expected}, {h}.hstore(t)))))) END
+            FROM loomworks_net n LEFT JOIN {table} t ON {match}
+            WHERE n.relation = %s AND n.act IN ('U', 'D')
+              AND ({first} IS NULL OR NOT {h}.hs_contains({h}.hstore(t), {expected}))
+        """
+        execute(cr, INSERT + query, [relation.id], **parts)
+        execute(cr, INSERT + GAPS, [relation.id])
+    if "I" in relation.acts:
+        query = """
+            SELECT n.relation, n.key, 'key_taken', NULL, NULL FROM loomworks_net n JOIN {table} t ON {match}
+            WHERE n.relation = %s AND n.act = 'I'
+        """
+        execute(cr, INSERT + query, [relation.id], **parts)
+
+
+GAPS = """
+    SELECT n.relation, n.key, 'between', n.gap, NULL FROM loomworks_net n
+    WHERE n.relation = %s AND n.gap IS NOT NULL
+"""
+
+
+def _keyless(cr: Cursor, scope: Scope) -> None:
+    """Of a table without key: there have to be as many equal rows as are to be deleted."""
+    for relation in scope.relations:
+        if relation.table and not relation.table.key and "D" in relation.acts:
+            query = """
+                SELECT n.relation, n.key, 'deleted', NULL, NULL FROM loomworks_net n
+                WHERE n.relation = %s AND n.act = 'D' AND n.copies > (
+                    SELECT count(*) FROM {table} t WHERE {image} OPERATOR({h}.=) n.key)
+            """
+            image = key_of(relation.table, "t", scope.h)
+            execute(cr, INSERT + query, [relation.id], table=relation.table.only, image=image, h=scope.h)
+
+
+def _protected(cr: Cursor, scope: Scope, relation: Relation) -> None:
+    for condition, reason, needed in rules.protections(relation.table.schema, relation.table.name):
+        if set(needed) <= relation.table.columns.keys():
+            query = """
+                SELECT n.relation, n.key, 'protected', NULL, jsonb_build_object('reason', %s::text)
+                FROM loomworks_net n JOIN {table} t ON {match}
+                WHERE n.relation = %s AND n.act IN ('U', 'D') AND ({condition})
+            """
+            execute(
+                cr,
+                INSERT + query,
+                [reason, relation.id],
+                table=relation.table.only,
+                match=key_match(relation.table, "t", sql.SQL("n.key"), scope.h),
+                condition=sql.SQL(condition),
+            )
+
+
+def _dependants(cr: Cursor, scope: Scope, key: ForeignKey) -> None:
+    """Find rows outside of the undo that refer to a row which it would delete."""
+    referenced, table = scope.of(key.referenced), scope.by_oid.get(key.table)
+    if referenced is None or "D" not in referenced.acts or table is None or not referenced.keyed:
+        return
+    query = """
+        SELECT n.relation, n.key, 'depended', NULL, jsonb_build_object(
+            'table', %s::text, 'constraint', %s::text, 'on_delete', %s::text, 'rows', count(*),
+            'keys', (array_agg({h}.hstore_to_jsonb({key})))[1:10])
+        FROM loomworks_net n JOIN {table} r ON {match}
+        WHERE n.relation = %s AND n.act = 'D' AND NOT EXISTS (
+            SELECT FROM loomworks_net m WHERE m.relation = %s AND m.key OPERATOR({h}.=) {key}
+              AND (m.act = 'D' OR {h}.exists_any(m.target, %s)))
+        GROUP BY n.relation, n.key
+    """
+    fates = [table.label, key.name, key.on_delete, referenced.id, scope.numbers.get(key.table), list(key.columns)]
+    match = equal(table, key.columns, key.referenced_columns, "r", sql.SQL("n.expected"), scope.h)
+    execute(cr, INSERT + query, fates, table=table.only, match=match, key=key_of(table, "r", scope.h), h=scope.h)
+
+
+def _parents(cr: Cursor, scope: Scope, key: ForeignKey) -> None:
+    """Find restored references to rows that are gone."""
+    relation, parent = scope.of(key.table), scope.by_oid.get(key.referenced)
+    if relation is None or parent is None or not relation.keyed:
+        return
+    touched = set(relation.inserted) | (set(key.columns) & set(relation.restored))
+    if not touched & set(key.columns):
+        return
+    query = """
+        SELECT n.relation, n.key, 'parent', %s, jsonb_build_object('table', %s::text, 'constraint', %s::text)
+        FROM {future} WHERE {filled} AND NOT EXISTS (SELECT FROM {parent} q WHERE {there}) AND NOT EXISTS (
+            SELECT FROM loomworks_net m WHERE m.relation = %s AND m.act = 'I' AND {again})
+    """
+    there = [
+        compose("{q} = {p}", q=sql.Identifier("q", theirs), p=sql.Identifier("p", own))
+        for own, theirs in zip(key.columns, key.referenced_columns, strict=True)
+    ]
+    again = [
+        compose(
+            "{h}.fetchval(m.target, {name}) = {p}::text",
+            h=scope.h,
+            name=sql.Literal(theirs),
+            p=sql.Identifier("p", own),
+        )
+        for own, theirs in zip(key.columns, key.referenced_columns, strict=True)
+    ]
+    execute(
+        cr,
+        INSERT + query,
+        [list(key.columns), parent.label, key.name, scope.numbers.get(key.referenced)],
+        future=future(scope, relation, key.columns),
+        filled=sql.SQL(" AND ").join(compose("{p} IS NOT NULL", p=sql.Identifier("p", name)) for name in key.columns),
+        parent=parent.sql,
+        there=sql.SQL(" AND ").join(there),
+        again=sql.SQL(" AND ").join(again),
+    )
+
+
+def future(scope: Scope, relation: Relation, names: tuple[str, ...] = ()) -> Part:
+    """Return the FROM item ``n`` (of the net change) and ``p`` (the row as the undo would leave it), of one table.
+
+    :param names: only rows that are inserted, or where one of these columns is restored
+    """
+    return compose(
+        """
+        (SELECT n.* FROM loomworks_net n WHERE n.relation = {number}
+         AND (n.act = 'I' OR n.act = 'U' AND ({all} OR {h}.exists_any(n.target, {names}::text[])))) n
+        LEFT JOIN {table} t ON n.act = 'U' AND {match}
+        CROSS JOIN LATERAL {h}.populate_record(CASE WHEN n.act = 'U' THEN t ELSE NULL::{row} END, n.target) p
+        """,
+        h=scope.h,
+        number=sql.Literal(relation.id),
+        all=sql.Literal(not names),
+        names=sql.Literal(list(names)),
+        table=relation.table.only,
+        row=relation.table.sql,
+        match=key_match(relation.table, "t", sql.SQL("n.key"), scope.h),
+    )
+
+
+def _unique(cr: Cursor, scope: Scope, index: UniqueIndex) -> None:
+    """Find values that would be restored and that a row outside of the undo has now."""
+    relation = scope.of(index.table)
+    if relation is None or not relation.keyed or index.primary or not _concerns(relation, index):
+        return
+    query = """
+        SELECT n.relation, n.key, 'unique', %s, jsonb_build_object('index', %s::text, 'by', {h}.hstore_to_jsonb(b.key))
+        FROM {holders}
+        WHERE NOT EXISTS (
+            SELECT FROM loomworks_net m WHERE m.relation = %s AND m.key OPERATOR({h}.=) b.key AND m.act <> 'I')
+    """
+    names = list(index.columns) if len(index.columns) == len(index.expressions) else None
+    execute(cr, INSERT + query, [names, index.name, relation.id], holders=holders(scope, relation, index), h=scope.h)
+
+
+def _concerns(relation: Relation, index: UniqueIndex) -> bool:
+    plain = len(index.columns) == len(index.expressions)
+    return "I" in relation.acts or bool(
+        relation.restored and (not plain or set(index.columns) & set(relation.restored))
+    )
+
+
+def holders(scope: Scope, relation: Relation, index: UniqueIndex) -> Part:
+    """Return the FROM items ``n`` (a row with a value to come) and ``b`` (another row that has it now; its ``key``)."""
+    plain = len(index.columns) == len(index.expressions)
+    values = [sql.SQL("({}) AS e{}").format(sql.SQL(text), sql.SQL(str(i))) for i, text in enumerate(index.expressions)]
+    operator = sql.SQL("IS NOT DISTINCT FROM" if index.nulls_equal else "=")
+    same = [
+        compose("n.{e} {operator} b.{e}", e=sql.SQL(f"e{i}"), operator=operator) for i in range(len(index.expressions))
+    ]
+    return compose(
+        """
+        (SELECT "loomworks relation" AS relation, "loomworks key" AS key, {values}
+         FROM (SELECT n.relation AS "loomworks relation", n.key AS "loomworks key", p.* FROM {future}) AS p
+         WHERE {predicate}) n
+        JOIN (SELECT {own} AS key, {values} FROM {table} t WHERE {predicate}) b
+          ON {same} AND NOT b.key OPERATOR({h}.=) n.key
+        """,
+        h=scope.h,
+        values=sql.SQL(", ").join(values),
+        future=future(scope, relation, index.columns if plain else ()),
+        predicate=sql.SQL(index.predicate or "true"),
+        own=key_of(relation.table, "t", scope.h),
+        table=relation.table.only,
+        same=sql.SQL(" AND ").join(same),
+    )

@@ -1,0 +1,153 @@
+"""What becomes of each conflict: the caller's choices, applied to ``loomworks_net``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from psycopg2 import sql
+
+from .conflicts import CHOICES
+from .scope import Scope, key_match, key_of
+from .sqltext import Cursor, Part, compose, execute, rows, value
+
+POLICIES = ("refuse", "skip", "theirs", "ours")
+CASCADE = "c"
+EMPTIED = ("n", "d")
+
+
+def choose(cr: Cursor, scope: Scope, policy: str, decisions: Mapping[tuple[str, str], str]) -> int:
+    """Write into each conflict what is to become of it; return how many are left undecided.
+
+    :param policy: for all conflicts: ``refuse`` (decide none), ``skip``, ``theirs`` or ``ours``
+    :param decisions: (table, key) -> policy, before the policy for all; the key as in the report, as JSON
+    """
+    _choose(cr, policy, compose("true"), [])
+    for (table, key), choice in decisions.items():
+        where = """
+            key OPERATOR({h}.=) (SELECT hstore_of FROM loomworks.relation r
+                       CROSS JOIN LATERAL (SELECT %s::jsonb) AS given(value)
+                       CROSS JOIN LATERAL loomworks.key_of(given.value) AS hstore_of
+                       WHERE r.id = relation AND (r.table_name = %s OR r.schema_name || '.' || r.table_name = %s))
+        """
+        _choose(cr, choice, compose(where, h=scope.h), [key, table, table])
+    return value(cr, "SELECT count(*) FROM loomworks_conflict WHERE choice IS NULL")
+
+
+def _choose(cr: Cursor, policy: str, where: Part, parameters: list[Any]) -> None:
+    if policy not in POLICIES:
+        raise ValueError(f"a choice is one of {', '.join(POLICIES)}, not {policy!r}")
+    for kind, offered in CHOICES.items():
+        choice = policy if policy in offered else "skip" if policy == "theirs" else None
+        query = "UPDATE loomworks_conflict SET choice = %s WHERE type = %s AND {where}"
+        if (kind, choice) == ("depended", "ours"):  # a key that restricts leaves no choice but to leave the row
+            query += " AND detail->>'on_delete' IN ('c', 'n', 'd')"
+        execute(cr, query, [choice, kind, *parameters], where=where)
+
+
+def apply(cr: Cursor, scope: Scope) -> None:
+    """Change ``loomworks_net`` by what was chosen."""
+    h = scope.h
+    execute(
+        cr,
+        """
+        DELETE FROM loomworks_net n USING loomworks_conflict c
+        WHERE c.relation = n.relation AND c.key OPERATOR({h}.=) n.key
+          AND (c.choice = 'skip' OR c.choice = 'theirs' AND n.act <> 'U')
+        """,
+        h=h,
+    )
+    execute(
+        cr,
+        """
+        UPDATE loomworks_net n
+        SET target = {h}.delete(n.target, c.columns), expected = {h}.delete(n.expected, c.columns), gap = NULL
+        FROM (SELECT relation, key, array_agg(name) AS columns FROM loomworks_conflict, unnest(columns) AS name
+              WHERE choice = 'theirs' GROUP BY relation, key) c
+        WHERE c.relation = n.relation AND c.key OPERATOR({h}.=) n.key
+        """,
+        h=h,
+    )
+    _force(cr, scope)
+    _depend(cr, scope)
+    execute(cr, "DELETE FROM loomworks_net WHERE act = 'U' AND target OPERATOR({h}.=) ''", h=h)
+
+
+def _force(cr: Cursor, scope: Scope) -> None:
+    """Take rows as they are now for what the operations left: what was to be restored is restored all the same."""
+    for relation in scope.present():
+        execute(
+            cr,
+            """
+            UPDATE loomworks_net n SET gap = NULL,
+                target = {h}.delete(n.target, {h}.hstore(t)),
+                expected = CASE n.act WHEN 'D' THEN {own}
+                           ELSE {h}.slice({h}.hstore(t), {h}.akeys({h}.delete(n.target, {h}.hstore(t)))) END
+            FROM loomworks_conflict c JOIN {table} t ON {match}
+            WHERE c.relation = %s AND n.relation = c.relation AND c.key OPERATOR({h}.=) n.key
+              AND c.choice = 'ours' AND c.type IN ('changed', 'between')
+            """,
+            [relation.id],
+            h=scope.h,
+            own=compose(
+                "{h}.delete({h}.hstore(t), {hidden}::text[])", h=scope.h, hidden=sql.Literal(relation.table.hidden)
+            ),
+            table=relation.table.only,
+            match=key_match(relation.table, "t", sql.SQL("c.key"), scope.h),
+        )
+
+
+def _depend(cr: Cursor, scope: Scope) -> None:
+    """Undo with a row what depends on it and would be deleted or emptied by the foreign key anyhow."""
+    found = rows(
+        cr,
+        "SELECT DISTINCT detail->>'constraint' AS name, detail->>'on_delete' AS fate, relation FROM loomworks_conflict "
+        "WHERE choice = 'ours' AND type = 'depended'",
+    )
+    for row in found:
+        key = next(
+            k
+            for k in scope.foreign_keys
+            if k.name == row["name"] and scope.numbers.get(k.referenced) == row["relation"]
+        )
+        table = scope.by_oid[key.table]
+        nothing = json.dumps(dict.fromkeys(key.columns))
+        image = compose("{h}.delete({h}.hstore(r), {hidden}::text[])", h=scope.h, hidden=sql.Literal(table.hidden))
+        terms = [
+            compose(
+                "{r}::text = {h}.fetchval(n.expected, {name})",
+                r=sql.Identifier("r", own),
+                h=scope.h,
+                name=sql.Literal(theirs),
+            )
+            for own, theirs in zip(key.columns, key.referenced_columns, strict=True)
+        ]
+        execute(
+            cr,
+            """
+            INSERT INTO loomworks_net (relation, key, act, target, expected, entries)
+            SELECT DISTINCT ON (own.key) %(relation)s, own.key, own.act, own.target, own.expected, 0
+            FROM loomworks_net n JOIN {table} r ON {match}
+            CROSS JOIN LATERAL (
+                SELECT {key} AS key, CASE WHEN %(fate)s = 'c' THEN 'D' ELSE 'U' END::"char" AS act,
+                       CASE WHEN %(fate)s = 'c' THEN NULL ELSE loomworks.key_of(%(nothing)s::jsonb) END AS target,
+                       CASE WHEN %(fate)s = 'c' THEN {image} ELSE {h}.slice({image}, %(columns)s) END AS expected
+            ) own
+            WHERE n.relation = %(referenced)s AND n.act = 'D'
+              AND NOT EXISTS (
+                  SELECT FROM loomworks_net m WHERE m.relation = %(relation)s AND m.key OPERATOR({h}.=) own.key)
+            """,
+            {
+                "relation": scope.numbers[key.table],
+                "fate": row["fate"],
+                "nothing": nothing,
+                "columns": list(key.columns),
+                "referenced": row["relation"],
+            },
+            table=table.only,
+            match=sql.SQL(" AND ").join(terms),
+            key=key_of(table, "r", scope.h),
+            image=image,
+            h=scope.h,
+        )

@@ -1,0 +1,141 @@
+"""The net change that operations made to each row, in a temporary table: what an undo has to bring about.
+
+``pg_temp.loomworks_net``, one row a changed row:
+
+======== =====================================================================================
+relation the table, by its number in ``loomworks.relation``
+key      its key's columns (the whole row where the table has no key)
+act      what undoing does: ``U`` restores columns, ``I`` inserts the row again, ``D`` deletes it
+target   the values to restore or insert
+expected the values that the operations left behind: where they are others now, somebody else was there since
+gap      columns that somebody else changed between two of the operations; ``{*}``: the row itself
+secret   columns that the operations changed and the journal does not hold
+copies   how many such rows (more than one only without a key)
+======== =====================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from psycopg2 import sql
+
+from .sqltext import Cursor, Part, compose, execute, rows, value
+
+NET = "loomworks_net"
+CREATE = """
+    CREATE TEMPORARY TABLE {net} (
+        relation integer NOT NULL, key {h}.hstore NOT NULL, act "char" NOT NULL, target {h}.hstore, expected {h}.hstore,
+        entries integer NOT NULL, gap text[], secret text[], copies integer NOT NULL DEFAULT 1
+    ) ON COMMIT DROP
+"""
+ENTRIES = """
+    SELECT e.seq, s.relation, s.key AS key_columns, e.action, e.secret, e.old, e.new,
+           COALESCE(e.key, {h}.slice(COALESCE(e.old, e.new), s.key)) AS key
+    FROM loomworks.entry e JOIN loomworks.shape s ON s.id = e.shape
+    WHERE e.operation = ANY(%(operations)s) AND e.seq > %(after)s AND e.action IN ('I', 'U', 'D')
+  UNION ALL
+    SELECT e.seq, s.relation, s.key, half.action, e.secret, half.old, half.new,
+           {h}.slice(COALESCE(half.old, half.new), s.key)
+    FROM loomworks.entry e JOIN loomworks.shape s ON s.id = e.shape
+    CROSS JOIN LATERAL (VALUES ('D'::"char", e.old, NULL::{h}.hstore), ('I'::"char", NULL::{h}.hstore, e.new))
+        AS half(action, old, new)
+    WHERE e.operation = ANY(%(operations)s) AND e.seq > %(after)s AND e.action = 'K'
+"""
+# A row before the operations: the oldest value of each column. After them: the newest.
+FILL = """
+    INSERT INTO {net} (relation, key, act, target, expected, entries, secret)
+    SELECT relation, key, act,
+           CASE act WHEN 'U' THEN {h}.delete(before, after) WHEN 'I' THEN before END,
+           CASE act WHEN 'U' THEN {h}.slice(after, {h}.akeys({h}.delete(before, after))) WHEN 'D' THEN after END,
+           entries, secret
+    FROM (
+        SELECT relation, key, entries, before, after, secret,
+               CASE WHEN first <> 'I' AND last <> 'D' THEN 'U'::"char"
+                    WHEN first <> 'I' THEN 'I'::"char"
+                    WHEN last <> 'D' THEN 'D'::"char" END AS act
+        FROM (
+            SELECT relation, key, count(*) AS entries,
+                   (array_agg(action ORDER BY seq, action))[1] AS first,
+                   (array_agg(action ORDER BY seq DESC, action DESC))[1] AS last,
+                   loomworks.merge(old ORDER BY seq DESC, action DESC) AS before,
+                   loomworks.merge(new ORDER BY seq, action) AS after,
+                   array_agg(DISTINCT secret::text) FILTER (WHERE secret IS NOT NULL) AS secret
+            FROM ({entries}) e WHERE key_columns <> '{{}}' GROUP BY relation, key
+        ) merged
+    ) netted
+    WHERE act IS NOT NULL AND NOT (act = 'U' AND {h}.delete(before, after) OPERATOR({h}.=) '')
+"""
+FILL_KEYLESS = """
+    INSERT INTO {net} (relation, key, act, target, expected, entries, copies)
+    SELECT relation, image, CASE WHEN balance > 0 THEN 'D'::"char" ELSE 'I'::"char" END,
+           CASE WHEN balance < 0 THEN image END, CASE WHEN balance > 0 THEN image END, entries, abs(balance)
+    FROM (
+        SELECT relation, COALESCE(old, new) AS image, count(*) AS entries,
+               SUM(CASE WHEN action = 'I' THEN 1 ELSE -1 END)::integer AS balance
+        FROM ({entries}) e WHERE key_columns = '{{}}' GROUP BY relation, COALESCE(old, new)
+    ) counted
+    WHERE balance <> 0
+"""
+GAPS = """
+    UPDATE {net} n SET gap = found.gap
+    FROM (
+        SELECT relation, key, array_agg(DISTINCT name) AS gap
+        FROM (
+            SELECT e.relation, e.key, e.action, e.old, lag(e.action) OVER history AS previous,
+                   loomworks.merge(e.new) OVER (history ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS so_far
+            FROM ({entries}) e JOIN {net} listed ON listed.relation = e.relation AND listed.key OPERATOR({h}.=) e.key
+            WHERE listed.entries > 1 AND key_columns <> '{{}}'
+            WINDOW history AS (PARTITION BY e.relation, e.key ORDER BY e.seq, e.action)
+        ) chained
+        CROSS JOIN LATERAL (
+            SELECT '*' AS name
+            WHERE previous IS NOT NULL AND (previous = 'D') IS DISTINCT FROM (action = 'I')
+          UNION ALL
+            SELECT {h}.skeys({h}.delete({h}.slice(old, {h}.akeys(so_far)), so_far))
+            WHERE action <> 'I' AND previous <> 'D'
+        ) difference
+        GROUP BY relation, key
+    ) found
+    WHERE n.relation = found.relation AND n.key OPERATOR({h}.=) found.key
+"""
+UNVERIFIED = """
+    SELECT operation, restore_only, entries, found FROM (
+        SELECT operation, (SELECT string_agg(restore_only, '; ') FROM loomworks.transaction t
+                           WHERE t.operation = o.operation) AS restore_only,
+               (SELECT COALESCE(SUM(t.entries), 0) FROM loomworks.transaction t
+                WHERE t.operation = o.operation) AS entries,
+               (SELECT count(*) FROM loomworks.entry e WHERE e.operation = o.operation) AS found
+        FROM unnest(%s::bigint[]) AS o(operation)
+    ) counted
+"""
+
+
+def unverified(cr: Cursor, operations: Sequence[int]) -> list[str]:
+    """Return why operations cannot be undone from the journal: it has not seen all of them."""
+    reasons = []
+    for row in rows(cr, UNVERIFIED, [list(operations)]):
+        if row["restore_only"]:
+            reasons.append(f"operation {row['operation']} can only be taken back by a restore: {row['restore_only']}")
+        elif row["entries"] != row["found"]:
+            reasons.append(
+                f"operation {row['operation']} was not ended properly: {row['found']} entries, "
+                f"{row['entries']} accounted for"
+            )
+    return reasons
+
+
+def collect(cr: Cursor, operations: Sequence[int], h: Part, *, into: str = NET, after: int = 0) -> int:
+    """Fill the temporary table ``into`` with the net change of ``operations``; return its number of rows.
+
+    :param after: leave out entries up to this one
+    """
+    net = sql.Identifier(into)
+    execute(cr, "DROP TABLE IF EXISTS pg_temp.{net}", net=net)
+    execute(cr, CREATE, h=h, net=net)
+    parameters = {"operations": list(operations), "after": after}
+    entries = compose(ENTRIES, h=h)
+    for statement in (FILL, FILL_KEYLESS, GAPS):
+        execute(cr, statement, parameters, h=h, entries=entries, net=net)
+    execute(cr, "ANALYZE {net}", net=net)
+    return value(cr, "SELECT count(*) FROM {net}", net=net)

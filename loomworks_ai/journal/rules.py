@@ -1,0 +1,55 @@
+"""What is known of Odoo's tables: which are left out, which columns are secrets. Applied where such a table exists."""
+
+from __future__ import annotations
+
+# Caches, queues and traces: they come and go with the work, and nobody wants them back.
+LEFT_OUT = frozenset(
+    """
+    base_registry_signaling bus_bus bus_presence discuss_channel_rtc_session discuss_gif_favorite fetchmail_server_log
+    ir_cron_progress ir_cron_trigger ir_logging ir_profile mail_gateway_allowed mail_presence mail_push mail_push_device
+    orm_signaling_assets orm_signaling_default orm_signaling_groups orm_signaling_registry orm_signaling_routing
+    orm_signaling_stable orm_signaling_templates res_device_log res_users_log res_users_deletion
+    """.split()
+)
+# Credentials: a copy of them in a journal would be a second place to steal them from, and an undo must never make a
+# revoked one valid again.
+SECRET_TABLES = frozenset({"auth_totp_device", "res_users_apikeys", "auth_passkey_key"})
+SECRET_COLUMNS = {
+    "res_users": ("password", "totp_secret", "oauth_access_token"),
+    "fetchmail_server": ("password", "google_gmail_refresh_token", "google_gmail_access_token"),
+    "ir_mail_server": ("smtp_pass", "smtp_ssl_private_key", "google_gmail_refresh_token", "google_gmail_access_token"),
+    "iap_account": ("account_token",),
+    "res_partner": ("signup_token",),
+    "payment_provider": (
+        "stripe_secret_key",
+        "stripe_webhook_secret",
+        "paypal_client_secret",
+        "adyen_api_key",
+        "adyen_hmac_key",
+    ),
+}
+
+
+def is_left_out(schema: str, table: str, transient: frozenset[str]) -> bool:
+    """Tell whether a table is not captured at all."""
+    return schema == "public" and (table in LEFT_OUT or table in SECRET_TABLES or table in transient)
+
+
+def secrets(schema: str, table: str) -> tuple[str, ...]:
+    """Return the columns of a table that stay out of the journal."""
+    return SECRET_COLUMNS.get(table, ()) if schema == "public" else ()
+
+
+# Rows that no undo rewrites: condition on the row ``t`` as it is now, the reason, and the columns that it asks for.
+PROTECTED = {
+    "account_move": [
+        ("t.inalterable_hash IS NOT NULL", "the entry is secured by its hash", ("inalterable_hash",)),
+    ],
+    "loomworks_audit": [("true", "audit rows are never rewritten", ())],
+    "loomworks_ai_operation_log": [("true", "the log of operations is never rewritten", ())],
+}
+
+
+def protections(schema: str, table: str) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Return what protects rows of a table: condition, reason, needed columns."""
+    return PROTECTED.get(table, []) if schema == "public" else []

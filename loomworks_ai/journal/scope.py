@@ -1,0 +1,142 @@
+"""The tables that one undo is about, as they are now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from psycopg2 import sql
+
+from . import catalog
+from .catalog import ForeignKey, Table, UniqueIndex
+from .sqltext import Cursor, Part, compose, rows
+
+RELATIONS = """
+    SELECT r.id, r.schema_name, r.table_name, array_agg(DISTINCT n.act::text) AS acts,
+           (SELECT array_agg(DISTINCT name) FROM loomworks_net u CROSS JOIN LATERAL {h}.skeys(u.target) AS name
+            WHERE u.relation = r.id AND u.act = 'U') AS restored,
+           (SELECT array_agg(DISTINCT name) FROM loomworks_net u CROSS JOIN LATERAL {h}.skeys(u.target) AS name
+            WHERE u.relation = r.id AND u.act = 'I') AS inserted,
+           (SELECT jsonb_agg(s.columns) FROM loomworks.shape s WHERE s.relation = r.id) AS shapes
+    FROM loomworks_net n JOIN loomworks.relation r ON r.id = n.relation
+    GROUP BY r.id ORDER BY r.id
+"""
+TEXTS = ("text", "character varying")
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A table of the undo: what it does there (``acts``), and to which columns. ``table`` is None when it is gone."""
+
+    id: int
+    label: str
+    table: Table | None
+    acts: frozenset[str]
+    restored: tuple[str, ...]
+    inserted: tuple[str, ...]
+    dropped: tuple[str, ...]
+    retyped: tuple[str, ...]
+
+    @property
+    def keyed(self) -> bool:
+        """Whether its rows can be told apart."""
+        return bool(self.table and self.table.key)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Everything about the database's structure that an undo asks for, read once."""
+
+    h: Part
+    relations: tuple[Relation, ...]
+    by_oid: dict[int, Table]
+    numbers: dict[int, int]  # oid -> relation number of every captured table
+    foreign_keys: tuple[ForeignKey, ...]
+    unique_indexes: tuple[UniqueIndex, ...]
+
+    def present(self, act: str = "") -> list[Relation]:
+        """Return the relations that still exist, with keys, where the undo does ``act``."""
+        return [one for one in self.relations if one.keyed and (not act or act in one.acts)]
+
+    def of(self, oid: int) -> Relation | None:
+        """Return the relation of a table that the undo touches."""
+        return next((one for one in self.relations if one.table and one.table.oid == oid), None)
+
+
+def read(cr: Cursor, h: Part) -> Scope:
+    """Read the scope of what is in ``loomworks_net``."""
+    tables = catalog.tables(cr)
+    by_name = {(table.schema, table.name): table for table in tables}
+    listed = rows(cr, "SELECT id, schema_name, table_name FROM loomworks.relation")
+    numbers = {
+        by_name[row["schema_name"], row["table_name"]].oid: row["id"]
+        for row in listed
+        if (row["schema_name"], row["table_name"]) in by_name
+    }
+    relations = tuple(
+        _relation(row, by_name.get((row["schema_name"], row["table_name"]))) for row in rows(cr, RELATIONS, h=h)
+    )
+    oids = [one.table.oid for one in relations if one.table]
+    return Scope(
+        h=h,
+        relations=relations,
+        by_oid={table.oid: table for table in tables},
+        numbers=numbers,
+        foreign_keys=tuple(catalog.foreign_keys(cr, oids)),
+        unique_indexes=tuple(catalog.unique_indexes(cr, oids)),
+    )
+
+
+def _relation(row: dict, table: Table | None) -> Relation:
+    now = table.columns if table else {}
+    then: dict[str, set[str]] = {}
+    for shape in row["shapes"] or []:
+        for name, kind in shape.items():
+            then.setdefault(name, set()).add(kind)
+    return Relation(
+        id=row["id"],
+        label=row["table_name"] if row["schema_name"] == "public" else f"{row['schema_name']}.{row['table_name']}",
+        table=table,
+        acts=frozenset(row["acts"]),
+        restored=tuple(sorted(name for name in row["restored"] or [] if name in now)),
+        inserted=tuple(sorted(name for name in row["inserted"] or [] if name in now)),
+        dropped=tuple(sorted(name for name in then if name not in now)),
+        retyped=tuple(sorted(name for name, kinds in then.items() if name in now and not _same(kinds, now[name]))),
+    )
+
+
+def _same(kinds: set[str], now: str) -> bool:
+    """Whether values of a column read the same under all these types."""
+    return all(kind == now or (kind.startswith(TEXTS) and now.startswith(TEXTS)) for kind in kinds)
+
+
+def key_match(table: Table, alias: str, key: Part, h: Part) -> Part:
+    """Return the condition that the row ``alias`` of ``table`` is the one of the hstore ``key``."""
+    return equal(table, table.key, table.key, alias, key, h)
+
+
+def equal(table: Table, names: tuple[str, ...], keys: tuple[str, ...], alias: str, image: Part, h: Part) -> Part:
+    """Return the condition that columns ``names`` of ``alias`` have the values of ``keys`` in the hstore ``image``."""
+    terms = [
+        compose(
+            "{column} = ({h}.fetchval({image}, {key}))::{type}",
+            h=h,
+            column=sql.Identifier(alias, name),
+            image=image,
+            key=sql.Literal(key),
+            type=sql.SQL(table.columns[name]),
+        )
+        for name, key in zip(names, keys, strict=True)
+    ]
+    return sql.SQL(" AND ").join(terms)
+
+
+def key_of(table: Table, alias: str, h: Part) -> Part:
+    """Return the expression for the key of the row ``alias`` as hstore: its columns, or the whole row."""
+    whole = compose("{h}.hstore({alias})", h=h, alias=sql.Identifier(alias))
+    if not table.key:
+        return compose("{h}.delete({whole}, {hidden}::text[])", h=h, whole=whole, hidden=sql.Literal(table.hidden))
+    pairs = compose(
+        "ARRAY[{values}]::text[]",
+        values=sql.SQL(", ").join(compose("{c}::text", c=sql.Identifier(alias, name)) for name in table.key),
+    )
+    return compose("{h}.hstore({names}::text[], {pairs})", h=h, names=sql.Literal(list(table.key)), pairs=pairs)

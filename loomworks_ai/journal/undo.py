@@ -1,0 +1,229 @@
+"""Undo and preview: collect, lock, look for conflicts, decide, invert, compare what was touched with what was meant."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import psycopg2
+import psycopg2.errors
+
+from . import capture, conflicts, decisions, inverse, net, schema, scope
+from .sqltext import Cursor, Part, execute, rows, value
+
+ROUNDS = 50  # each may bring new dependants to light; a chain of references deeper than that is refused
+PREVIEW = -1  # the operation under which a preview is captured and rolled back
+LISTED = 200  # conflicts named in a report; all are counted
+
+Report = dict[str, Any]
+Choices = Mapping[tuple[str, Any], str]
+
+
+class Refused(Exception):
+    """Why nothing was changed."""
+
+
+def undo(
+    cr: Cursor,
+    operation_ids: Sequence[int],
+    *,
+    by: int,
+    on_conflict: str = "refuse",
+    choices: Choices | None = None,
+    only: Iterable[tuple[str, Any]] | None = None,
+) -> Report:
+    """Take back what the operations changed, as operation ``by``; all of it, or nothing.
+
+    :param on_conflict: what to do about every conflict: ``refuse`` the undo, ``skip`` the row, leave ``theirs``, or
+        take back ``ours`` all the same
+    :param choices: (table, key) -> one of these, for single rows; a key is its value, or a dict of its columns
+    :param only: (table, key) of the rows to take back; all of them by default
+    :return: ``done``, ``refused`` (why, or None), ``rows`` (table -> restored, inserted, deleted), ``conflicts``
+        (type, table, key, columns, detail, choices, choice), ``effects`` (what has left the system), ``skipped``,
+        ``touched``
+    :raises psycopg2.OperationalError: when the server ends the transaction (serialization, deadlock, timeout)
+    """
+    own = capture.current(cr)
+    if own not in (None, by):
+        raise ValueError(f"operation {own} is being captured in this transaction, not {by}")
+    if own is None:
+        capture.begin(cr, by)
+    report = _run(cr, operation_ids, by, on_conflict, choices, only)
+    if own is None:
+        capture.end(cr)
+    return report
+
+
+def preview(
+    cr: Cursor,
+    operation_ids: Sequence[int],
+    *,
+    on_conflict: str = "refuse",
+    choices: Choices | None = None,
+    only: Iterable[tuple[str, Any]] | None = None,
+) -> Report:
+    """Report what `undo` would do: the same run, rolled back."""
+    execute(cr, "SAVEPOINT loomworks_preview")
+    try:
+        capture.switch_on(cr, PREVIEW)
+        report = _run(cr, operation_ids, PREVIEW, on_conflict, choices, only)
+    except psycopg2.OperationalError:
+        raise  # the transaction is over
+    except BaseException:
+        execute(cr, "ROLLBACK TO SAVEPOINT loomworks_preview")
+        raise
+    execute(cr, "ROLLBACK TO SAVEPOINT loomworks_preview")
+    execute(cr, "RELEASE SAVEPOINT loomworks_preview")
+    return {**report, "done": False}
+
+
+def _run(
+    cr: Cursor,
+    operations: Sequence[int],
+    by: int,
+    policy: str,
+    choices: Choices | None,
+    only: Iterable[tuple[str, Any]] | None,
+) -> Report:
+    operations = [int(operation) for operation in operations]
+    report: Report = {
+        "operations": operations,
+        "by": by,
+        "done": False,
+        "refused": None,
+        "rows": {},
+        "conflicts": [],
+        "effects": effects(cr, operations),
+        "skipped": [],
+        "touched": 0,
+    }
+    zone = value(cr, "SELECT current_setting('TimeZone')")
+    execute(cr, "SAVEPOINT loomworks_undo")
+    try:
+        execute(cr, "SET LOCAL TimeZone = 'UTC'")
+        _work(cr, operations, by, policy, choices or {}, only, report)
+        report["done"] = True
+        execute(cr, "SELECT set_config('TimeZone', %s, true)", [zone])
+    except Refused as refusal:
+        report["refused"] = str(refusal)
+        execute(cr, "ROLLBACK TO SAVEPOINT loomworks_undo")
+    except (psycopg2.IntegrityError, psycopg2.DataError) as error:
+        execute(cr, "ROLLBACK TO SAVEPOINT loomworks_undo")
+        report["refused"] = f"the database does not take it: {error.diag.message_primary}"
+        report["conflicts"].append(_as_conflict(error))
+    execute(cr, "RELEASE SAVEPOINT loomworks_undo")
+    return report
+
+
+def _work(
+    cr: Cursor,
+    operations: list[int],
+    by: int,
+    policy: str,
+    choices: Choices,
+    only: Iterable[tuple[str, Any]] | None,
+    report: Report,
+) -> None:
+    reasons = net.unverified(cr, operations)
+    if reasons:
+        raise Refused("; ".join(reasons))
+    h = schema.hstore(cr)
+    net.collect(cr, operations, h)
+    if only is not None:
+        _keep_only(cr, only, h)
+    seen = _decide(cr, h, policy, {(table, _json(key)): choice for (table, key), choice in choices.items()}, report)
+    report["rows"] = _counts(cr)
+    mark = value(cr, "SELECT last_value FROM loomworks.entry_seq")
+    inverse.apply(cr, seen)
+    wrong = inverse.differences(cr, seen, by, mark)
+    if wrong:
+        raise Refused("what would be touched is not what is meant: " + "; ".join(wrong))
+    report["touched"] = value(cr, "SELECT COALESCE(sum(copies), 0)::bigint FROM loomworks_net")
+
+
+def _decide(cr: Cursor, h: Part, policy: str, choices: dict[tuple[str, str], str], report: Report) -> scope.Scope:
+    """Settle conflicts until there are none; return the scope of what is left to do."""
+    for _round in range(ROUNDS):
+        seen = scope.read(cr, h)
+        conflicts.lock(cr, seen)
+        if not conflicts.find(cr, seen):
+            return seen
+        undecided = decisions.choose(cr, seen, policy, choices)
+        found = _conflicts(cr)
+        if undecided:
+            report["conflicts"] = [*report["conflicts"], *found]
+            report["rows"] = _counts(cr)
+            raise Refused(f"{undecided} conflict(s) with what was done since")
+        report["conflicts"] += found
+        report["skipped"] += [
+            {"table": one["table"], "key": one["key"], "type": one["type"]} for one in found if one["choice"] != "ours"
+        ]
+        decisions.apply(cr, seen)
+    raise Refused("rows that depend on each other are nested too deep")
+
+
+def _keep_only(cr: Cursor, only: Iterable[tuple[str, Any]], h: Part) -> None:
+    kept = json.dumps([{"table": table, "key": json.loads(_json(key))} for table, key in only])
+    execute(
+        cr,
+        """
+        DELETE FROM loomworks_net n USING loomworks.relation r
+        WHERE r.id = n.relation AND NOT EXISTS (
+            SELECT FROM jsonb_to_recordset(%s::jsonb) AS kept("table" text, key jsonb)
+            WHERE kept."table" IN (r.table_name, r.schema_name || '.' || r.table_name)
+              AND loomworks.key_of(kept.key) OPERATOR({h}.=) n.key)
+        """,
+        [kept],
+        h=h,
+    )
+
+
+def _json(key: Any) -> str:
+    return json.dumps(key if isinstance(key, Mapping) else {"id": key})
+
+
+def _counts(cr: Cursor) -> dict[str, dict[str, int]]:
+    """Return what is meant: table -> rows to be restored, inserted and deleted."""
+    query = """
+        SELECT CASE r.schema_name WHEN 'public' THEN r.table_name ELSE r.schema_name || '.' || r.table_name END
+               AS label,
+               COALESCE(sum(n.copies) FILTER (WHERE n.act = 'U'), 0)::bigint AS restored,
+               COALESCE(sum(n.copies) FILTER (WHERE n.act = 'I'), 0)::bigint AS inserted,
+               COALESCE(sum(n.copies) FILTER (WHERE n.act = 'D'), 0)::bigint AS deleted
+        FROM loomworks_net n JOIN loomworks.relation r ON r.id = n.relation GROUP BY 1 ORDER BY 1
+    """
+    return {row.pop("label"): row for row in rows(cr, query)}
+
+
+def _conflicts(cr: Cursor) -> list[dict[str, Any]]:
+    query = """
+        SELECT c.type, CASE r.schema_name WHEN 'public' THEN r.table_name ELSE r.schema_name || '.' || r.table_name END
+               AS table, loomworks.key_to_json(c.key) AS key, c.columns, c.detail, c.choice
+        FROM loomworks_conflict c JOIN loomworks.relation r ON r.id = c.relation ORDER BY 2, 1, 3::text LIMIT %s
+    """
+    return [{**row, "choices": list(conflicts.CHOICES[row["type"]])} for row in rows(cr, query, [LISTED])]
+
+
+def _as_conflict(error: psycopg2.Error) -> dict[str, Any]:
+    """Return what a constraint has refused as a conflict; a check before should have named it more precisely."""
+    kind = "unique" if isinstance(error, psycopg2.errors.UniqueViolation) else "refused"
+    detail = {
+        "constraint": error.diag.constraint_name,
+        "reason": error.diag.message_detail or error.diag.message_primary,
+    }
+    return {
+        "type": kind,
+        "table": error.diag.table_name,
+        "key": None,
+        "columns": None,
+        "detail": detail,
+        "choice": None,
+        "choices": [],
+    }
+
+
+def effects(cr: Cursor, operations: Sequence[int]) -> list[dict[str, Any]]:
+    """Return what the operations have sent out of the system and no undo brings back."""
+    query = "SELECT operation, kind, detail FROM loomworks.effect WHERE operation = ANY(%s) ORDER BY at, kind"
+    return rows(cr, query, [list(operations)])

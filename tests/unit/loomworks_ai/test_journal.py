@@ -1,0 +1,381 @@
+"""Undo of single operations on hand-written tables: what is exact, and what is refused."""
+
+import psycopg2
+import pytest
+from addons.loomworks_ai import journal
+from journal_state import checksum, state
+
+SCHEMA = """
+    CREATE TABLE partner (id serial PRIMARY KEY, name text NOT NULL, code varchar UNIQUE, parent_id int
+        REFERENCES partner ON DELETE SET NULL, credit numeric, ratio float8, tags jsonb, note json, photo bytea,
+        days int[], born date, seen timestamptz, double_credit numeric GENERATED ALWAYS AS (credit * 2) STORED);
+    CREATE TABLE "Order lines" (id serial PRIMARY KEY, partner_id int NOT NULL REFERENCES partner ON DELETE CASCADE,
+        "a quoted ""column" text);
+    CREATE TABLE invoice (id serial PRIMARY KEY, partner_id int REFERENCES partner ON DELETE RESTRICT, total numeric);
+    CREATE TABLE partner_tag_rel (partner_id int REFERENCES partner ON DELETE CASCADE, tag int,
+        PRIMARY KEY (partner_id, tag));
+    CREATE TABLE log (line text, level int);
+    CREATE TABLE base (id int PRIMARY KEY, a text);
+    CREATE TABLE heir (b text, PRIMARY KEY (id)) INHERITS (base);
+    CREATE TABLE event (id int, at date, what text, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+    CREATE TABLE event_old PARTITION OF event FOR VALUES FROM ('2020-01-01') TO ('2025-01-01');
+    CREATE TABLE event_new PARTITION OF event FOR VALUES FROM ('2025-01-01') TO ('2030-01-01');
+    INSERT INTO partner (name, code, credit, ratio, tags, note, photo, days, born, seen) VALUES
+        ('Ada', 'A', 1.10, 0.1::float8 + 0.2, '{"b": 1, "a": [null]}', '{"z":1, "a" : null}', '\\xdeadbeef',
+         '{1,NULL,3}',
+         '1815-12-10', '1900-01-01 00:00:00.123456+01'),
+        ('Bob', 'B', NULL, 'NaN', 'null', 'null', '', '{}', 'infinity', '-infinity'),
+        ('Cy', 'C', 3, '-0', NULL, NULL, NULL, NULL, NULL, NULL);
+    UPDATE partner SET parent_id = 1 WHERE id = 2;
+    INSERT INTO "Order lines" (partner_id, "a quoted ""column") VALUES (1, 'x => "y", z'), (1, NULL), (2, 'NULL');
+    INSERT INTO invoice (partner_id, total) VALUES (3, 5);
+    INSERT INTO partner_tag_rel VALUES (1, 1), (1, 2), (2, 1);
+    INSERT INTO log VALUES ('same', 1), ('same', 1), ('same', 1), (NULL, NULL);
+    INSERT INTO base VALUES (1, 'base');
+    INSERT INTO heir VALUES (1, 'heir', 'b');
+    INSERT INTO event VALUES (1, '2024-05-05', 'old'), (2, '2026-01-01', 'new');
+"""
+
+
+@pytest.fixture
+def cr(db):
+    with db.cursor() as cr:
+        cr.execute(SCHEMA)
+        journal.install(cr)
+        db.commit()
+        yield cr
+
+
+def act(cr, number, *statements):
+    """Do statements as operation ``number``, and commit."""
+    journal.begin(cr, number)
+    for statement in statements:
+        cr.execute(statement)
+    told = journal.end(cr)
+    cr.connection.commit()
+    return told
+
+
+def undone(cr, *numbers, by=99, **choices):
+    report = journal.undo(cr, list(numbers), by=by, **choices)
+    cr.connection.commit()
+    return report
+
+
+OPERATIONS = {
+    "update": [
+        "UPDATE partner SET name = name || '!', ratio = ratio * 3, tags = NULL, note = '{\"z\": 2}' WHERE id < 3"
+    ],
+    "update back": ["UPDATE partner SET name = 'x' WHERE id = 1", "UPDATE partner SET name = 'Ada' WHERE id = 1"],
+    "insert": ["INSERT INTO partner (name, code, parent_id) VALUES ('New', 'N', 1)"],
+    "insert and delete": ["INSERT INTO log VALUES ('n', 9)", "DELETE FROM log WHERE level = 9"],
+    "delete with cascade": ["DELETE FROM partner WHERE id = 1"],
+    "delete and insert again": [
+        "DELETE FROM partner_tag_rel WHERE tag = 1",
+        "INSERT INTO partner_tag_rel VALUES (1, 1)",
+    ],
+    "delete and insert other": ["DELETE FROM invoice", "INSERT INTO invoice VALUES (1, 1, 77)"],
+    "children then parent": [
+        "INSERT INTO partner (id, name) VALUES (50, 'P')",
+        "INSERT INTO invoice (partner_id) VALUES (50)",
+        'UPDATE "Order lines" SET partner_id = 50',
+        "DELETE FROM partner WHERE id = 2",
+    ],
+    "swap of unique values": [
+        "UPDATE partner SET code = 'tmp' WHERE id = 1",
+        "UPDATE partner SET code = 'A' WHERE id = 2",
+        "UPDATE partner SET code = 'B' WHERE id = 1",
+    ],
+    "unique value passed on": [
+        "UPDATE partner SET code = 'A2' WHERE id = 1",
+        "INSERT INTO partner (name, code) VALUES ('n', 'A')",
+    ],
+    "composite key changed": [
+        "UPDATE partner_tag_rel SET tag = tag + 10",
+        "UPDATE partner_tag_rel SET partner_id = 3 WHERE partner_id = 1",
+    ],
+    "no key": [
+        "DELETE FROM log WHERE ctid = (SELECT min(ctid) FROM log)",
+        "UPDATE log SET level = 7 WHERE line IS NULL",
+    ],
+    "inherited": ["UPDATE base SET a = a || '?'", "DELETE FROM ONLY base"],
+    "partitions": ["UPDATE event SET at = '2027-01-01' WHERE id = 1", "DELETE FROM event WHERE id = 2"],
+    "quoted": [
+        'UPDATE "Order lines" SET "a quoted ""column" = \'a"b\\c\'\'d\'',
+        'DELETE FROM "Order lines" WHERE id = 3',
+    ],
+    "no change": ["UPDATE partner SET name = name"],
+    "own child": [
+        "INSERT INTO partner (id, name, parent_id) VALUES (60, 'a', 60)",
+        "UPDATE partner SET parent_id = 60",
+    ],
+}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_undo_redo_and_undo_again_are_exact(cr, name):
+    before = state(cr)
+    told = act(cr, 1, *OPERATIONS[name])
+    assert told["restore_only"] is None
+    after = state(cr)
+    seen = journal.preview(cr, [1])
+    assert seen["refused"] is None
+    assert state(cr) == after, "a preview changes nothing"
+    for number, expected in ((2, before), (3, after), (4, before)):
+        report = undone(cr, number - 1, by=number)
+        assert report["done"], report
+        assert report["rows"] == seen["rows"] or number != 2
+        assert state(cr) == expected
+
+
+def test_install_twice_takes_no_lock_and_changes_nothing(cr):
+    assert journal.install(cr) == {"made": 0, "dropped": 0, "shape": 0}
+    cr.execute(
+        "SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() "
+        "AND mode NOT IN ('AccessShareLock', 'ExclusiveLock')"
+    )
+    assert cr.fetchone()[0] == 0
+
+
+def test_without_an_operation_nothing_is_written_down(cr):
+    cr.execute("UPDATE partner SET name = 'x'")
+    cr.execute("SELECT count(*) FROM loomworks.entry")
+    assert cr.fetchone()[0] == 0
+
+
+def test_uninstall_leaves_nothing(cr):
+    act(cr, 1, "UPDATE partner SET name = 'x'")
+    journal.uninstall(cr)
+    cr.execute("SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal")
+    assert cr.fetchone()[0] == 0
+    cr.execute("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'loomworks%'")
+    assert cr.fetchone()[0] == 0
+
+
+CONFLICTS = {
+    "changed": ("UPDATE partner SET name = 'op' WHERE id = 1", "UPDATE partner SET name = 'human' WHERE id = 1"),
+    "deleted": ("UPDATE partner SET name = 'op' WHERE id = 2", "DELETE FROM partner WHERE id = 2"),
+    "key_taken": ("DELETE FROM invoice", "INSERT INTO invoice VALUES (1, 2, 8)"),
+    "depended": (
+        "INSERT INTO partner (id, name) VALUES (9, 'op')",
+        'INSERT INTO "Order lines" (partner_id) VALUES (9)',
+    ),
+    "unique": ("UPDATE partner SET code = 'Z' WHERE id = 1", "INSERT INTO partner (name, code) VALUES ('human', 'A')"),
+    "parent": ("UPDATE invoice SET partner_id = 1", "DELETE FROM partner WHERE id = 3"),
+    "schema": (
+        "UPDATE partner SET credit = 8",
+        "ALTER TABLE partner ALTER credit TYPE float8, ALTER double_credit DROP EXPRESSION",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", CONFLICTS)
+def test_conflict_is_named_and_nothing_changes(cr, kind):
+    operation, human = CONFLICTS[kind]
+    act(cr, 1, operation)
+    cr.execute(human)
+    if kind == "schema":
+        journal.install(cr)
+    cr.connection.commit()
+    before = state(cr)
+    report = undone(cr, 1)
+    assert not report["done"]
+    assert kind in {conflict["type"] for conflict in report["conflicts"]}, report
+    assert state(cr) == before
+    cr.execute("SELECT count(*) FROM loomworks.entry WHERE operation = 99")
+    assert cr.fetchone()[0] == 0
+
+
+def test_others_changes_to_other_columns_stay(cr):
+    act(cr, 1, "UPDATE partner SET name = 'op' WHERE id = 1")
+    cr.execute("UPDATE partner SET credit = 42 WHERE id = 1")
+    assert undone(cr, 1)["done"]
+    cr.execute("SELECT name, credit FROM partner WHERE id = 1")
+    assert cr.fetchone() == ("Ada", 42)
+
+
+@pytest.mark.parametrize(("choice", "name"), [("theirs", "human"), ("ours", "Ada"), ("skip", "human")])
+def test_choices_for_a_changed_value(cr, choice, name):
+    act(cr, 1, "UPDATE partner SET name = 'op', credit = 9 WHERE id IN (1, 2)")
+    cr.execute("UPDATE partner SET name = 'human' WHERE id = 1")
+    report = undone(cr, 1, choices={("partner", 1): choice})
+    assert report["done"], report
+    cr.execute("SELECT name, credit FROM partner ORDER BY id LIMIT 2")
+    first, second = cr.fetchall()
+    assert second == ("Bob", None)
+    assert first[0] == name
+    assert (float(first[1]) == 9) == (choice == "skip")
+
+
+def test_dependants_go_with_the_row_when_told_to(cr):
+    act(cr, 1, "INSERT INTO partner (id, name) VALUES (9, 'op')")
+    before = checksum(cr, "partner", "id <> 9 AND id <> 10")
+    cr.execute(
+        'INSERT INTO "Order lines" (partner_id) VALUES (9); '
+        "INSERT INTO partner (id, name, parent_id) VALUES (10, 'h', 9)"
+    )
+    report = undone(cr, 1, on_conflict="ours")
+    assert report["done"], report
+    assert checksum(cr, "partner", "id <> 9 AND id <> 10") == before
+    cr.execute("SELECT parent_id FROM partner WHERE id >= 9")
+    assert cr.fetchall() == [(None,)]
+
+
+def test_change_between_two_operations_is_a_conflict_of_their_common_undo(cr):
+    act(cr, 1, "UPDATE partner SET name = 'one' WHERE id = 1")
+    cr.execute("UPDATE partner SET name = 'human' WHERE id = 1")
+    act(cr, 2, "UPDATE partner SET name = 'two' WHERE id = 1")
+    report = undone(cr, 1, 2)
+    assert {conflict["type"] for conflict in report["conflicts"]} == {"between"}
+    assert undone(cr, 2, by=3)["done"]
+    assert undone(cr, 1, 2, 3, by=4)["refused"]
+
+
+def test_several_operations_are_undone_as_one(cr):
+    before = state(cr)
+    act(cr, 1, "UPDATE partner SET name = 'one' WHERE id = 1", "DELETE FROM partner_tag_rel")
+    act(cr, 2, "UPDATE partner SET name = 'two' WHERE id = 1", "INSERT INTO partner_tag_rel VALUES (1, 1)")
+    assert undone(cr, 1, 2)["done"]
+    assert state(cr) == before
+
+
+def test_only_chosen_rows_are_taken_back(cr):
+    act(cr, 1, "UPDATE partner SET name = 'op'")
+    assert undone(cr, 1, only=[("partner", 1)])["rows"] == {"partner": {"restored": 1, "inserted": 0, "deleted": 0}}
+    cr.execute("SELECT name FROM partner ORDER BY id")
+    assert [row[0] for row in cr.fetchall()] == ["Ada", "op", "op"]
+
+
+TAMPERING = {
+    "switched off": "SET LOCAL loomworks.operation = ''",
+    "truncated": "TRUNCATE log",
+    "altered": "ALTER TABLE log ADD COLUMN more text",
+    "dropped": "DROP TABLE log",
+    "trigger disabled": 'ALTER TABLE log DISABLE TRIGGER "00_loomworks_capture"',
+    "switched off and on": (
+        "SET LOCAL loomworks.operation = ''; UPDATE partner SET name = 'x'; SET LOCAL loomworks.operation = '1'"
+    ),
+    "journal changed": "UPDATE partner SET name = 'x'; DELETE FROM loomworks.entry",
+    "function replaced": """
+        CREATE OR REPLACE FUNCTION loomworks.capture_1() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+        UPDATE partner SET name = 'x'
+    """,
+}
+
+
+@pytest.mark.parametrize("how", TAMPERING)
+def test_what_goes_past_the_journal_makes_the_operation_restore_only(cr, how):
+    told = act(cr, 1, "UPDATE invoice SET total = 6", TAMPERING[how])
+    assert told["restore_only"]
+    report = undone(cr, 1)
+    assert "restore" in report["refused"]
+
+
+@pytest.mark.parametrize(
+    "harmless", ["CREATE SEQUENCE s", "CREATE TEMP TABLE t AS SELECT 1", "DROP SEQUENCE invoice_id_seq CASCADE"]
+)
+def test_sequences_and_temporary_tables_are_no_such_thing(cr, harmless):
+    told = act(cr, 1, "UPDATE partner SET name = 'op'", harmless)
+    if "CASCADE" not in harmless:
+        assert told["restore_only"] is None
+
+
+def test_savepoints_taken_back_are_not_counted(cr):
+    before = state(cr)
+    told = act(
+        cr,
+        1,
+        "SAVEPOINT s",
+        "UPDATE partner SET name = 'gone'",
+        "ROLLBACK TO s",
+        "UPDATE partner SET name = 'kept' WHERE id = 1",
+    )
+    assert told == {"operation": 1, "entries": 1, "restore_only": None}
+    assert undone(cr, 1)["done"]
+    assert state(cr) == before
+
+
+def test_failed_statements_below_a_savepoint_are_no_tampering(cr):
+    before = state(cr)
+    journal.begin(cr, 1)
+    for statement in (
+        "INSERT INTO partner (id, name) VALUES (1, 'taken'), (70, 'x')",
+        "UPDATE partner SET code = 'A' WHERE id > 1",
+        'INSERT INTO "Order lines" (partner_id) VALUES (999)',
+    ):
+        cr.execute("SAVEPOINT s")
+        with pytest.raises(psycopg2.IntegrityError):
+            cr.execute(statement)
+        cr.execute("ROLLBACK TO s")
+    cr.execute(
+        "SAVEPOINT s; UPDATE partner SET name = 'op'; RELEASE s; UPDATE log SET level = level; DELETE FROM invoice"
+    )
+    assert journal.end(cr)["restore_only"] is None
+    cr.connection.commit()
+    assert undone(cr, 1)["done"]
+    assert state(cr) == before
+
+
+def test_failed_statements_do_not_hide_tampering(cr):
+    journal.begin(cr, 1)
+    cr.execute("SAVEPOINT s")
+    with pytest.raises(psycopg2.IntegrityError):
+        cr.execute("INSERT INTO partner (id, name) VALUES (1, 'taken')")
+    cr.execute("ROLLBACK TO s; SET LOCAL loomworks.operation = ''; UPDATE partner SET credit = 7 WHERE id = 2")
+    cr.execute("SET LOCAL loomworks.operation = '1'; UPDATE partner SET name = 'op' WHERE id = 1")
+    assert "partner" in journal.end(cr)["restore_only"]
+
+
+def test_commit_without_end_is_refused(cr):
+    journal.begin(cr, 1)
+    cr.execute("UPDATE partner SET name = 'x'")
+    cr.connection.commit()
+    assert "not ended" in undone(cr, 1)["refused"]
+
+
+def test_restrict_and_cascade_and_unknown_dependants_never_lose_a_humans_row(cr):
+    act(cr, 1, "INSERT INTO partner (id, name) VALUES (9, 'op')")
+    cr.execute("INSERT INTO invoice (partner_id) VALUES (9)")
+    cr.connection.commit()
+    before = state(cr)
+    assert undone(cr, 1, on_conflict="ours")["refused"]
+    assert state(cr) == before
+    report = undone(cr, 1, on_conflict="skip")
+    assert report["done"]
+    assert state(cr) == before
+
+
+def test_two_undos_at_once_leave_one(cr, connect):
+    act(cr, 1, "UPDATE partner SET name = 'op'")
+    other = connect()
+    assert journal.undo(cr, [1], by=2)["done"]
+    with other.cursor() as second:
+        second.execute("SET lock_timeout = '300ms'")
+        with pytest.raises(psycopg2.errors.LockNotAvailable):
+            journal.undo(second, [1], by=3)
+        other.rollback()
+        cr.connection.commit()
+        report = journal.undo(second, [1], by=3)
+        assert {conflict["type"] for conflict in report["conflicts"]} == {"changed"}
+
+
+@pytest.mark.parametrize("path", ["pg_catalog", "''", "information_schema, public"])
+def test_any_search_path(cr, path):
+    before = state(cr)
+    cr.execute(f"SET search_path = {path}")
+    act(cr, 1, "UPDATE public.partner SET name = 'op'", "DELETE FROM public.log")
+    assert undone(cr, 1)["done"]
+    assert state(cr) == before
+
+
+def test_exact_whatever_the_sessions_settings(cr):
+    before = state(cr)
+    cr.execute(
+        "SET extra_float_digits = 0; SET DateStyle = 'SQL, DMY'; SET TimeZone = 'Asia/Tokyo'; "
+        "SET bytea_output = 'escape'"
+    )
+    act(cr, 1, "DELETE FROM partner WHERE id < 3")
+    cr.execute("SET TimeZone = 'America/Lima'; SET DateStyle = 'German'")
+    assert undone(cr, 1)["done"]
+    cr.execute("RESET ALL")
+    assert state(cr) == before

@@ -1,0 +1,174 @@
+"""Agents' operations and humans' changes, interleaved at random over several connections; then an undo.
+
+Oracle: a second database where the operation that is undone never happened and everything else did. After the undo both
+are equal; or it refused, and not one byte changed.
+"""
+
+import os
+
+import psycopg2
+import pytest
+from addons.loomworks_ai import journal
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+from journal_databases import database
+from journal_state import state
+
+EXAMPLES = int(os.environ.get("LOOMWORKS_UNDO_EXAMPLES", "500"))
+SCHEMA = """
+    CREATE TABLE place (id int PRIMARY KEY, name text, code text UNIQUE, ratio float8, data jsonb);
+    CREATE TABLE thing (id int PRIMARY KEY, place_id int REFERENCES place ON DELETE CASCADE,
+        owner_id int REFERENCES thing ON DELETE SET NULL, kept_id int REFERENCES place ON DELETE RESTRICT, name text);
+    CREATE UNIQUE INDEX thing_name ON thing (lower(name)) WHERE owner_id IS NULL;
+    CREATE TABLE place_tag (place_id int REFERENCES place ON DELETE CASCADE, tag int, PRIMARY KEY (place_id, tag));
+    CREATE TABLE line (what text, n int);
+"""
+CONTENT = """
+    TRUNCATE place, thing, place_tag, line, loomworks.entry, loomworks.transaction;
+    INSERT INTO place SELECT i, 'p' || i, 'c' || i, i / 3.0, jsonb_build_object('i', i) FROM generate_series(1, 4) i;
+    INSERT INTO thing SELECT i, 1 + i % 4, NULL, 1 + i % 3, 't' || i FROM generate_series(1, 4) i;
+    UPDATE thing SET owner_id = 1 WHERE id > 2;
+    INSERT INTO place_tag VALUES (1, 1), (1, 2), (2, 1);
+    INSERT INTO line VALUES ('a', 1), ('a', 1), (NULL, 2);
+"""
+IDS = st.integers(1, 7)
+SOME = st.one_of(st.none(), IDS)
+NAMES = st.one_of(st.none(), st.sampled_from(["x", "X", "", "t1", 'q"\\', "=>", "NULL"]))
+CODES = st.one_of(st.none(), st.sampled_from(["c1", "c2", "c3", "d"]))
+FLOATS = st.one_of(st.none(), st.floats(width=64))
+
+
+def changed(table, column, values, kind="text"):
+    """Set one column of one row to another value. Whoever writes what is there already has changed nothing."""
+    statement = f"UPDATE {table} SET {column} = %s WHERE id = %s AND {column} IS DISTINCT FROM CAST(%s AS {kind})"
+    return st.tuples(st.just(statement), st.tuples(values, IDS)).map(lambda made: (made[0], (*made[1], made[1][0])))
+
+
+# What names its rows by key and its values outright. Only such changes of others have a meaning of their own once the
+# operation never happened: "add one wherever you find a 3" would have found others.
+KEYED = (
+    st.tuples(
+        st.just("INSERT INTO place (id, name, code, ratio) VALUES (%s, %s, %s, %s)"),
+        st.tuples(IDS, NAMES, CODES, FLOATS),
+    ),
+    changed("place", "name", NAMES),
+    changed("place", "ratio", FLOATS, "float8"),
+    changed("place", "code", CODES),
+    changed("place", "data", st.one_of(st.none(), st.sampled_from(['{"a": 1.50}', "[]", '"x"'])), "jsonb"),
+    changed("place", "id", IDS, "int"),
+    st.tuples(st.just("DELETE FROM place WHERE id = %s"), st.tuples(IDS)),
+    st.tuples(st.just("INSERT INTO thing VALUES (%s, %s, %s, %s, %s)"), st.tuples(IDS, SOME, SOME, SOME, NAMES)),
+    changed("thing", "place_id", SOME, "int"),
+    changed("thing", "owner_id", SOME, "int"),
+    changed("thing", "kept_id", SOME, "int"),
+    changed("thing", "name", NAMES),
+    st.tuples(st.just("DELETE FROM thing WHERE id = %s"), st.tuples(IDS)),
+    st.tuples(st.just("INSERT INTO place_tag VALUES (%s, %s)"), st.tuples(IDS, IDS)),
+    st.tuples(st.just("DELETE FROM place_tag WHERE tag = %s AND place_id = %s"), st.tuples(IDS, IDS)),
+    st.tuples(st.just("INSERT INTO line VALUES (%s, %s)"), st.tuples(NAMES, SOME)),
+)
+SWEEPING = (
+    st.tuples(st.just("UPDATE place_tag SET tag = tag + 1 WHERE place_id = %s"), st.tuples(IDS)),
+    st.tuples(st.just("DELETE FROM line WHERE n = %s"), st.tuples(IDS)),
+    st.tuples(st.just("UPDATE line SET what = %s WHERE n = %s"), st.tuples(NAMES, IDS)),
+)
+FIRST = st.lists(st.one_of(*KEYED, *SWEEPING), min_size=1, max_size=6)
+OPERATION = st.lists(st.one_of(*KEYED), min_size=1, max_size=6)
+HUMAN = st.lists(st.one_of(*KEYED), max_size=3)
+
+
+@pytest.fixture(scope="module")
+def pair(owner):
+    """Two databases with the journal and the same content; each example is rolled forward from there."""
+    makers = [database(owner), database(owner)]
+    connections = [psycopg2.connect(next(maker)) for maker in makers]
+    for connection in connections:
+        with connection.cursor() as cr:
+            cr.execute(SCHEMA)
+            journal.install(cr)
+        connection.commit()
+    yield connections
+    for connection in connections:
+        connection.close()
+    for maker in makers:
+        next(maker, None)
+
+
+def reset(connection):
+    connection.rollback()
+    with connection.cursor() as cr:
+        cr.execute(CONTENT)
+    connection.commit()
+
+
+def run(connection, statements, number=None):
+    """Do statements as operation ``number`` or as a human; return those that changed something."""
+    effective = []
+    with connection.cursor() as cr:
+        if number:
+            journal.begin(cr, number)
+        for statement, parameters in statements:
+            cr.execute("SAVEPOINT one")
+            try:
+                cr.execute(statement, parameters)
+                effective += [(statement, parameters)] if cr.rowcount else []
+                cr.execute("RELEASE SAVEPOINT one")
+            except psycopg2.IntegrityError:
+                cr.execute("ROLLBACK TO SAVEPOINT one")
+        if number:
+            assert journal.end(cr, savepoints_rolled_back=True)["restore_only"] is None
+    connection.commit()
+    return effective
+
+
+def without(claimed, statements):
+    """Leave out changes to a value that an undone operation used: there and back again leaves no trace of itself."""
+    return [
+        (statement, parameters)
+        for statement, parameters in statements
+        if not (statement.startswith("UPDATE") and repr(parameters[0]) in claimed)
+    ]
+
+
+def content(connection):
+    with connection.cursor() as cr:
+        return state(cr)
+
+
+@settings(
+    max_examples=EXAMPLES, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(first=FIRST, between=HUMAN, second=OPERATION, later=HUMAN, undone=st.sampled_from([(1,), (2,), (1, 2)]))
+def test_undo_is_as_if_it_had_never_happened_or_refuses(pair, first, between, second, later, undone):
+    real, other = pair
+    for connection in pair:
+        reset(connection)
+    claimed = set()
+    for number, statements in ((1, first), (None, between), (2, second), (None, later)):
+        if number in undone:
+            run(real, statements, number)
+            claimed |= {repr(value) for _statement, parameters in statements for value in parameters}
+        else:
+            run(other, run(real, without(claimed, statements), number), number)
+    before = content(real)
+    with real.cursor() as cr:
+        report = journal.undo(cr, undone, by=3)
+    real.commit()
+    event("done" if report["done"] else "refused")
+    if not report["done"]:
+        assert report["refused"]
+        assert content(real) == before
+        return
+    assert content(real) == content(other), report
+    redo_and_undo(real, before)
+
+
+def redo_and_undo(connection, before):
+    """What the undo did is undone in its turn: everything is as before it; and back."""
+    now = content(connection)
+    for number, expected in ((3, before), (4, now)):
+        with connection.cursor() as cr:
+            report = journal.undo(cr, [number], by=number + 1)
+        connection.commit()
+        assert report["done"], report
+        assert content(connection) == expected
