@@ -97,12 +97,13 @@ class Bench:
         return time.monotonic() - began, lambda: self.remove_floor(spec)
 
     def login_page_of(self, spec):
-        """Wait for the pod to be ready and for its login page, by the Service's address."""
-        address = self.kube.get("Service", names.ODOO, names.namespace(spec.uuid))["spec"]["clusterIP"]
+        """Wait for the pod to run and for its login page, by the Service's address."""
+        namespace = names.namespace(spec.uuid)
+        address = self.kube.get("Service", names.ODOO, namespace)["spec"]["clusterIP"]
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
-            status = self.kube.get("Deployment", names.ODOO, names.namespace(spec.uuid)).get("status", {})
-            if status.get("availableReplicas"):
+            pods = list(self.kube.list("Pod", namespace, label_selector=names.selector(spec.uuid)))
+            if any(pod.get("status", {}).get("phase") == "Running" for pod in pods):
                 return self.answers(f"{address}:{names.HTTP_PORT}", names.ODOO)
             time.sleep(LOOK)
         raise TimeoutError(spec.uuid)

@@ -1,0 +1,2 @@
+from . import models, wizards
+from .models.ir_model import uninstall_hook

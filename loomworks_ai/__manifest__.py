@@ -6,5 +6,16 @@
     "author": "Loomworks",
     "website": "https://github.com/loomworks/loomworks",
     "license": "LGPL-3",
-    "depends": ["base"],
+    "depends": ["base", "web"],
+    "data": [
+        "security/groups.xml",
+        "security/ir.model.access.csv",
+        "security/rules.xml",
+        "data/crons.xml",
+        "views/templates.xml",
+        "views/operation_views.xml",
+        "views/wizard_views.xml",
+    ],
+    "uninstall_hook": "uninstall_hook",
+    "application": True,
 }

@@ -7,8 +7,32 @@ report = undo(cr, [42], by=43)           # done, as operation 43; undo of 43 is 
 uninstall(cr)
 """
 
-from .capture import begin, end
+from .capture import add_effect, begin, end, mark_restore_only, overlooked, resume
+from .files import forgotten as forgotten_files
+from .files import named as named_files
+from .history import changes, counts, touched
 from .install import install, uninstall
+from .schema import drop_months, ensure_months
+from .sequences import remember as remember_sequences
 from .undo import preview, undo
 
-__all__ = ["begin", "end", "install", "preview", "undo", "uninstall"]
+__all__ = [
+    "add_effect",
+    "begin",
+    "changes",
+    "counts",
+    "drop_months",
+    "end",
+    "ensure_months",
+    "forgotten_files",
+    "install",
+    "mark_restore_only",
+    "named_files",
+    "overlooked",
+    "preview",
+    "remember_sequences",
+    "resume",
+    "touched",
+    "undo",
+    "uninstall",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import weakref
 from dataclasses import dataclass
 from typing import Any
@@ -85,6 +86,40 @@ def begin(cr: Cursor, operation_id: int) -> None:
     operation = int(operation_id)
     switch_on(cr, operation)
     _begun[cr.connection] = Begun(operation, _counted(cr))
+
+
+def resume(cr: Cursor, operation_id: int) -> None:
+    """Go on with what `begin` began: a savepoint that was rolled back may have taken the setting with it."""
+    switch_on(cr, int(operation_id))
+
+
+def overlooked(cr: Cursor) -> list[str]:
+    """Name the tables in which this transaction has changed rows although nothing was begun, by a function say.
+
+    Costs next to nothing where the transaction has written nothing at all. Deletions are not seen.
+    """
+    if value(cr, "SELECT pg_current_xact_id_if_assigned() IS NULL"):
+        return []
+    counted = _counted(cr)
+    nothing = Begun(operation=0, counted={})
+    return sorted(
+        table.label for table in catalog.tables(cr) if table.oid in counted and _is_short(cr, nothing, table, 0)
+    )
+
+
+def mark_restore_only(cr: Cursor, operation_id: int, reason: str) -> None:
+    """Keep with an operation that the journal has not seen all of it, and why."""
+    query = """
+        INSERT INTO loomworks.transaction (operation, entries, lsn, restore_only)
+        VALUES (%s, 0, pg_current_wal_insert_lsn(), %s)
+    """
+    execute(cr, query, [int(operation_id), reason])
+
+
+def add_effect(cr: Cursor, operation_id: int, kind: str, detail: dict[str, Any]) -> None:
+    """Keep with an operation what it has sent out of the system: an undo cannot bring it back and says so."""
+    query = "INSERT INTO loomworks.effect (operation, kind, detail) VALUES (%s, %s, %s)"
+    execute(cr, query, [int(operation_id), kind, json.dumps(detail)])
 
 
 def end(cr: Cursor, *, savepoints_rolled_back: bool = False) -> dict[str, Any]:

@@ -12,13 +12,16 @@ from .sqltext import Cursor, Part, rows, value
 # A key is the primary key, or else a unique index of plain columns that are never null; the narrowest one.
 TABLES = """
     SELECT c.oid, n.nspname AS schema_name, c.relname AS table_name, c.relkind = 'p' AS partitioned,
-           COALESCE(key.columns, '{}') AS key, attribute.columns, attribute.generated
+           COALESCE(key.columns, '{}') AS key, attribute.columns, attribute.generated, attribute.numbered
     FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
     CROSS JOIN LATERAL (
         SELECT jsonb_object_agg(a.attname, format_type(a.atttypid, a.atttypmod)) AS columns,
-               COALESCE(array_agg(a.attname::text) FILTER (WHERE a.attgenerated <> ''), '{}') AS generated
-        FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+               COALESCE(array_agg(a.attname::text) FILTER (WHERE a.attgenerated <> ''), '{}') AS generated,
+               COALESCE(array_agg(a.attname::text) FILTER (
+                   WHERE a.attidentity <> '' OR pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%%'), '{}') AS numbered
+        FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     ) attribute
     LEFT JOIN LATERAL (
         SELECT array_agg(a.attname::text ORDER BY k.position) AS columns
@@ -40,12 +43,21 @@ TABLES = """
           WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
       )
 """
-TRANSIENT = "SELECT replace(model, '.', '_') AS name FROM public.ir_model WHERE transient"
+# The tables of Odoo's wizards, and those that only link them to something.
+TRANSIENT = """
+    WITH wizard AS (SELECT replace(model, '.', '_') AS name FROM public.ir_model WHERE transient)
+    SELECT name FROM wizard
+  UNION
+    SELECT c.relname FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_class r ON r.oid = k.confrelid
+    JOIN wizard ON wizard.name = r.relname
+    WHERE k.contype = 'f' AND c.relnamespace = 'public'::regnamespace
+      AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'id')
+"""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table as it is now. ``hidden``: columns that are not written down (generated ones and secrets)."""
+    """A table as it is now."""
 
     oid: int
     schema: str
@@ -55,11 +67,13 @@ class Table:
     columns: dict[str, str] = field(hash=False)  # name -> type
     generated: frozenset[str]
     secret: tuple[str, ...]
+    left_out: tuple[str, ...]
+    numbered: bool  # the key is a number from a sequence, which no row ever changes or gets a second time
 
     @property
     def hidden(self) -> list[str]:
-        """The columns that the journal does not hold."""
-        return sorted({*self.generated, *self.secret})
+        """The columns that the journal does not hold: generated ones, secrets, and those left out."""
+        return sorted({*self.generated, *self.secret, *self.left_out})
 
     @property
     def label(self) -> str:
@@ -98,6 +112,10 @@ def _table(row: dict) -> Table:
         columns=row["columns"],
         generated=frozenset(row["generated"]),
         secret=tuple(name for name in secret if name in row["columns"]),
+        left_out=tuple(
+            name for name in rules.left_out_columns(row["schema_name"], row["table_name"]) if name in row["columns"]
+        ),
+        numbered=len(row["key"]) == 1 and row["key"][0] in row["numbered"],
     )
 
 

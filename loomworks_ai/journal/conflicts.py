@@ -5,7 +5,7 @@ type        meaning                                                             
 =========== ============================================================================ ==================
 changed     a column that the operation changed has changed again                        theirs, ours, skip
 between     somebody changed it between two of the operations                            theirs, ours, skip
-deleted     the row is gone, or has another key now                                          skip
+deleted     the row is gone, or has another key now                                      skip
 key_taken   the row to be inserted again is there                                        skip
 depended    rows that came later refer to the row that would be deleted                  skip, ours
 unique      the value to be restored is another row's now                                skip
@@ -13,6 +13,8 @@ parent      what the restored value refers to is gone                           
 protected   the row must not be rewritten                                                skip
 schema      the column has another type now, or the table is gone                        skip
 secret      the operation changed a credential, which the journal does not hold          skip
+computed    a column that the caller computes anew, or that says who wrote it last,     recompute
+            has changed again
 =========== ============================================================================ ==================
 
 ``skip`` leaves the row as it is; ``theirs`` leaves the columns in question; ``ours`` takes the operation back anyway
@@ -21,10 +23,13 @@ secret      the operation changed a credential, which the journal does not hold 
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from psycopg2 import sql
 
-from . import rules
+from . import keyless, rules
 from .catalog import ForeignKey, UniqueIndex
+from .keyless import INSERT
 from .scope import Relation, Scope, equal, key_match, key_of
 from .sqltext import Cursor, Part, compose, execute, rows
 
@@ -39,18 +44,19 @@ CHOICES = {
     "protected": ("skip",),
     "schema": ("skip",),
     "secret": ("skip",),
+    "computed": ("recompute",),
 }
+Computed = Mapping[str, Collection[str]]  # table -> columns that the caller works out from others
 CREATE = """
     CREATE TEMPORARY TABLE loomworks_conflict (
         relation integer NOT NULL, key {h}.hstore NOT NULL, type text NOT NULL,
         columns text[], detail jsonb, choice text
     ) ON COMMIT DROP
 """
-INSERT = "INSERT INTO loomworks_conflict (relation, key, type, columns, detail) "
 CASCADING = {"c": "would be deleted with it", "n": "would lose the reference", "d": "would lose the reference"}
 
 
-def find(cr: Cursor, scope: Scope) -> int:
+def find(cr: Cursor, scope: Scope, computed: Computed) -> int:
     """Look for every conflict of what is in ``loomworks_net``; return how many there are."""
     execute(cr, "DROP TABLE IF EXISTS pg_temp.loomworks_conflict")
     execute(cr, CREATE, h=scope.h)
@@ -58,11 +64,15 @@ def find(cr: Cursor, scope: Scope) -> int:
     _credentials(cr)
     for relation in scope.present():
         _values(cr, scope, relation)
+        _computed(cr, scope, relation, sorted({*rules.BOOKKEEPING, *computed.get(relation.label, ())}))
         _protected(cr, scope, relation)
     _keyless(cr, scope)
     for key in scope.foreign_keys:
         _dependants(cr, scope, key)
         _parents(cr, scope, key)
+    for reference in scope.references:
+        keyless.dependants(cr, scope, reference)
+        keyless.parents(cr, scope, reference)
     for index in scope.unique_indexes:
         _unique(cr, scope, index)
     (row,) = rows(cr, "SELECT count(*) AS conflicts FROM loomworks_conflict")
@@ -86,6 +96,48 @@ def lock(cr: Cursor, scope: Scope) -> None:
                 match=key_match(relation.table, "t", sql.SQL("n.key"), scope.h),
                 key=sql.SQL(", ").join(sql.Identifier("t", name) for name in relation.table.key),
             )
+
+
+def forget_gone(cr: Cursor, scope: Scope) -> int:
+    """Leave out rows to be deleted that somebody else has deleted already; return how many.
+
+    Only where a row's key never changes and is never used again: elsewhere it may live on under another.
+    """
+    gone = 0
+    for relation in scope.present("D"):
+        if relation.table.numbered:
+            gone += execute(
+                cr,
+                """
+                DELETE FROM loomworks_net n WHERE n.relation = {number} AND n.act = 'D'
+                AND NOT EXISTS (SELECT FROM {table} t WHERE {match})
+                """,
+                number=sql.Literal(relation.id),
+                table=relation.table.only,
+                match=key_match(relation.table, "t", sql.SQL("n.key"), scope.h),
+            )
+    return gone
+
+
+def _computed(cr: Cursor, scope: Scope, relation: Relation, names: list[str]) -> None:
+    """Set apart what the caller computes anew: it follows from the rest, whoever changed it."""
+    parameters = {"relation": relation.id, "names": names}
+    split = """
+        SELECT c.relation, c.key, 'computed', ARRAY(SELECT unnest(c.columns) INTERSECT SELECT unnest(%(names)s)), NULL
+        FROM loomworks_conflict c JOIN loomworks_net n ON n.relation = c.relation AND n.key OPERATOR({h}.=) c.key
+        WHERE c.relation = %(relation)s AND c.type IN ('changed', 'between') AND c.columns && %(names)s AND n.act = 'U'
+        GROUP BY 1, 2, 3, 4
+    """
+    rest = """
+        UPDATE loomworks_conflict SET columns = ARRAY(SELECT unnest(columns) EXCEPT SELECT unnest(%(names)s))
+        WHERE relation = %(relation)s AND type IN ('changed', 'between') AND columns && %(names)s
+    """
+    none = """
+        DELETE FROM loomworks_conflict
+        WHERE relation = %(relation)s AND type IN ('changed', 'between') AND columns = '{{}}'
+    """
+    for query in (INSERT + split, rest, none):
+        execute(cr, query, parameters, h=scope.h)
 
 
 def _structure(cr: Cursor, scope: Scope) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 from psycopg2 import sql
 
+from . import keyless
+from .catalog import Table
 from .conflicts import CHOICES
 from .scope import Scope, key_match, key_of
 from .sqltext import Cursor, Part, compose, execute, rows, value
@@ -38,7 +40,10 @@ def choose(cr: Cursor, scope: Scope, policy: str, decisions: Mapping[tuple[str, 
 def _choose(cr: Cursor, policy: str, where: Part, parameters: list[Any]) -> None:
     if policy not in POLICIES:
         raise ValueError(f"a choice is one of {', '.join(POLICIES)}, not {policy!r}")
+    execute(cr, "UPDATE loomworks_conflict SET choice = 'recompute' WHERE type = 'computed'")
     for kind, offered in CHOICES.items():
+        if kind == "computed":
+            continue
         choice = policy if policy in offered else "skip" if policy == "theirs" else None
         query = "UPDATE loomworks_conflict SET choice = %s WHERE type = %s AND {where}"
         if (kind, choice) == ("depended", "ours"):  # a key that restricts leaves no choice but to leave the row
@@ -64,7 +69,7 @@ def apply(cr: Cursor, scope: Scope) -> None:
         UPDATE loomworks_net n
         SET target = {h}.delete(n.target, c.columns), expected = {h}.delete(n.expected, c.columns), gap = NULL
         FROM (SELECT relation, key, array_agg(name) AS columns FROM loomworks_conflict, unnest(columns) AS name
-              WHERE choice = 'theirs' GROUP BY relation, key) c
+              WHERE choice IN ('theirs', 'recompute') GROUP BY relation, key) c
         WHERE c.relation = n.relation AND c.key OPERATOR({h}.=) n.key
         """,
         h=h,
@@ -99,55 +104,71 @@ def _force(cr: Cursor, scope: Scope) -> None:
 
 
 def _depend(cr: Cursor, scope: Scope) -> None:
-    """Undo with a row what depends on it and would be deleted or emptied by the foreign key anyhow."""
+    """Undo with a row what depends on it and would be deleted or emptied anyhow."""
     found = rows(
         cr,
-        "SELECT DISTINCT detail->>'constraint' AS name, detail->>'on_delete' AS fate, relation FROM loomworks_conflict "
-        "WHERE choice = 'ours' AND type = 'depended'",
+        """
+        SELECT DISTINCT detail->>'table' AS "table", detail->>'constraint' AS "constraint",
+               detail->>'column' AS "column", detail->>'on_delete' AS fate, relation
+        FROM loomworks_conflict WHERE choice = 'ours' AND type = 'depended'
+        """,
     )
     for row in found:
-        key = next(
-            k
-            for k in scope.foreign_keys
-            if k.name == row["name"] and scope.numbers.get(k.referenced) == row["relation"]
-        )
-        table = scope.by_oid[key.table]
-        nothing = json.dumps(dict.fromkeys(key.columns))
-        image = compose("{h}.delete({h}.hstore(r), {hidden}::text[])", h=scope.h, hidden=sql.Literal(table.hidden))
-        terms = [
-            compose(
-                "{r}::text = {h}.fetchval(n.expected, {name})",
-                r=sql.Identifier("r", own),
-                h=scope.h,
-                name=sql.Literal(theirs),
-            )
-            for own, theirs in zip(key.columns, key.referenced_columns, strict=True)
-        ]
-        execute(
-            cr,
-            """
-            INSERT INTO loomworks_net (relation, key, act, target, expected, entries)
-            SELECT DISTINCT ON (own.key) %(relation)s, own.key, own.act, own.target, own.expected, 0
-            FROM loomworks_net n JOIN {table} r ON {match}
-            CROSS JOIN LATERAL (
-                SELECT {key} AS key, CASE WHEN %(fate)s = 'c' THEN 'D' ELSE 'U' END::"char" AS act,
-                       CASE WHEN %(fate)s = 'c' THEN NULL ELSE loomworks.key_of(%(nothing)s::jsonb) END AS target,
-                       CASE WHEN %(fate)s = 'c' THEN {image} ELSE {h}.slice({image}, %(columns)s) END AS expected
-            ) own
-            WHERE n.relation = %(referenced)s AND n.act = 'D'
-              AND NOT EXISTS (
-                  SELECT FROM loomworks_net m WHERE m.relation = %(relation)s AND m.key OPERATOR({h}.=) own.key)
-            """,
-            {
-                "relation": scope.numbers[key.table],
-                "fate": row["fate"],
-                "nothing": nothing,
-                "columns": list(key.columns),
-                "referenced": row["relation"],
-            },
-            table=table.only,
-            match=sql.SQL(" AND ").join(terms),
-            key=key_of(table, "r", scope.h),
-            image=image,
+        table = scope.labelled(row["table"])
+        columns, match = _link(scope, row)
+        _take_along(cr, scope, table, columns, match, row)
+
+
+def _link(scope: Scope, row: dict) -> tuple[list[str], Part]:
+    """Return the referring columns, and the condition that a row ``r`` refers to the row of ``n``."""
+    if row["column"]:
+        reference = next(one for one in scope.references if (one.table, one.column) == (row["table"], row["column"]))
+        referenced = next(one for one in scope.relations if one.id == row["relation"])
+        return [reference.column], keyless.match(scope, reference, referenced)
+    key = next(
+        one
+        for one in scope.foreign_keys
+        if one.name == row["constraint"] and scope.numbers.get(one.referenced) == row["relation"]
+    )
+    terms = [
+        compose(
+            "{r}::text = {h}.fetchval(n.expected, {name})",
+            r=sql.Identifier("r", own),
             h=scope.h,
+            name=sql.Literal(theirs),
         )
+        for own, theirs in zip(key.columns, key.referenced_columns, strict=True)
+    ]
+    return list(key.columns), sql.SQL(" AND ").join(terms)
+
+
+def _take_along(cr: Cursor, scope: Scope, table: Table, columns: list[str], match: Part, row: dict) -> None:
+    image = compose("{h}.delete({h}.hstore(r), {hidden}::text[])", h=scope.h, hidden=sql.Literal(table.hidden))
+    execute(
+        cr,
+        """
+        INSERT INTO loomworks_net (relation, key, act, target, expected, entries)
+        SELECT DISTINCT ON (own.key) %(relation)s, own.key, own.act, own.target, own.expected, 0
+        FROM loomworks_net n JOIN {table} r ON {match}
+        CROSS JOIN LATERAL (
+            SELECT {key} AS key, CASE WHEN %(fate)s = 'c' THEN 'D' ELSE 'U' END::"char" AS act,
+                   CASE WHEN %(fate)s = 'c' THEN NULL ELSE loomworks.key_of(%(nothing)s::jsonb) END AS target,
+                   CASE WHEN %(fate)s = 'c' THEN {image} ELSE {h}.slice({image}, %(columns)s) END AS expected
+        ) own
+        WHERE n.relation = %(referenced)s AND n.act = 'D'
+          AND NOT EXISTS (
+              SELECT FROM loomworks_net m WHERE m.relation = %(relation)s AND m.key OPERATOR({h}.=) own.key)
+        """,
+        {
+            "relation": scope.numbers[table.oid],
+            "fate": row["fate"],
+            "nothing": json.dumps(dict.fromkeys(columns)),
+            "columns": columns,
+            "referenced": row["relation"],
+        },
+        table=table.only,
+        match=match,
+        key=key_of(table, "r", scope.h),
+        image=image,
+        h=scope.h,
+    )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-# Caches, queues and traces: they come and go with the work, and nobody wants them back.
+# Caches, queues and traces come and go with the work, and nobody wants them back. What was done stays on record.
 LEFT_OUT = frozenset(
     """
+    loomworks_ai_operation_log loomworks_audit loomworks_tenant_step
     base_registry_signaling bus_bus bus_presence discuss_channel_rtc_session discuss_gif_favorite fetchmail_server_log
     ir_cron_progress ir_cron_trigger ir_logging ir_profile mail_gateway_allowed mail_presence mail_push mail_push_device
     orm_signaling_assets orm_signaling_default orm_signaling_groups orm_signaling_registry orm_signaling_routing
@@ -30,6 +31,15 @@ SECRET_COLUMNS = {
 }
 
 
+# Who wrote a row last, and when: others' writing to other columns moves these too, and is no reason to refuse.
+BOOKKEEPING = frozenset({"write_uid", "write_date"})
+# What the platform's reconciler keeps about its own work: no undo is about that.
+LEFT_OUT_COLUMNS = {
+    "loomworks_tenant": ("reconcile_at", "error_message", "error_code", "planned_goal", "converged_at", "has_problem"),
+    "loomworks_template": ("reconcile_at", "error_message", "error_code"),
+}
+
+
 def is_left_out(schema: str, table: str, transient: frozenset[str]) -> bool:
     """Tell whether a table is not captured at all."""
     return schema == "public" and (table in LEFT_OUT or table in SECRET_TABLES or table in transient)
@@ -40,13 +50,16 @@ def secrets(schema: str, table: str) -> tuple[str, ...]:
     return SECRET_COLUMNS.get(table, ()) if schema == "public" else ()
 
 
+def left_out_columns(schema: str, table: str) -> tuple[str, ...]:
+    """Return the columns of a table that an undo leaves as they are."""
+    return LEFT_OUT_COLUMNS.get(table, ()) if schema == "public" else ()
+
+
 # Rows that no undo rewrites: condition on the row ``t`` as it is now, the reason, and the columns that it asks for.
 PROTECTED = {
     "account_move": [
         ("t.inalterable_hash IS NOT NULL", "the entry is secured by its hash", ("inalterable_hash",)),
     ],
-    "loomworks_audit": [("true", "audit rows are never rewritten", ())],
-    "loomworks_ai_operation_log": [("true", "the log of operations is never rewritten", ())],
 }
 
 

@@ -57,6 +57,13 @@ CREATE TABLE loomworks.effect (
     detail jsonb NOT NULL
 ) PARTITION BY RANGE (at);
 CREATE INDEX effect_operation ON loomworks.effect (operation);
+CREATE TABLE loomworks.sequence (
+    at timestamptz NOT NULL DEFAULT pg_catalog.transaction_timestamp(),
+    operation bigint NOT NULL,
+    name text NOT NULL,
+    next bigint NOT NULL
+) PARTITION BY RANGE (at);
+CREATE INDEX sequence_name ON loomworks.sequence (name);
 CREATE FUNCTION loomworks.key_of(jsonb) RETURNS {h}.hstore LANGUAGE sql IMMUTABLE AS $$
     SELECT {h}.hstore(pg_catalog.array_agg(key), pg_catalog.array_agg(value)) FROM pg_catalog.jsonb_each_text($1)
 $$;
@@ -65,7 +72,7 @@ CREATE FUNCTION loomworks.key_to_json({h}.hstore) RETURNS jsonb LANGUAGE sql IMM
 $$;
 CREATE AGGREGATE loomworks.merge({h}.hstore) (SFUNC = {h}.hs_concat, STYPE = {h}.hstore);
 """
-PARTITIONED = ("entry", "transaction", "effect")
+PARTITIONED = ("entry", "transaction", "effect", "sequence")
 
 
 def exists(cr: Cursor) -> bool:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from psycopg2 import sql
 
-from . import catalog
+from . import catalog, references
 from .catalog import ForeignKey, Table, UniqueIndex
+from .references import Reference
 from .sqltext import Cursor, Part, compose, rows
 
 RELATIONS = """
@@ -52,10 +53,16 @@ class Scope:
     numbers: dict[int, int]  # oid -> relation number of every captured table
     foreign_keys: tuple[ForeignKey, ...]
     unique_indexes: tuple[UniqueIndex, ...]
+    references: tuple[Reference, ...]  # those that are no foreign keys
+    models: dict[str, list[str]]  # table -> the models whose rows it holds
 
     def present(self, act: str = "") -> list[Relation]:
         """Return the relations that still exist, with keys, where the undo does ``act``."""
         return [one for one in self.relations if one.keyed and (not act or act in one.acts)]
+
+    def labelled(self, label: str) -> Table:
+        """Return a captured table by its name for people."""
+        return next(table for table in self.by_oid.values() if table.label == label)
 
     def of(self, oid: int) -> Relation | None:
         """Return the relation of a table that the undo touches."""
@@ -75,6 +82,7 @@ def read(cr: Cursor, h: Part) -> Scope:
     relations = tuple(
         _relation(row, by_name.get((row["schema_name"], row["table_name"]))) for row in rows(cr, RELATIONS, h=h)
     )
+    by_label = {table.label for table in tables}
     oids = [one.table.oid for one in relations if one.table]
     return Scope(
         h=h,
@@ -83,6 +91,8 @@ def read(cr: Cursor, h: Part) -> Scope:
         numbers=numbers,
         foreign_keys=tuple(catalog.foreign_keys(cr, oids)),
         unique_indexes=tuple(catalog.unique_indexes(cr, oids)),
+        references=tuple(one for one in references.read(cr) if one.table in by_label),
+        models=references.models(cr),
     )
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg2
 import psycopg2.errors
 
-from . import capture, conflicts, decisions, inverse, net, schema, scope
+from . import capture, conflicts, decisions, inverse, net, schema, scope, sequences
+from .conflicts import Computed
 from .sqltext import Cursor, Part, execute, rows, value
 
 ROUNDS = 50  # each may bring new dependants to light; a chain of references deeper than that is refused
@@ -18,6 +20,23 @@ LISTED = 200  # conflicts named in a report; all are counted
 
 Report = dict[str, Any]
 Choices = Mapping[tuple[str, Any], str]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the caller has chosen: see `undo`."""
+
+    policy: str
+    choices: dict[tuple[str, str], str]  # the keys as JSON
+    only: list[tuple[str, Any]] | None
+    computed: Computed
+
+
+def _terms(
+    policy: str, choices: Choices | None, only: Iterable[tuple[str, Any]] | None, computed: Computed | None
+) -> Terms:
+    decided = {(table, _json(key)): choice for (table, key), choice in (choices or {}).items()}
+    return Terms(policy, decided, None if only is None else list(only), computed or {})
 
 
 class Refused(Exception):
@@ -32,6 +51,7 @@ def undo(
     on_conflict: str = "refuse",
     choices: Choices | None = None,
     only: Iterable[tuple[str, Any]] | None = None,
+    computed: Computed | None = None,
 ) -> Report:
     """Take back what the operations changed, as operation ``by``; all of it, or nothing.
 
@@ -39,9 +59,12 @@ def undo(
         take back ``ours`` all the same
     :param choices: (table, key) -> one of these, for single rows; a key is its value, or a dict of its columns
     :param only: (table, key) of the rows to take back; all of them by default
+    :param computed: table -> columns that the caller computes from others: where they have changed again they are left
+        as they are, and named in ``recompute``
     :return: ``done``, ``refused`` (why, or None), ``rows`` (table -> restored, inserted, deleted), ``conflicts``
         (type, table, key, columns, detail, choices, choice), ``effects`` (what has left the system), ``skipped``,
-        ``touched``
+        ``touched`` (rows), ``gone`` (rows that were to be deleted and already are), ``recompute`` (table -> column ->
+        keys)
     :raises psycopg2.OperationalError: when the server ends the transaction (serialization, deadlock, timeout)
     """
     own = capture.current(cr)
@@ -49,7 +72,7 @@ def undo(
         raise ValueError(f"operation {own} is being captured in this transaction, not {by}")
     if own is None:
         capture.begin(cr, by)
-    report = _run(cr, operation_ids, by, on_conflict, choices, only)
+    report = _run(cr, operation_ids, by, _terms(on_conflict, choices, only, computed))
     if own is None:
         capture.end(cr)
     return report
@@ -62,12 +85,13 @@ def preview(
     on_conflict: str = "refuse",
     choices: Choices | None = None,
     only: Iterable[tuple[str, Any]] | None = None,
+    computed: Computed | None = None,
 ) -> Report:
     """Report what `undo` would do: the same run, rolled back."""
     execute(cr, "SAVEPOINT loomworks_preview")
     try:
         capture.switch_on(cr, PREVIEW)
-        report = _run(cr, operation_ids, PREVIEW, on_conflict, choices, only)
+        report = _run(cr, operation_ids, PREVIEW, _terms(on_conflict, choices, only, computed))
     except psycopg2.OperationalError:
         raise  # the transaction is over
     except BaseException:
@@ -78,14 +102,7 @@ def preview(
     return {**report, "done": False}
 
 
-def _run(
-    cr: Cursor,
-    operations: Sequence[int],
-    by: int,
-    policy: str,
-    choices: Choices | None,
-    only: Iterable[tuple[str, Any]] | None,
-) -> Report:
+def _run(cr: Cursor, operations: Sequence[int], by: int, terms: Terms) -> Report:
     operations = [int(operation) for operation in operations]
     report: Report = {
         "operations": operations,
@@ -97,12 +114,14 @@ def _run(
         "effects": effects(cr, operations),
         "skipped": [],
         "touched": 0,
+        "gone": 0,
+        "recompute": {},
     }
     zone = value(cr, "SELECT current_setting('TimeZone')")
     execute(cr, "SAVEPOINT loomworks_undo")
     try:
         execute(cr, "SET LOCAL TimeZone = 'UTC'")
-        _work(cr, operations, by, policy, choices or {}, only, report)
+        _work(cr, operations, by, terms, report)
         report["done"] = True
         execute(cr, "SELECT set_config('TimeZone', %s, true)", [zone])
     except Refused as refusal:
@@ -116,51 +135,60 @@ def _run(
     return report
 
 
-def _work(
-    cr: Cursor,
-    operations: list[int],
-    by: int,
-    policy: str,
-    choices: Choices,
-    only: Iterable[tuple[str, Any]] | None,
-    report: Report,
-) -> None:
+def _work(cr: Cursor, operations: list[int], by: int, terms: Terms, report: Report) -> None:
     reasons = net.unverified(cr, operations)
     if reasons:
         raise Refused("; ".join(reasons))
     h = schema.hstore(cr)
     net.collect(cr, operations, h)
-    if only is not None:
-        _keep_only(cr, only, h)
-    seen = _decide(cr, h, policy, {(table, _json(key)): choice for (table, key), choice in choices.items()}, report)
+    if terms.only is not None:
+        _keep_only(cr, terms.only, h)
+    seen = _decide(cr, h, terms, report)
     report["rows"] = _counts(cr)
     mark = value(cr, "SELECT last_value FROM loomworks.entry_seq")
     inverse.apply(cr, seen)
+    sequences.follow(cr, h, by)
     wrong = inverse.differences(cr, seen, by, mark)
     if wrong:
         raise Refused("what would be touched is not what is meant: " + "; ".join(wrong))
     report["touched"] = value(cr, "SELECT COALESCE(sum(copies), 0)::bigint FROM loomworks_net")
 
 
-def _decide(cr: Cursor, h: Part, policy: str, choices: dict[tuple[str, str], str], report: Report) -> scope.Scope:
+def _decide(cr: Cursor, h: Part, terms: Terms, report: Report) -> scope.Scope:
     """Settle conflicts until there are none; return the scope of what is left to do."""
     for _round in range(ROUNDS):
         seen = scope.read(cr, h)
         conflicts.lock(cr, seen)
-        if not conflicts.find(cr, seen):
+        report["gone"] += conflicts.forget_gone(cr, seen)
+        if not conflicts.find(cr, seen, terms.computed):
             return seen
-        undecided = decisions.choose(cr, seen, policy, choices)
-        found = _conflicts(cr)
+        undecided = decisions.choose(cr, seen, terms.policy, terms.choices)
+        found = [one for one in _conflicts(cr) if one["type"] != "computed"]
         if undecided:
             report["conflicts"] = [*report["conflicts"], *found]
             report["rows"] = _counts(cr)
             raise Refused(f"{undecided} conflict(s) with what was done since")
+        _note_recompute(cr, report)
         report["conflicts"] += found
         report["skipped"] += [
-            {"table": one["table"], "key": one["key"], "type": one["type"]} for one in found if one["choice"] != "ours"
+            {"table": one["table"], "key": one["key"], "type": one["type"]}
+            for one in found
+            if one["choice"] in ("skip", "theirs")
         ]
         decisions.apply(cr, seen)
     raise Refused("rows that depend on each other are nested too deep")
+
+
+def _note_recompute(cr: Cursor, report: Report) -> None:
+    query = """
+        SELECT CASE r.schema_name WHEN 'public' THEN r.table_name ELSE r.schema_name || '.' || r.table_name END
+               AS label, name, jsonb_agg(loomworks.key_to_json(c.key)) AS keys
+        FROM loomworks_conflict c JOIN loomworks.relation r ON r.id = c.relation
+        CROSS JOIN LATERAL unnest(c.columns) AS name
+        WHERE c.type = 'computed' GROUP BY 1, 2
+    """
+    for row in rows(cr, query):
+        report["recompute"].setdefault(row["label"], {}).setdefault(row["name"], []).extend(row["keys"])
 
 
 def _keep_only(cr: Cursor, only: Iterable[tuple[str, Any]], h: Part) -> None:

@@ -143,7 +143,12 @@ def volume_claim(spec: TenantSpec) -> Manifest:
 
 
 def service(spec: TenantSpec) -> Manifest:
-    """The tenant's Service; websockets have a port of their own so that the edge need not know the server's mode."""
+    """The tenant's Service; websockets have a port of their own so that the edge need not know the server's mode.
+
+    It leads to the pod before the pod is ready. Odoo refuses by itself until it listens, and the edge says that it is
+    starting. A Service without endpoints answers by ICMP, of which Linux sends one a second (icmp_ratelimit): the
+    others wait for their second SYN, a second in which Odoo has long come up.
+    """
     ports = [
         {"name": "http", "port": names.HTTP_PORT, "targetPort": "http"},
         {"name": "websocket", "port": names.WEBSOCKET_PORT, "targetPort": "http"},
@@ -152,7 +157,7 @@ def service(spec: TenantSpec) -> Manifest:
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": _metadata(spec, names.ODOO),
-        "spec": {"selector": names.labels(spec.uuid), "ports": ports},
+        "spec": {"selector": names.labels(spec.uuid), "ports": ports, "publishNotReadyAddresses": True},
     }
 
 

@@ -8,7 +8,7 @@ from odoo.exceptions import ValidationError
 TIERS = [("basic", "Basic"), ("pro", "Pro"), ("enterprise", "Enterprise")]
 MODULE_NAME = re.compile(r"^[a-z][a-z0-9_]*$")
 QUANTITY = re.compile(r"^[0-9]+(\.[0-9]+)?(m|[kMGTPE]i?)?$")  # the common part of Kubernetes' notation
-CLIENT_MODULES = ("base", "web", "loomworks_client")  # every tenant has these
+CLIENT_MODULES = ("base", "web", "loomworks_client", "loomworks_ai")  # every tenant has these
 
 
 class Plan(models.Model):

@@ -12,7 +12,7 @@ class TestPlan(TenantCase):
 
     def test_every_template_has_what_every_tenant_needs(self):
         self.plan.module_names = "crm, contacts,crm"
-        self.assertEqual(self.plan._modules(), ("base", "web", "loomworks_client", "contacts", "crm"))
+        self.assertEqual(self.plan._modules(), ("base", "web", "loomworks_client", "loomworks_ai", "contacts", "crm"))
 
     def test_wrong_quantities_are_refused_with_an_example(self):
         for field, value in (("volume_size", "10 GB"), ("cpu_limit", "two"), ("memory_limit", "1g")):

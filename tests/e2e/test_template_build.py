@@ -13,7 +13,7 @@ from addons.loomworks_tenant.reconciler.spec import ClusterSpec, TemplateSpec
 from addons.loomworks_tenant.reconciler.step import Boundaries, Done, Waiting
 
 PATIENCE = 300  # seconds
-MODULES = ("base", "web", "loomworks_client")
+MODULES = ("base", "web", "loomworks_client", "loomworks_ai")
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from .suites import Runner, Suite, addons
 
 PLAIN = Suite("unit", ("tests/unit",))
 SERVER = Suite("server", ("tests/server",))
+SCENES = Suite("scenes", ("tests/scenes",))
 STACK = Suite("stack", ("tests/stack",))
 MANIFESTS = Suite("kubernetes", ("tests/kubernetes",))
 END_TO_END = Suite("e2e", ("tests/e2e",))
@@ -50,7 +51,7 @@ def _run(settings: Settings, runner: Runner, name: str) -> bool:
 
 def _unit(settings: Settings, runner: Runner) -> bool:
     databases = OdooDatabases(settings)
-    results = [runner.run(PLAIN), runner.run(SERVER)]
+    results = [runner.run(PLAIN), runner.run(SERVER), runner.run(SCENES)]
     results += [runner.run_addon(databases, addon) for addon in addons(settings)]
     return all(results)
 

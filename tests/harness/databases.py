@@ -10,7 +10,7 @@ import ast
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,30 +51,42 @@ class OdooDatabases:
     @contextmanager
     def cloned(self, addon: str) -> Iterator[OdooDatabase]:
         """Offer a fresh database with ``addon`` installed, and drop it afterwards."""
-        name = f"{PREFIX}_run_{addon}_{os.getpid()}"
+        with self._clone_of(lambda cursor: self._template(cursor, addon), addon) as made:
+            yield made
+
+    @contextmanager
+    def _clone_of(self, template: Callable[..., str], label: str) -> Iterator[OdooDatabase]:
+        name = f"{PREFIX}_run_{label}_{os.getpid()}"
         with self._connection() as cursor:
             cursor.execute("SELECT pg_advisory_lock(%s)", [BUILD_LOCK])
-            template = self._template(cursor, addon)
-            self._clone(cursor, template, name)
+            self._clone(cursor, template(cursor), name)
             cursor.execute("SELECT pg_advisory_unlock(%s)", [BUILD_LOCK])
         try:
             yield OdooDatabase(name, self._configure(name))
         finally:
             self.drop(name)
 
+    @contextmanager
+    def cloned_with(self, addon: str, modules: list[str]) -> Iterator[OdooDatabase]:
+        """Offer a fresh database with ``addon`` installed beside ``modules`` of Odoo, and drop it afterwards."""
+        with self._clone_of(lambda cursor: self._template(cursor, addon, set(modules)), f"{addon}_with") as made:
+            yield made
+
     def drop(self, name: str) -> None:
         """Remove the database ``name`` with its files, whoever is connected to it."""
         with self._connection() as cursor:
             self._drop(cursor, name)
 
-    def _template(self, cursor, addon: str) -> str:
+    def _template(self, cursor, addon: str, more: Set[str] = frozenset()) -> str:
         own, foreign = _dependencies(self._settings.repository, addon)
+        foreign |= more
         odoo = self._host.addons_path.parents[5].name
         base = f"{PREFIX}_base_{digest([odoo, *sorted(foreign)])}"
         self._build(cursor, base, None, sorted(foreign))
         sources = [path for name in sorted(own) for path in _sources(self._settings.repository / name)]
-        template = f"{PREFIX}_addon_{addon}_{digest([base, *sources])}"
-        self._build(cursor, template, base, [addon], stale=f"{PREFIX}_addon_{addon}_")
+        stale = f"{PREFIX}_{'with' if more else 'addon'}_{addon}_"
+        template = f"{stale}{digest([base, *sources])}"
+        self._build(cursor, template, base, [addon], stale=stale)
         return template
 
     def _build(self, cursor, name: str, base: str | None, modules: list[str], stale: str = "") -> None:

@@ -5,7 +5,7 @@ import os
 import pytest
 from odoo_server import OdooServer, TenantRole
 
-MODULES = ("base", "web", "loomworks_client")
+MODULES = ("base", "web", "loomworks_client", "loomworks_ai")
 
 
 @pytest.fixture(scope="session")

@@ -80,6 +80,7 @@ class OdooServer:
         self.port = _free_port()
         self.log = folder / "odoo.log"
         self._folder = folder
+        self._forgotten = 0
         self._configure(role, urlsplit(server_url))
         self._process: subprocess.Popen | None = None
         self._cookies = CookieJar()
@@ -130,8 +131,13 @@ class OdooServer:
             return response.read()
 
     def errors(self) -> list[str]:
-        """Return the errors that the server has logged."""
-        return [line for line in self.log.read_text().splitlines() if " ERROR " in line or " CRITICAL " in line]
+        """Return the errors that the server has logged since they were last forgotten."""
+        lines = self.log.read_text()[self._forgotten :].splitlines()
+        return [line for line in lines if " ERROR " in line or " CRITICAL " in line]
+
+    def forget_errors(self) -> None:
+        """Leave out what has been logged by now: errors that a test has provoked."""
+        self._forgotten = len(self.log.read_text())
 
     def _answers(self) -> bool:
         try:

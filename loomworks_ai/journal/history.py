@@ -1,0 +1,62 @@
+"""What operations have changed, for reading."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg2 import sql
+
+from . import net, schema
+from .sqltext import Cursor, compose, execute, rows
+
+LISTED = sql.Identifier("loomworks_listed")
+CHANGES = """
+    SELECT CASE r.schema_name WHEN 'public' THEN r.table_name ELSE r.schema_name || '.' || r.table_name END AS table,
+           loomworks.key_to_json(n.key) AS key,
+           CASE n.act WHEN 'D' THEN 'created' WHEN 'I' THEN 'deleted' ELSE 'changed' END AS act,
+           loomworks.key_to_json(n.target) AS before, loomworks.key_to_json(n.expected) AS after, n.copies
+    FROM {net} n JOIN loomworks.relation r ON r.id = n.relation
+"""
+
+
+def changes(
+    cr: Cursor, operations: Sequence[int], *, tables: Sequence[str] | None = None, limit: int = 1000
+) -> list[dict[str, Any]]:
+    """Return the net change to each row, at most ``limit`` of them.
+
+    Each has ``table``, ``key`` (columns of its key), ``act`` (created, changed, deleted), ``before`` and ``after``
+    (column -> the value as PostgreSQL writes it; of a changed row its changed columns only) and ``copies``.
+
+    :param tables: only of these
+    """
+    net.collect(cr, operations, schema.hstore(cr), into=LISTED.string)
+    query = """
+        SELECT * FROM ({changes}) listed WHERE %(all)s OR "table" = ANY(%(tables)s) ORDER BY 1, 2 LIMIT %(limit)s
+    """
+    parameters = {"all": tables is None, "tables": list(tables or []), "limit": limit}
+    found = rows(cr, query, parameters, changes=compose(CHANGES, net=LISTED))
+    execute(cr, "DROP TABLE pg_temp.{net}", net=LISTED)
+    return found
+
+
+def counts(cr: Cursor, operations: Sequence[int]) -> dict[int, int]:
+    """Return how many entries the journal holds of each operation; none of those it has forgotten."""
+    query = """
+        SELECT operation, count(*) AS entries FROM loomworks.entry WHERE operation = ANY(%s) GROUP BY operation
+    """
+    return {row["operation"]: row["entries"] for row in rows(cr, query, [list(operations)])}
+
+
+def touched(cr: Cursor) -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """Return what the undo that was just done in this transaction has touched: table -> act -> keys."""
+    query = """
+        SELECT r.table_name AS table,
+               CASE n.act WHEN 'D' THEN 'deleted' WHEN 'I' THEN 'inserted' ELSE 'restored' END AS act,
+               jsonb_agg(loomworks.key_to_json(n.key)) AS keys
+        FROM loomworks_net n JOIN loomworks.relation r ON r.id = n.relation WHERE r.schema_name = 'public' GROUP BY 1, 2
+    """
+    found: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for row in rows(cr, query):
+        found.setdefault(row["table"], {})[row["act"]] = row["keys"]
+    return found

@@ -1,0 +1,136 @@
+"""Conflicts over references that are no foreign keys: nobody but this looks after them."""
+
+from __future__ import annotations
+
+import json
+
+from psycopg2 import sql
+
+from .catalog import Table
+from .references import BELONGING, Reference, table_of
+from .scope import Relation, Scope, key_of
+from .sqltext import Cursor, Part, compose, execute, rows
+
+INSERT = "INSERT INTO loomworks_conflict (relation, key, type, columns, detail) "
+
+
+def fate(reference: Reference) -> str:
+    """Return what becomes of a row whose record goes: deleted with it, emptied, or in the way (as a foreign key's)."""
+    if reference.table in BELONGING:
+        return "c"
+    return "n" if reference.kind == "text" else "r"
+
+
+def match(scope: Scope, reference: Reference, referenced: Relation) -> Part:
+    """Return the condition that the row ``r`` refers to the row of ``n`` in the table ``referenced``."""
+    column = sql.Identifier("r", reference.column)
+    number = compose("{h}.fetchval(n.key, 'id')", h=scope.h)
+    named = sql.Literal(scope.models.get(referenced.label, []))
+    if reference.kind == "polymorph":
+        model = sql.Identifier("r", reference.model_column)
+        kind = sql.SQL(scope.labelled(reference.table).columns[reference.column])
+        return compose(
+            "{column} = ({number})::{kind} AND {model} = ANY({named}::text[])",
+            column=column,
+            number=number,
+            kind=kind,
+            model=model,
+            named=named,
+        )
+    if reference.kind == "text":
+        return compose(
+            "{column} IN (SELECT name || ',' || {number} FROM unnest({named}::text[]) AS name)",
+            column=column,
+            number=number,
+            named=named,
+        )
+    return compose(
+        "EXISTS (SELECT FROM jsonb_each_text({column}) AS v WHERE v.value = {number})", column=column, number=number
+    )
+
+
+def may_refer(scope: Scope, reference: Reference, referenced: Relation) -> bool:
+    """Tell whether the reference can be to rows of the table ``referenced``."""
+    if not referenced.keyed or referenced.table.key != ("id",):
+        return False
+    named = scope.models.get(referenced.label, [])
+    return reference.model in named if reference.kind == "company" else bool(named)
+
+
+def dependants(cr: Cursor, scope: Scope, reference: Reference) -> None:
+    """Find rows outside of the undo that refer to a row which it would delete."""
+    table = scope.labelled(reference.table)
+    query = """
+        SELECT n.relation, n.key, 'depended', NULL, jsonb_build_object(
+            'table', %s::text, 'column', %s::text, 'on_delete', %s::text, 'rows', count(*),
+            'keys', (array_agg({h}.hstore_to_jsonb({key})))[1:10])
+        FROM loomworks_net n JOIN {table} r ON {match}
+        WHERE n.relation = %s AND n.act = 'D' AND NOT EXISTS (
+            SELECT FROM loomworks_net m WHERE m.relation = %s AND m.key OPERATOR({h}.=) {key}
+              AND (m.act = 'D' OR {h}.exist(m.target, %s)))
+        GROUP BY n.relation, n.key
+    """
+    for referenced in scope.present("D"):
+        if may_refer(scope, reference, referenced):
+            parameters = [
+                table.label,
+                reference.column,
+                fate(reference),
+                referenced.id,
+                scope.numbers.get(table.oid),
+                reference.column,
+            ]
+            execute(
+                cr,
+                INSERT + query,
+                parameters,
+                h=scope.h,
+                table=table.only,
+                key=key_of(table, "r", scope.h),
+                match=match(scope, reference, referenced),
+            )
+
+
+def parents(cr: Cursor, scope: Scope, reference: Reference) -> None:
+    """Find restored references to rows that are gone."""
+    relation = next((one for one in scope.present() if one.label == reference.table), None)
+    if relation is None or reference.kind != "polymorph" or not _brings_back(relation, reference):
+        return
+    for model in _models_brought_back(cr, scope, relation, reference):
+        parent = next((table for table in scope.by_oid.values() if table.label == table_of(model)), None)
+        if parent and parent.key == ("id",):
+            _parents_in(cr, scope, relation, reference, model, parent)
+
+
+def _brings_back(relation: Relation, reference: Reference) -> bool:
+    return "I" in relation.acts or reference.column in relation.restored
+
+
+def _models_brought_back(cr: Cursor, scope: Scope, relation: Relation, reference: Reference) -> list[str]:
+    query = """
+        SELECT DISTINCT {h}.fetchval(target, %s) AS model FROM loomworks_net
+        WHERE relation = %s AND act = 'I' AND {h}.defined(target, %s)
+    """
+    names = reference.model_column
+    return [row["model"] for row in rows(cr, query, [names, relation.id, names], h=scope.h)]
+
+
+def _parents_in(cr: Cursor, scope: Scope, relation: Relation, reference: Reference, model: str, parent: Table) -> None:
+    query = """
+        SELECT n.relation, n.key, 'parent', %(columns)s, %(detail)s FROM loomworks_net n
+        WHERE n.relation = %(relation)s AND n.act = 'I' AND {h}.fetchval(n.target, %(model_column)s) = %(model)s
+          AND COALESCE({h}.fetchval(n.target, %(column)s), '0') <> '0'
+          AND NOT EXISTS (SELECT FROM {parent} p WHERE p.id = ({h}.fetchval(n.target, %(column)s))::bigint)
+          AND NOT EXISTS (SELECT FROM loomworks_net m WHERE m.relation = %(parent)s AND m.act = 'I'
+                          AND {h}.fetchval(m.target, 'id') = {h}.fetchval(n.target, %(column)s))
+    """
+    parameters = {
+        "columns": [reference.column],
+        "detail": json.dumps({"table": parent.label, "column": reference.column}),
+        "relation": relation.id,
+        "model_column": reference.model_column,
+        "model": model,
+        "column": reference.column,
+        "parent": scope.numbers.get(parent.oid),
+    }
+    execute(cr, INSERT + query, parameters, h=scope.h, parent=parent.sql)

@@ -1,0 +1,103 @@
+"""Odoo's references that are no foreign keys, found in its own tables of models and fields.
+
+========== ====================================================================================
+polymorph  a number, and beside it the name of the model it is of (many2one_reference)
+text       ``model,number`` in one column (reference)
+company    jsonb of company -> number (a many2one whose value depends on the company)
+========== ====================================================================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .sqltext import Cursor, rows, value
+
+# A model's table is its name with underscores, but for these.
+OTHER_TABLES = {
+    "ir.actions.actions": "ir_actions",
+    "ir.actions.act_window": "ir_act_window",
+    "ir.actions.act_window.view": "ir_act_window_view",
+    "ir.actions.act_url": "ir_act_url",
+    "ir.actions.server": "ir_act_server",
+    "ir.actions.client": "ir_act_client",
+    "ir.actions.report": "ir_act_report_xml",
+    "ir.actions.todo": "ir_actions_todo",
+}
+# The column that names the model stands beside the number under one of these names.
+MODEL_COLUMNS = ("res_model", "model", "model_name", "rel_model", "source_model")
+FIELDS = """
+    SELECT f.model, f.name, f.ttype, f.relation FROM public.ir_model_fields f
+    WHERE f.store AND (f.ttype IN ('many2one_reference', 'reference') OR f.ttype = 'many2one' AND f.company_dependent)
+    ORDER BY f.model, f.name
+"""
+# Rows that vanish with the record they are about, as Odoo deletes them with it.
+BELONGING = frozenset(
+    "ir_attachment ir_model_data mail_activity mail_followers mail_message rating_rating mail_tracking_value".split()
+)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A column that refers to rows of ``models`` (of any, where it is None)."""
+
+    table: str
+    column: str
+    kind: str
+    model_column: str = ""
+    model: str = ""
+
+
+def table_of(model: str) -> str:
+    """Return the name of a model's table."""
+    return OTHER_TABLES.get(model, model.replace(".", "_"))
+
+
+def models(cr: Cursor) -> dict[str, list[str]]:
+    """Return which models' rows each table holds; nothing where Odoo is not."""
+    if not value(cr, "SELECT to_regclass('public.ir_model') IS NOT NULL"):
+        return {}
+    found: dict[str, list[str]] = {}
+    for row in rows(cr, "SELECT model FROM public.ir_model ORDER BY model"):
+        found.setdefault(table_of(row["model"]), []).append(row["model"])
+    return found
+
+
+def read(cr: Cursor) -> list[Reference]:
+    """Return every such reference of this database; none where Odoo is not."""
+    if not value(cr, "SELECT to_regclass('public.ir_model_fields') IS NOT NULL"):
+        return []
+    fields = rows(cr, FIELDS)
+    columns = _columns(cr, sorted({table_of(field["model"]) for field in fields}))
+    found = []
+    for field in fields:
+        table = table_of(field["model"])
+        kind = columns.get(table, {}).get(field["name"])
+        reference = kind and _reference(table, field, kind, columns[table])
+        if reference:
+            found.append(reference)
+    return sorted(set(found), key=lambda one: (one.table, one.column))
+
+
+def _reference(table: str, field: dict, kind: str, columns: dict[str, str]) -> Reference | None:
+    name = field["name"]
+    if field["ttype"] == "reference":
+        return Reference(table, name, "text")
+    if field["ttype"] == "many2one":
+        return Reference(table, name, "company", model=field["relation"]) if kind == "jsonb" else None
+    own = (f"{name.removesuffix('_id')}_model", name.replace("res_id", "res_model"), name.replace("_id", "_model"))
+    beside = next((one for one in (*own, *MODEL_COLUMNS) if one != name and one in columns), None)
+    return Reference(table, name, "polymorph", model_column=beside) if beside else None
+
+
+def _columns(cr: Cursor, tables: list[str]) -> dict[str, dict[str, str]]:
+    query = """
+        SELECT c.relname AS table_name, a.attname AS name, format_type(a.atttypid, NULL) AS kind
+        FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+          AND c.relname = ANY(%s)
+    """
+    found: dict[str, dict[str, str]] = {}
+    for row in rows(cr, query, [tables]):
+        found.setdefault(row["table_name"], {})[row["name"]] = row["kind"]
+    return found

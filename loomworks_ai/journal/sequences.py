@@ -1,0 +1,84 @@
+"""PostgreSQL sequences behind Odoo's `ir.sequence`: made and dropped with its rows, which no trigger sees.
+
+Odoo names them after the row, and after the range of dates where a sequence has those (odoo/addons/base/models/
+ir_sequence.py). An undo makes and drops them likewise. One that comes back goes on where it stood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from psycopg2 import sql
+
+from .sqltext import Cursor, compose, execute, rows, value
+
+EXISTS = "SELECT to_regclass('public.' || quote_ident(%s)) IS NOT NULL"
+# A number as Odoo writes it into a name: at least three digits.
+DIGITS = "lpad({number}, greatest(3, length({number})), '0')"
+# What the undo has just done to the rows, and what such a sequence has to be now.
+CHANGED = """
+    SELECT 'ir_sequence_' || {own} AS name, s.id IS NOT NULL AND s.implementation = 'standard' AS wanted,
+           s.number_increment AS step, s.number_next AS next
+    FROM loomworks_net n JOIN loomworks.relation r ON r.id = n.relation
+    CROSS JOIN LATERAL (SELECT {h}.fetchval(n.key, 'id') AS id) o
+    LEFT JOIN public.ir_sequence s ON s.id = o.id::integer
+    WHERE r.schema_name = 'public' AND r.table_name = 'ir_sequence'
+"""
+RANGES = """
+    SELECT 'ir_sequence_' || {parent} || '_' || {own} AS name,
+           d.id IS NOT NULL AND s.implementation = 'standard' AS wanted, s.number_increment AS step,
+           d.number_next AS next
+    FROM loomworks_net n JOIN loomworks.relation r ON r.id = n.relation
+    CROSS JOIN LATERAL (SELECT {h}.fetchval(n.key, 'id') AS id) o
+    LEFT JOIN public.ir_sequence_date_range d ON d.id = o.id::integer
+    CROSS JOIN LATERAL (SELECT COALESCE(d.sequence_id::text, {h}.fetchval(n.expected, 'sequence_id')) AS id) p
+    LEFT JOIN public.ir_sequence s ON s.id = p.id::integer
+    WHERE r.schema_name = 'public' AND r.table_name = 'ir_sequence_date_range' AND p.id IS NOT NULL
+"""
+
+
+def remember(cr: Cursor, operation: int, names: Sequence[str]) -> None:
+    """Keep where sequences stand that ``operation`` is about to drop."""
+    for name in names:
+        if value(cr, EXISTS, [name]):
+            execute(
+                cr,
+                """
+                INSERT INTO loomworks.sequence (operation, name, next)
+                SELECT %s, %s, CASE WHEN q.is_called THEN q.last_value + s.seqincrement ELSE q.last_value END
+                FROM {sequence} q, pg_sequence s WHERE s.seqrelid = %s::regclass
+                """,
+                [operation, name, f'public."{name}"'],
+                sequence=sql.Identifier("public", name),
+            )
+
+
+def follow(cr: Cursor, h: sql.Composable, by: int) -> None:
+    """Make and drop sequences as the rows that an undo has changed ask for, as operation ``by``."""
+    if not value(cr, "SELECT to_regclass('public.ir_sequence_date_range') IS NOT NULL"):
+        return
+    own, parent = (compose(DIGITS, number=sql.SQL(name)) for name in ("o.id", "p.id"))
+    for query in (CHANGED, RANGES):
+        for row in rows(cr, query, h=h, own=own, parent=parent):
+            there = value(cr, EXISTS, [row["name"]])
+            if row["wanted"] and there:
+                _alter(cr, row)
+            elif row["wanted"]:
+                _create(cr, row)
+            elif there:
+                remember(cr, by, [row["name"]])
+                execute(cr, "DROP SEQUENCE {name}", name=sql.Identifier("public", row["name"]))
+
+
+def _alter(cr: Cursor, row: dict) -> None:
+    execute(cr, "ALTER SEQUENCE {name} INCREMENT BY %s", [row["step"]], name=sql.Identifier("public", row["name"]))
+
+
+def _create(cr: Cursor, row: dict) -> None:
+    last = value(cr, "SELECT next FROM loomworks.sequence WHERE name = %s ORDER BY at DESC LIMIT 1", [row["name"]])
+    execute(
+        cr,
+        "CREATE SEQUENCE {name} INCREMENT BY %s START WITH %s",
+        [row["step"], row["next"] if last is None else last],
+        name=sql.Identifier("public", row["name"]),
+    )

@@ -1,0 +1,176 @@
+"""The log of operations: what each agent did, when, on what, and what has become of it."""
+
+from datetime import timedelta
+
+from odoo import api, fields, models
+from odoo.exceptions import AccessError
+
+from .. import journal
+from .values import Changes
+
+STATES = [
+    ("pending", "Under way"),
+    ("done", "Done"),
+    ("failed", "Failed"),
+    ("rolled_back", "Undone"),
+    ("partially_rolled_back", "Partly undone"),
+    ("restore_only", "Restore only"),
+]
+KINDS = [
+    ("create", "Create"),
+    ("write", "Write"),
+    ("unlink", "Delete"),
+    ("method", "Method"),
+    ("undo", "Undo"),
+    ("redo", "Redo"),
+]
+RETENTION_PARAMETER = "loomworks_ai.retention_months"
+RETENTION_MONTHS = 3
+INTERRUPTED = timedelta(hours=1)  # no request takes that long: whatever is still under way has died
+
+
+class OperationLog(models.Model):
+    """One request of an agent that has changed something, or tried to. Rows are written by the capture, by SQL."""
+
+    _name = "loomworks.ai.operation.log"
+    _description = "AI operation"
+    _order = "id desc"
+    _log_access = False  # its own columns say who and when
+
+    session_id = fields.Char(readonly=True, index=True, help="What the agent sent as X-Loomworks-Session.")
+    agent_id = fields.Many2one("res.users", readonly=True, index=True, ondelete="restrict")
+    user_id = fields.Many2one(
+        "res.users",
+        "By",
+        readonly=True,
+        ondelete="restrict",
+        help="Who asked: the agent itself, or who undid its work.",
+    )
+    tool_name = fields.Char("Through", readonly=True)
+    operation_type = fields.Selection(KINDS, "Type", readonly=True)
+    model_name = fields.Char("Model", readonly=True, index=True)
+    method_name = fields.Char("Method", readonly=True)
+    record_ids = fields.Json("Records", readonly=True)
+    state = fields.Selection(STATES, readonly=True, index=True)
+    error_message = fields.Text("Why", readonly=True)
+    execution_time_ms = fields.Integer("Duration (ms)", readonly=True, aggregator="avg")
+    row_changes = fields.Integer(readonly=True)
+    lsn = fields.Char("WAL position", readonly=True, help="Just before its first change.")
+    timeline = fields.Integer(readonly=True)
+    started_at = fields.Datetime("At", readonly=True, index=True)
+    undoes = fields.Json("Took back", readonly=True, help="The operations that this one has undone or redone.")
+    undone = fields.Boolean(readonly=True)
+    undone_at = fields.Datetime(readonly=True)
+    undone_by = fields.Integer("Undone by operation", readonly=True, aggregator=None)
+
+    values_before = fields.Json(compute="_compute_values")
+    values_after = fields.Json(compute="_compute_values")
+    changes_html = fields.Html("Changes", compute="_compute_changes_html", sanitize=False)
+    effects = fields.Json(compute="_compute_effects")
+    effects_html = fields.Html("What left the system", compute="_compute_effects", sanitize=False)
+    can_undo = fields.Boolean(compute="_compute_can_undo")
+    can_redo = fields.Boolean(compute="_compute_can_undo")
+
+    @api.depends("operation_type", "model_name", "method_name")
+    def _compute_display_name(self):
+        for log in self:
+            what = log.method_name or dict(KINDS).get(log.operation_type, "")
+            log.display_name = f"#{log.id} {log.model_name or ''} {what}".strip()
+
+    def _compute_values(self):
+        for log in self:
+            changes = log._changes()
+            log.values_before = changes.values("before")
+            log.values_after = changes.values("after")
+
+    def _compute_changes_html(self):
+        for log in self:
+            log.changes_html = self.env["ir.qweb"]._render(
+                "loomworks_ai.operation_changes", {"groups": log._changes().described(), "log": log}
+            )
+
+    def _compute_effects(self):
+        for log in self:
+            log.effects = log._effects() if log.ids else []
+            log.effects_html = self.env["ir.qweb"]._render(
+                "loomworks_ai.operation_effects", {"effects": [self._effect_words(one) for one in log.effects]}
+            )
+
+    @api.depends("state")
+    @api.depends_context("uid")
+    def _compute_can_undo(self):
+        for log in self:
+            mine = log._may_be_undone_by_user()
+            log.can_undo = mine and log.state in ("done", "failed", "partially_rolled_back") and bool(log.row_changes)
+            log.can_redo = mine and log.state in ("rolled_back", "partially_rolled_back")
+
+    def _may_be_undone_by_user(self):
+        """Tell whether the user may take these back: managers all, an agent what it did itself."""
+        if self.env.su or self.env.user.has_group("loomworks_ai.group_manager"):
+            return True
+        return self.env.user._is_ai_agent() and self.user_id == self.env.user and self.agent_id == self.env.user
+
+    def _check_may_be_undone(self):
+        self.check_access("read")
+        for log in self:
+            if not log._may_be_undone_by_user():
+                raise AccessError(self.env._("Operation %s is not yours to take back.", log.id))
+
+    def _changes(self):
+        """Return what this operation has changed, as far as the user may see it."""
+        self.ensure_one()
+        if not self.ids:
+            return Changes(self.env, [])
+        with self.env.cr._cnx.cursor() as cr:
+            return Changes(self.env, journal.changes(cr, self.ids))
+
+    def _effects(self):
+        query = "SELECT kind, detail FROM loomworks.effect WHERE operation = ANY(%s) ORDER BY at, kind"
+        self.env.cr.execute(query, [self.ids])
+        return [{"kind": kind, **detail} for kind, detail in self.env.cr.fetchall()]
+
+    @api.model
+    def _effect_words(self, effect):
+        """Say an effect in words."""
+        kind = effect["kind"]
+        if kind == "mail":
+            return self.env._("Mail “%(subject)s” went to %(to)s.", subject=effect["subject"], to=effect["to"])
+        if kind == "cron":
+            return self.env._(
+                "The scheduled action “%s” was started; what it does is on its own account.", effect["name"]
+            )
+        if kind == "request":
+            return self.env._("A request went to %(host)s (%(method)s).", host=effect["host"], method=effect["method"])
+        return self.env._("%(kind)s: %(detail)s", kind=kind, detail=effect)
+
+    # --- crons ---
+
+    @api.model
+    def _keep_months(self):
+        """Make the journal's months to come, and drop those beyond the retention, with the files they kept."""
+        months = int(self.env["ir.config_parameter"].sudo().get_param(RETENTION_PARAMETER) or RETENTION_MONTHS)
+        self.env.cr.execute(
+            "SELECT to_char((now() AT TIME ZONE 'UTC') - %s * interval '1 month', 'YYYY_MM')", [max(months, 1)]
+        )
+        before = self.env.cr.fetchone()[0]
+        with self.env.cr._cnx.cursor() as cr:
+            journal.ensure_months(cr)
+            self.env["ir.attachment"]._collect_forgotten(journal.forgotten_files(cr, before))
+            journal.drop_months(cr, before)
+        self._end_interrupted()
+
+    @api.model
+    def _end_interrupted(self):
+        """Say of operations whose process has died what became of them: what was committed stays, and can be undone."""
+        limit = fields.Datetime.now() - INTERRUPTED
+        stale = self.sudo().search([("state", "=", "pending"), ("started_at", "<", limit)])
+        with self.env.cr._cnx.cursor() as cr:
+            counts = journal.counts(cr, stale.ids)
+        for log in stale:
+            log.write(
+                {
+                    "state": "failed",
+                    "row_changes": counts.get(log.id, 0),
+                    "error_message": self.env._("Interrupted: what it had committed by then can be undone."),
+                }
+            )

@@ -1,0 +1,238 @@
+"""Preview, undo and redo of operations."""
+
+from dataclasses import replace
+
+from odoo import fields, models
+from odoo.exceptions import AccessError, UserError
+
+from .. import journal
+from ..recording import Call, Operation, cursors
+from . import requests
+from .follow_up import FollowUp
+from .plain_words import ConflictWords
+from .values import Changes
+
+POLICIES = ("refuse", "skip", "theirs", "ours")
+UNDOABLE = ("done", "failed", "partially_rolled_back")
+
+
+class OperationLog(models.Model):
+    """Operations that can be taken back."""
+
+    _inherit = "loomworks.ai.operation.log"
+
+    def preview_undo(self, on_conflict="refuse", choices=None, records=None):
+        """Return what `action_undo` would do, and change nothing.
+
+        :return: as `action_undo`, with ``done`` false
+        """
+        return self._take_back("preview", on_conflict, choices, records)
+
+    def action_undo(self, on_conflict="refuse", choices=None, records=None):
+        """Take these operations back, all of them or nothing.
+
+        :param on_conflict: what to do where somebody has changed the same since: ``refuse`` everything, ``skip`` the
+            record, leave ``theirs``, or (managers only) take back ``ours`` all the same
+        :param choices: the same for single records: ``[{"model": ..., "id": ..., "choice": ...}]``
+        :param records: only these: ``[{"model": ..., "id": ...}]``
+        :return: ``done``; ``refused`` (why nothing was changed); ``operation`` (number of the undo); ``rows`` (table
+            -> restored, inserted, deleted); ``conflicts`` (each with ``message``, ``choices`` and ``choice``);
+            ``effects`` (what has left the system); ``skipped``, ``touched``, ``gone``
+        """
+        return self._take_back("undo", on_conflict, choices, records)
+
+    def action_redo(self, on_conflict="refuse", choices=None, records=None):
+        """Do again what was undone; parameters and result as for `action_undo`."""
+        self._check_may_be_undone()
+        undone = self._undoing()
+        if not undone:
+            raise UserError(self.env._("Nothing of this has been undone."))
+        return undone._take_back("redo", on_conflict, choices, records)
+
+    def action_open_undo(self):
+        """Open the dialog that shows what an undo would do."""
+        return self._open_dialog("undo")
+
+    def action_open_redo(self):
+        """Open the dialog that shows what a redo would do."""
+        return self._open_dialog("redo")
+
+    def _open_dialog(self, kind):
+        wizard = self.env["loomworks.ai.undo"]._for_operations(self, kind)
+        return {
+            "type": "ir.actions.act_window",
+            "name": self.env._("Redo") if kind == "redo" else self.env._("Undo"),
+            "res_model": wizard._name,
+            "res_id": wizard.id,
+            "view_mode": "form",
+            "target": "new",
+        }
+
+    def _undoing(self):
+        """Return the operations by which these are undone now."""
+        logs = self.sudo().search([("undoes", "!=", False), ("state", "=", "done")])
+        return logs.filtered(lambda log: set(log.undoes or ()) & set(self.ids)).sudo(self.env.su)
+
+    # --- one run ---
+
+    def _take_back(self, kind, on_conflict, choices, records):
+        self._check_may_be_undone()
+        self._check_choices(on_conflict, choices)
+        self.env.flush_all()
+        self._lock(kind)
+        refusal = self._refusal()
+        if refusal:
+            return self._refused(refusal)
+        arguments = {
+            "on_conflict": on_conflict,
+            "choices": {self._row(one): one["choice"] for one in choices or []},
+            "only": [self._row(one) for one in records] if records is not None else self._rest(),
+            "computed": FollowUp(self.env).computed_columns(),
+        }
+        if kind == "preview":
+            with self.env.cr._cnx.cursor() as cr:
+                return self._told(journal.preview(cr, self.ids, **arguments))
+        return self._told(self._run(kind, arguments, partial=records is not None))
+
+    def _run(self, kind, arguments, partial):
+        operation, own = self._operation(kind)
+        with cursors.within(operation):
+            number = operation.arm(self.env.cr._cnx)
+            with self.env.cr._cnx.cursor() as cr:
+                report = journal.undo(cr, self.ids, by=number, **arguments)
+                touched = journal.touched(cr) if report["done"] else {}
+            if report["done"]:
+                operation.undoes = tuple(self.ids)
+                FollowUp(self.env).run(touched, report["recompute"])
+                self._set_undone(number, partial=partial or bool(report["skipped"]))
+                self.env.flush_all()
+            if own:
+                operation.committing(self.env.cr._cnx, alone=False)
+                operation.committed(self.env.cr._cnx)
+        return {**report, "operation": number if report["done"] else None}
+
+    def _operation(self, kind):
+        """Return the operation that the undo is: the agent's request, or one of its own; and whether the latter."""
+        running = requests.current(self.env.cr)
+        if running is not None:
+            running.call = replace(running.call, kind=kind)
+            return running, False
+        agent = self.agent_id[:1]
+        call = Call(
+            user_id=self.env.uid,
+            agent_id=agent.id or None,
+            session=self[:1].session_id or "",
+            tool="web",
+            model=self._name,
+            method=f"action_{kind}",
+            record_ids=tuple(self.ids),
+            kind=kind,
+        )
+        log = requests.log_of(self.env)
+        return Operation(self.env.cr.dbname, call, log, answered=True), True
+
+    def _lock(self, kind):
+        """Have a second undo of the same wait, fail to serialize, and be tried again on what this one leaves."""
+        if kind != "preview":
+            query = "SELECT id FROM loomworks_ai_operation_log WHERE id IN %s ORDER BY id FOR UPDATE"
+            self.env.cr.execute(query, [tuple(self.ids) or (0,)], log_exceptions=False)
+            self.invalidate_recordset(["state", "undone"])
+
+    def _refusal(self):
+        """Return why these cannot be undone whatever the rows say, or None."""
+        with self.env.cr._cnx.cursor() as cr:
+            counts = journal.counts(cr, self.ids)
+        for log in self.sudo():
+            if log.state == "restore_only":
+                return self.env._(
+                    "Operation %(id)s can only be taken back by restoring the database as it was before: %(why)s",
+                    id=log.id,
+                    why=log.error_message or "",
+                )
+            if log.state == "pending":
+                return self.env._("Operation %s is still under way.", log.id)
+            if log.state == "rolled_back":
+                return self.env._(
+                    "Operation %(id)s has been undone already, by operation %(by)s.", id=log.id, by=log.undone_by
+                )
+            if log.row_changes and not counts.get(log.id):
+                return self.env._("Operation %s is too old: its journal is no longer kept.", log.id)
+        return None
+
+    def _refused(self, reason):
+        empty = {"rows": {}, "conflicts": [], "effects": [], "skipped": [], "touched": 0, "gone": 0}
+        return {"operations": self.ids, "operation": None, "done": False, "refused": reason, **empty}
+
+    def _check_choices(self, on_conflict, choices):
+        chosen = {on_conflict, *(one.get("choice") for one in choices or [])}
+        if chosen - set(POLICIES):
+            raise UserError(self.env._("A choice is one of %s.", ", ".join(POLICIES)))
+        if "ours" in chosen and self.env.user._is_ai_agent() and not self.env.su:
+            raise AccessError(
+                self.env._(
+                    "Only a person may decide to take back what others have changed since: ask one, or choose “theirs”."
+                )
+            )
+
+    def _row(self, one):
+        model = self.env.get(one.get("model"))
+        if model is None:
+            raise UserError(self.env._("There is no model “%s”.", one.get("model")))
+        return model._table, int(one["id"])
+
+    def _rest(self):
+        """Return the rows that earlier, partial undos have left; None where there were none."""
+        if not any(log.state == "partially_rolled_back" for log in self):
+            return None
+        undoing = self._undoing()
+        with self.env.cr._cnx.cursor() as cr:
+            done = {_identity(one) for one in journal.changes(cr, undoing.ids, limit=10**9)}
+            all_rows = journal.changes(cr, self.ids, limit=10**9)
+        return [(one["table"], one["key"]) for one in all_rows if _identity(one) not in done]
+
+    # --- afterwards ---
+
+    def _set_undone(self, number, *, partial, undone=True):
+        """Write down what has become of these, and of what they had undone themselves."""
+        for log in self.sudo():
+            before = self.browse(log.undoes or []).exists()
+            if before:
+                before._set_undone(log.id, partial=False, undone=not undone)
+            log.write(
+                {
+                    "state": ("partially_rolled_back" if partial else "rolled_back") if undone else "done",
+                    "undone": undone and not partial,
+                    "undone_at": fields.Datetime.now() if undone else False,
+                    "undone_by": number if undone else 0,
+                }
+            )
+
+    # --- for people ---
+
+    def _told(self, report):
+        """Return the report with conflicts and effects in words, without what the user may not see."""
+        changes = Changes(self.env, [{"table": one["table"], "key": one["key"] or {}} for one in report["conflicts"]])
+        conflicts = [self._told_conflict(changes, one) for one in report["conflicts"]]
+        effects = [{**one["detail"], "kind": one["kind"]} for one in report["effects"]]
+        told = {**report, "conflicts": conflicts, "effects": effects}
+        told.pop("recompute", None)
+        return told
+
+    def _told_conflict(self, changes, conflict):
+        words = ConflictWords(self.env, changes, conflict)
+        choices = [one for one in conflict["choices"] if one != "ours" or not self.env.user._is_ai_agent()]
+        return {
+            "type": conflict["type"],
+            "table": conflict["table"],
+            "model": words.model._name if words.model is not None else None,
+            "id": (conflict["key"] or {}).get("id"),
+            "fields": conflict["columns"] or [],
+            "message": words.message(),
+            "detail": conflict["detail"] if words.visible else None,
+            "choices": choices,
+            "choice": conflict["choice"],
+        }
+
+
+def _identity(change):
+    return change["table"], tuple(sorted(change["key"].items()))

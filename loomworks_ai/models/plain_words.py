@@ -1,0 +1,74 @@
+"""Conflicts in plain words."""
+
+
+class ConflictWords:
+    """One conflict of an undo, told to the user who asked: without the values of records that they may not see."""
+
+    def __init__(self, env, changes, conflict):
+        self.env = env
+        self.conflict = conflict
+        self.model = changes.model_of(conflict["table"])
+        self.visible = self.model is None or changes.may_see(self.model, conflict)
+        self._changes = changes
+        self._detail = conflict["detail"] or {}
+
+    def message(self):
+        """Return what stands in the way of which record."""
+        if self.visible:
+            name = self._changes.name_of(self.model, self.conflict["key"])
+        else:
+            name = self.env._("A record that you may not see")
+        return f"{name}: {self._reason()}"
+
+    def _reason(self):
+        special = getattr(self, f"_{self.conflict['type']}", None)
+        if special:
+            return special()
+        sentences = {
+            "between": self.env._("somebody has changed it between two of the operations."),
+            "deleted": self.env._("somebody has deleted it since."),
+            "key_taken": self.env._("it is there again already."),
+            "secret": self.env._("a password or key was changed, and those are not written down."),
+            "parent": self.env._("what it refers to is gone (%s).", self._detail.get("table")),
+            "protected": self.env._("it must not be changed: %s.", self._detail.get("reason")),
+            "schema": self.env._("the database has been changed: %s.", self._detail.get("reason")),
+        }
+        refused = self.env._("the database does not take it: %s", self._detail.get("reason"))
+        return sentences.get(self.conflict["type"], refused)
+
+    def _changed(self):
+        told = self._values() if self.visible and self.model is not None else []
+        columns = ", ".join(self.conflict["columns"] or [])
+        return self.env._("somebody has changed it since: %s.", "; ".join(told) or columns)
+
+    def _values(self):
+        left, now = self._detail.get("left") or {}, self._detail.get("now") or {}
+        fields = [(column, self.model._fields.get(column)) for column in self.conflict["columns"] or []]
+        return [
+            self.env._(
+                "“%(field)s” was left as “%(left)s” and is “%(now)s” now",
+                field=field.get_description(self.env, ["string"])["string"],
+                left=self._changes.in_words(field, left.get(column)),
+                now=self._changes.in_words(field, now.get(column)),
+            )
+            for column, field in fields
+            if field is not None and (self.env.su or self.model._has_field_access(field, "read"))
+        ]
+
+    def _depended(self):
+        other = self._changes.model_of(self._detail.get("table"))
+        fates = {
+            "c": self.env._("they would be deleted with it"),
+            "n": self.env._("they would lose the reference"),
+            "d": self.env._("they would lose the reference"),
+        }
+        return self.env._(
+            "%(count)s records of “%(label)s” came later and refer to it: %(fate)s.",
+            count=self._detail.get("rows"),
+            label=other._description if other is not None else self._detail.get("table"),
+            fate=fates.get(self._detail.get("on_delete"), self.env._("it cannot go while they are there")),
+        )
+
+    def _unique(self):
+        columns = ", ".join(self.conflict["columns"] or [])
+        return self.env._("another record has its value of “%s” now, which must be unique.", columns)

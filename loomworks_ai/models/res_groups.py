@@ -1,0 +1,39 @@
+"""An agent administers nothing."""
+
+from odoo import api, models
+from odoo.exceptions import ValidationError
+
+
+class ResGroups(models.Model):
+    """Groups, of which agents cannot have every one."""
+
+    _inherit = "res.groups"
+
+    @api.model
+    def _closed_to_agents(self):
+        """Return the groups whose members could give themselves any other, or run code."""
+        return self.env.ref("base.group_erp_manager") | self.env.ref("base.group_system")
+
+    @api.constrains("implied_ids", "implied_by_ids", "user_ids")
+    def _check_agents_administer_nothing(self):
+        agents = self.env.ref("loomworks_ai.group_agent", raise_if_not_found=False)
+        if agents:
+            self.env.registry.clear_cache("groups")
+            users = self.env["res.users"].with_context(active_test=False).sudo()
+            users.search([("all_group_ids", "in", agents.ids)])._check_agent_administers_nothing()
+
+    @api.model
+    def _check_agent_users(self, users):
+        """Refuse users who would be agents and administrators."""
+        agents = self.env.ref("loomworks_ai.group_agent", raise_if_not_found=False)
+        for user in users.sudo():
+            both = agents and agents in user.all_group_ids and user.all_group_ids & self._closed_to_agents()
+            if both:
+                raise ValidationError(
+                    self.env._(
+                        "%(user)s is an AI agent, and agents have no part in “%(groups)s”: they could change their own "
+                        "rights there. Give the agent the groups of its work instead.",
+                        user=user.name,
+                        groups="”, “".join(both.mapped("full_name")),
+                    )
+                )

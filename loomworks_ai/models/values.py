@@ -1,0 +1,170 @@
+"""The journal's values as Odoo's users know them: fields instead of columns, names instead of numbers."""
+
+import contextlib
+import json
+
+SHOWN_TABLES = 40
+SHOWN_ROWS = 20  # of each table
+HIDDEN_FIELDS = {"create_uid", "create_date", "write_uid", "write_date"}
+LONGEST = 120
+
+
+class Changes:
+    """Net changes of operations, reduced to what the user may read."""
+
+    def __init__(self, env, listed):
+        self.env = env
+        self._listed = listed
+        self._models = {model._table: model for model in env.values() if not model._abstract and not model._transient}
+        self._visible = {}
+
+    def values(self, side):
+        """Return the values ``before`` or ``after``: model -> number -> field -> value."""
+        found = {}
+        for change in self._listed:
+            model = self._models.get(change["table"])
+            if model is None or change[side] is None or not self.may_see(model, change):
+                continue
+            values = {
+                name: _parsed(field, change[side][name]) for name, field in self._fields(model) if name in change[side]
+            }
+            found.setdefault(model._name, {})[change["key"]["id"]] = values
+        return found
+
+    def described(self):
+        """Return a group for each model, with its records: what was done to them, and field, before and after."""
+        groups = {}
+        for change in self._listed:
+            model = self._models.get(change["table"])
+            label = model._description if model is not None else change["table"]
+            group = groups.setdefault(change["table"], {"label": label, "rows": [], "more": 0})
+            if len(group["rows"]) >= SHOWN_ROWS:
+                group["more"] += 1
+            else:
+                group["rows"].append(self._described(model, change))
+        return sorted(groups.values(), key=lambda group: group["label"])[:SHOWN_TABLES]
+
+    def model_of(self, table):
+        """Return the model of a table, or None."""
+        return self._models.get(table)
+
+    def name_of(self, model, key):
+        """Return the name of a record, or of a row that is none."""
+        if model is None or "id" not in (key or {}):
+            return _key_words(key or {})
+        return self._name(model, {"key": key, "before": None, "after": None})
+
+    def _described(self, model, change):
+        described = {"act": change["act"], "name": _key_words(change["key"]), "fields": [], "hidden": False}
+        if model is None:
+            return {**described, "fields": _plain(change)}
+        if not self.may_see(model, change):
+            return {**described, "hidden": True}
+        described["name"] = self._name(model, change)
+        for name, field in self._fields(model):
+            before, after = ((change[side] or {}).get(name) for side in ("before", "after"))
+            if name not in HIDDEN_FIELDS and before != after and name != "id":
+                described["fields"].append(
+                    {
+                        "label": field.get_description(self.env, ["string"])["string"],
+                        "before": self.in_words(field, before),
+                        "after": self.in_words(field, after),
+                    }
+                )
+        return described
+
+    def in_words(self, field, text):
+        """Return a value for people, from the text that PostgreSQL has for it."""
+        value = _parsed(field, text)
+        if value is None:
+            return ""
+        if field.type == "many2one":
+            return self._record_name(field.comodel_name, value)
+        if field.type == "boolean":
+            return self.env._("Yes") if value else self.env._("No")
+        if field.type == "selection":
+            return dict(field._description_selection(self.env)).get(value, str(value))
+        if isinstance(value, dict) and field.translate:
+            value = value.get(self.env.lang or "en_US") or value.get("en_US") or ""
+        words = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+        return words if len(words) <= LONGEST else f"{words[:LONGEST]}…"
+
+    def _record_name(self, model, number):
+        record = self.env[model].browse(number)
+        with contextlib.suppress(Exception):
+            if record.exists() and record.has_access("read"):
+                return record.display_name
+        return f"{model} {number}"
+
+    def _name(self, model, change):
+        number = int(change["key"]["id"])
+        record = model.browse(number).exists()
+        if record:
+            return record.display_name
+        image = change["before"] or change["after"] or {}
+        label = image.get(model._rec_name or "name")
+        field = model._fields.get(model._rec_name or "name")
+        return self.in_words(field, label) if label and field is not None else f"{model._description} {number}"
+
+    def _fields(self, model):
+        return [
+            (name, field)
+            for name, field in sorted(model._fields.items())
+            if field.store and field.column_type and (self.env.su or model._has_field_access(field, "read"))
+        ]
+
+    def may_see(self, model, change):
+        """Tell whether the user may read the record; of one that is gone, managers only may."""
+        if model._name not in self._visible:
+            keys = {
+                int(one["key"]["id"]) for one in self._listed if one["table"] == model._table and "id" in one["key"]
+            }
+            self._visible[model._name] = self._readable(model, keys)
+        return "id" in change["key"] and int(change["key"]["id"]) in self._visible[model._name]
+
+    def _readable(self, model, numbers):
+        if self.env.su:
+            return numbers
+        if not model.has_access("read"):
+            return set()
+        there = model.browse(numbers).exists()
+        readable = set(there._filtered_access("read").ids)
+        if self.env.user.has_group("loomworks_ai.group_manager"):
+            readable |= numbers - set(there.ids)
+        return readable
+
+
+# How the text of a column becomes the value that a field of this type has in JSON.
+READERS = {
+    "boolean": lambda text: text in ("t", "true"),
+    "integer": int,
+    "many2one": int,
+    "many2one_reference": int,
+    "float": float,
+    "monetary": float,
+    "datetime": lambda text: text.split(".")[0],
+    "json": json.loads,
+    "properties": json.loads,
+    "properties_definition": json.loads,
+}
+
+
+def _parsed(field, text):
+    """Return a column's value from its text."""
+    if text is None:
+        return None
+    reader = json.loads if field.translate or field.company_dependent else READERS.get(field.type, str)
+    try:
+        return reader(text)
+    except ValueError:  # the field had another type then
+        return text
+
+
+def _plain(change):
+    before, after = change["before"] or {}, change["after"] or {}
+    names = sorted(before.keys() | after.keys())
+    return [{"label": name, "before": before.get(name) or "", "after": after.get(name) or ""} for name in names]
+
+
+def _key_words(key):
+    return ", ".join(f"{name} {value}" for name, value in sorted(key.items()))

@@ -1,0 +1,111 @@
+"""The list of operations: rows of ``loomworks_ai_operation_log``, written by SQL in the transactions they are about."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import psycopg2
+
+from .. import journal
+from .operation import Call, Effect, Outcome
+
+_logger = logging.getLogger(__name__)
+
+ADD = """
+    INSERT INTO public.loomworks_ai_operation_log (
+        id, session_id, agent_id, user_id, tool_name, operation_type, model_name, method_name, record_ids, state,
+        error_message, execution_time_ms, row_changes, lsn, timeline, undoes, undone, started_at)
+    VALUES (
+        COALESCE(%(number)s, nextval('public.loomworks_ai_operation_log_id_seq')), %(session)s, %(agent)s, %(user)s,
+        %(tool)s, %(kind)s, %(model)s, %(method)s, %(records)s, %(state)s, %(message)s, %(milliseconds)s, %(entries)s,
+        %(lsn)s, %(timeline)s, %(undoes)s, false,
+        (clock_timestamp() - %(milliseconds)s * interval '1 millisecond') AT TIME ZONE 'UTC')
+    RETURNING id
+"""
+UPDATE = """
+    UPDATE public.loomworks_ai_operation_log
+    SET state = %(state)s, error_message = %(message)s, execution_time_ms = %(milliseconds)s, row_changes = %(entries)s
+    WHERE id = %(number)s AND state IN ('pending', 'done', 'failed', 'restore_only') RETURNING id
+"""
+TODAY = """
+    SELECT count(*) FROM public.loomworks_ai_operation_log
+    WHERE agent_id = user_id AND state <> 'failed' AND operation_type NOT IN ('undo', 'redo')
+      AND started_at >= date_trunc('day', now() AT TIME ZONE 'UTC')
+"""
+LIMIT = "SELECT value FROM public.ir_config_parameter WHERE key = 'loomworks.max_ai_operations_daily'"
+MESSAGE = 10_000  # characters of an error that are kept
+RECORDS = 10_000  # numbers of records asked for that are kept
+
+
+class DatabaseLog:
+    """The list in one database."""
+
+    def __init__(
+        self,
+        cursor: Callable[[], AbstractContextManager[Any]],
+        refuse: Callable[[int], None],
+    ) -> None:
+        """Write to the list.
+
+        :param cursor: opens a cursor in a transaction of its own, committed at the end of its block
+        :param refuse: raises because this many operations have been done today, which is the limit
+        """
+        self._cursor = cursor
+        self._refuse = refuse
+
+    def allow(self, cr: Any, call: Call) -> None:
+        """Let through what is within the day's limit. Undoing is always allowed, and so is what people do."""
+        if call.agent_id != call.user_id or call.kind in ("undo", "redo"):
+            return
+        cr.execute(LIMIT)
+        limit = (cr.fetchone() or ["0"])[0] or "0"
+        if limit.isdigit() and int(limit):
+            cr.execute(TODAY)
+            if cr.fetchone()[0] >= int(limit):
+                self._refuse(int(limit))
+
+    def add(self, cr: Any, outcome: Outcome) -> int:
+        """Write the operation's row in the transaction of ``cr``; return its number."""
+        cr.execute(ADD, _values(outcome))
+        return cr.fetchone()[0]
+
+    def separately(self, outcome: Outcome, effects: Sequence[Effect], *, listed: bool) -> None:
+        """Write the row, or bring it up to date, in a transaction of its own. What fails here is logged only."""
+        try:
+            with self._cursor() as cr:
+                cr.execute("SET LOCAL lock_timeout = '2s'")
+                number = outcome.number
+                if listed:
+                    cr.execute(UPDATE, _values(outcome))
+                else:
+                    number = self.add(cr, outcome)
+                for kind, detail in effects:
+                    journal.add_effect(cr, number, kind, detail)
+        except psycopg2.Error:
+            _logger.exception("operation %s could not be listed as %s", outcome.number, outcome.state)
+
+
+def _values(outcome: Outcome) -> dict[str, Any]:
+    call = outcome.call
+    return {
+        "number": outcome.number,
+        "session": call.session or None,
+        "agent": call.agent_id,
+        "user": call.user_id,
+        "tool": call.tool,
+        "kind": call.kind,
+        "model": call.model or None,
+        "method": call.method or None,
+        "records": json.dumps(list(call.record_ids)[:RECORDS]),
+        "state": outcome.state,
+        "message": outcome.message[:MESSAGE] or None,
+        "milliseconds": outcome.milliseconds,
+        "entries": outcome.entries,
+        "lsn": outcome.lsn or None,
+        "timeline": outcome.timeline or None,
+        "undoes": json.dumps(list(outcome.undoes)) if outcome.undoes else None,
+    }

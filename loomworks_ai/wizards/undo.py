@@ -1,0 +1,131 @@
+"""The dialog before an undo or a redo: what it will do, what stands in the way, and what to do about that."""
+
+from odoo import api, fields, models
+
+
+class Undo(models.TransientModel):
+    """One undo or redo that is being thought about."""
+
+    _name = "loomworks.ai.undo"
+    _description = "Undo of AI operations"
+
+    kind = fields.Selection([("undo", "Undo"), ("redo", "Redo")], required=True, default="undo")
+    operation_ids = fields.Many2many("loomworks.ai.operation.log", string="Operations", required=True, readonly=True)
+    line_ids = fields.One2many("loomworks.ai.undo.line", "undo_id", "Conflicts")
+    refused = fields.Text(readonly=True)
+    ready = fields.Boolean(readonly=True)
+    summary_html = fields.Html(readonly=True, sanitize=False)
+    operation_number = fields.Integer("Done as operation", readonly=True)
+
+    @api.model
+    def _for_operations(self, operations, kind):
+        wizard = self.create({"kind": kind, "operation_ids": [fields.Command.set(operations.ids)]})
+        wizard._look()
+        return wizard
+
+    def action_look_again(self):
+        """Look again with the choices made."""
+        self.ensure_one()
+        self._look()
+        return self._reopen()
+
+    def action_apply(self):
+        """Do it. Where something new stands in the way, show that instead."""
+        self.ensure_one()
+        operations = self.operation_ids
+        report = (
+            operations.action_redo(choices=self._choices())
+            if self.kind == "redo"
+            else operations.action_undo(choices=self._choices())
+        )
+        if not report["done"]:
+            self._show(report)
+            return self._reopen()
+        message = (
+            self.env._("Done again: %s rows.", report["touched"])
+            if self.kind == "redo"
+            else self.env._("Undone: %s rows are as they were.", report["touched"])
+        )
+        return {
+            "type": "ir.actions.client",
+            "tag": "display_notification",
+            "params": {
+                "type": "success",
+                "message": message,
+                "next": {"type": "ir.actions.client", "tag": "soft_reload"},
+            },
+        }
+
+    def _look(self):
+        operations = self.operation_ids._undoing() if self.kind == "redo" else self.operation_ids
+        self._show(operations.preview_undo(choices=self._choices()))
+
+    def _choices(self):
+        return [
+            {"model": line.model_name, "id": line.record_number, "choice": line.choice}
+            for line in self.line_ids
+            if line.choice and line.model_name and line.record_number
+        ]
+
+    def _show(self, report):
+        chosen = {(line.model_name, line.record_number): line.choice for line in self.line_ids}
+        lines = [
+            {
+                "model_name": one["model"],
+                "record_number": int(one["id"] or 0),
+                "message": one["message"],
+                "offered": ",".join(one["choices"]),
+                "choice": chosen.get((one["model"], int(one["id"] or 0))),
+            }
+            for one in report["conflicts"]
+        ]
+        self.write(
+            {
+                "line_ids": [fields.Command.clear(), *[fields.Command.create(line) for line in lines]],
+                "refused": report["refused"],
+                "ready": not report["refused"],
+                "summary_html": self.env["ir.qweb"]._render(
+                    "loomworks_ai.undo_summary",
+                    {
+                        "rows": self._rows(report["rows"]),
+                        "effects": [self.operation_ids._effect_words(one) for one in report["effects"]],
+                        "gone": report["gone"],
+                    },
+                ),
+            }
+        )
+
+    def _rows(self, rows):
+        labels = {model._table: model._description for model in self.env.values() if not model._abstract}
+        return [{"label": labels.get(table, table), **counts} for table, counts in rows.items()]
+
+    def _reopen(self):
+        return {
+            "type": "ir.actions.act_window",
+            "name": self.env._("Redo") if self.kind == "redo" else self.env._("Undo"),
+            "res_model": self._name,
+            "res_id": self.id,
+            "view_mode": "form",
+            "target": "new",
+        }
+
+
+class UndoLine(models.TransientModel):
+    """Something that stands in the way, and what to do about it."""
+
+    _name = "loomworks.ai.undo.line"
+    _description = "Conflict of an undo"
+
+    undo_id = fields.Many2one("loomworks.ai.undo", required=True, ondelete="cascade")
+    model_name = fields.Char(readonly=True)
+    record_number = fields.Integer(readonly=True)
+    message = fields.Text(readonly=True)
+    offered = fields.Char(readonly=True)
+    choice = fields.Selection(
+        [
+            ("skip", "Leave the record alone"),
+            ("theirs", "Keep what was changed since"),
+            ("ours", "Take it back all the same"),
+        ],
+        "What to do",
+    )

@@ -1,0 +1,330 @@
+"""What the journal knows of Odoo's tables: references without keys, number sequences, files, who wrote last."""
+
+import pytest
+from addons.loomworks_ai import journal
+from journal_state import state
+
+SCHEMA = """
+    CREATE TABLE ir_model (id serial PRIMARY KEY, model varchar, transient bool);
+    CREATE TABLE ir_model_fields (id serial PRIMARY KEY, model varchar, name varchar, ttype varchar, relation varchar,
+        store bool, company_dependent bool);
+    CREATE TABLE res_partner (id serial PRIMARY KEY, name varchar, total numeric, account jsonb, write_uid int,
+        write_date timestamp, parent_id int REFERENCES res_partner ON DELETE RESTRICT);
+    CREATE TABLE account_account (id serial PRIMARY KEY, name varchar);
+    CREATE TABLE mail_message (id serial PRIMARY KEY, model varchar, res_id int, body text);
+    CREATE TABLE note (id serial PRIMARY KEY, about varchar);
+    CREATE TABLE ir_act_window (id serial PRIMARY KEY, name varchar);
+    CREATE TABLE some_log (id serial PRIMARY KEY, res_model varchar, res_id int);
+    CREATE TABLE ir_attachment (id serial PRIMARY KEY, store_fname varchar);
+    CREATE TABLE wizard (id serial PRIMARY KEY);
+    CREATE TABLE wizard_partner_rel (wizard_id int REFERENCES wizard ON DELETE CASCADE, partner_id int);
+    CREATE TABLE ir_sequence (id serial PRIMARY KEY, implementation varchar, number_increment int, number_next int);
+    CREATE TABLE ir_sequence_date_range (id serial PRIMARY KEY, number_next int,
+        sequence_id int REFERENCES ir_sequence ON DELETE CASCADE);
+    INSERT INTO ir_model (model, transient) VALUES ('res.partner', false), ('account.account', false), ('note', false),
+        ('mail.message', false), ('ir.actions.act_window', false), ('some.log', false), ('wizard', true);
+    INSERT INTO ir_model_fields (model, name, ttype, relation, store, company_dependent) VALUES
+        ('mail.message', 'res_id', 'many2one_reference', NULL, true, false),
+        ('some.log', 'res_id', 'many2one_reference', NULL, true, false),
+        ('note', 'about', 'reference', NULL, true, false),
+        ('res.partner', 'account', 'many2one', 'account.account', true, true),
+        ('res.partner', 'not_there', 'many2one_reference', NULL, true, false);
+    INSERT INTO res_partner (name, total) VALUES ('Ada', 1), ('Bob', 2);
+"""
+
+
+@pytest.fixture
+def cr(db):
+    with db.cursor() as cr:
+        cr.execute(SCHEMA)
+        journal.install(cr)
+        db.commit()
+        yield cr
+
+
+def act(cr, number, *statements):
+    journal.begin(cr, number)
+    for statement in statements:
+        cr.execute(statement)
+    told = journal.end(cr)
+    cr.connection.commit()
+    return told
+
+
+def person(cr, *statements):
+    for statement in statements:
+        cr.execute(statement)
+    cr.connection.commit()
+
+
+CREATE_PARTNER = "INSERT INTO res_partner (id, name) VALUES (10, 'New')"
+CREATE_ACCOUNT = "INSERT INTO account_account (id, name) VALUES (7, 'Sales')"
+
+
+@pytest.mark.parametrize(
+    ("made", "later", "table", "fate"),
+    [
+        (CREATE_PARTNER, "INSERT INTO mail_message (model, res_id) VALUES ('res.partner', 10)", "mail_message", "c"),
+        (CREATE_PARTNER, "INSERT INTO some_log (res_model, res_id) VALUES ('res.partner', 10)", "some_log", "r"),
+        (CREATE_PARTNER, "INSERT INTO note (about) VALUES ('res.partner,10')", "note", "n"),
+        (CREATE_ACCOUNT, 'UPDATE res_partner SET account = \'{"1": 7, "2": null}\' WHERE id = 1', "res_partner", "r"),
+        (
+            "INSERT INTO ir_act_window (id, name) VALUES (3, 'w')",
+            "INSERT INTO mail_message (model, res_id) VALUES ('ir.actions.act_window', 3)",
+            "mail_message",
+            "c",
+        ),
+    ],
+)
+def test_later_references_without_a_key_are_dependants(cr, made, later, table, fate):
+    act(cr, 1, made)
+    person(cr, later)
+    before = state(cr)
+    report = journal.undo(cr, [1], by=2)
+    assert not report["done"]
+    (conflict,) = report["conflicts"]
+    assert conflict["type"] == "depended"
+    assert (conflict["detail"]["table"], conflict["detail"]["on_delete"]) == (table, fate)
+    assert state(cr) == before
+
+
+def test_references_to_other_records_do_not_matter(cr):
+    act(cr, 1, CREATE_PARTNER, CREATE_ACCOUNT)
+    person(
+        cr,
+        "INSERT INTO mail_message (model, res_id) VALUES ('account.account', 10), ('res.partner', 1), (NULL, 10)",
+        "INSERT INTO note (about) VALUES ('res.partner,100'), ('account.account,10')",
+        "UPDATE res_partner SET account = '{\"1\": 70}' WHERE id = 1",
+    )
+    assert journal.undo(cr, [1], by=2)["done"]
+
+
+def test_what_was_referred_to_within_the_operation_goes_with_it(cr):
+    before = state(cr)
+    act(cr, 1, CREATE_PARTNER, "INSERT INTO mail_message (model, res_id) VALUES ('res.partner', 10)")
+    assert journal.undo(cr, [1], by=2)["done"]
+    assert state(cr) == before
+
+
+def test_taken_along_when_chosen(cr):
+    act(cr, 1, CREATE_PARTNER)
+    person(
+        cr,
+        "INSERT INTO mail_message (model, res_id) VALUES ('res.partner', 10), ('res.partner', 1)",
+        "INSERT INTO note (id, about) VALUES (1, 'res.partner,10')",
+    )
+    report = journal.undo(cr, [1], by=2, on_conflict="ours")
+    assert report["done"], report
+    cr.execute("SELECT res_id FROM mail_message")
+    assert cr.fetchall() == [(1,)]
+    cr.execute("SELECT about FROM note")
+    assert cr.fetchall() == [(None,)]
+    cr.connection.commit()
+    assert journal.undo(cr, [2], by=3)["done"]
+    cr.execute("SELECT count(*) FROM mail_message")
+    assert cr.fetchone() == (2,)
+
+
+def test_a_restored_reference_to_what_is_gone_is_refused(cr):
+    person(cr, "INSERT INTO mail_message (id, model, res_id) VALUES (1, 'res.partner', 2)")
+    act(cr, 1, "DELETE FROM mail_message WHERE id = 1")
+    person(cr, "DELETE FROM res_partner WHERE id = 2")
+    report = journal.undo(cr, [1], by=2)
+    assert [one["type"] for one in report["conflicts"]] == ["parent"]
+    assert report["conflicts"][0]["detail"] == {"table": "res_partner", "column": "res_id"}
+
+
+def test_a_restored_reference_to_what_comes_back_too_is_fine(cr):
+    person(cr, "INSERT INTO mail_message (id, model, res_id) VALUES (1, 'res.partner', 2)")
+    before = state(cr)
+    act(cr, 1, "DELETE FROM mail_message WHERE id = 1", "DELETE FROM res_partner WHERE id = 2")
+    assert journal.undo(cr, [1], by=2)["done"]
+    assert state(cr) == before
+
+
+def test_who_wrote_last_is_no_conflict(cr):
+    act(cr, 1, "UPDATE res_partner SET name = 'X', write_uid = 5, write_date = '2026-01-01' WHERE id = 1")
+    person(cr, "UPDATE res_partner SET total = 9, write_uid = 6, write_date = '2026-02-02' WHERE id = 1")
+    report = journal.undo(cr, [1], by=2)
+    assert report["done"], report
+    assert report["conflicts"] == []
+    cr.execute("SELECT name, total, write_uid, write_date::text FROM res_partner WHERE id = 1")
+    assert cr.fetchone() == ("Ada", 9, 6, "2026-02-02 00:00:00")
+
+
+def test_computed_columns_are_named_and_left(cr):
+    act(
+        cr,
+        1,
+        "UPDATE res_partner SET name = 'X', total = 5 WHERE id = 1",
+        "UPDATE res_partner SET total = 6 WHERE id = 2",
+    )
+    person(cr, "UPDATE res_partner SET total = 9 WHERE id = 1")
+    assert [one["type"] for one in journal.preview(cr, [1])["conflicts"]] == ["changed"]
+    report = journal.undo(cr, [1], by=2, computed={"res_partner": {"total"}})
+    assert report["done"], report
+    assert report["recompute"] == {"res_partner": {"total": [{"id": "1"}]}}
+    cr.execute("SELECT name, total FROM res_partner ORDER BY id")
+    assert cr.fetchall() == [("Ada", 9), ("Bob", 2)]
+
+
+def test_a_created_row_whose_computed_columns_changed_goes(cr):
+    act(cr, 1, CREATE_PARTNER)
+    person(cr, "UPDATE res_partner SET total = 9 WHERE id = 10")
+    assert not journal.preview(cr, [1])["rows"].get("nothing")
+    assert journal.undo(cr, [1], by=2, computed={"res_partner": {"total"}})["done"]
+
+
+def test_a_created_row_that_somebody_deleted_is_no_conflict(cr):
+    act(cr, 1, CREATE_PARTNER, "UPDATE res_partner SET name = 'X' WHERE id = 1")
+    person(cr, "DELETE FROM res_partner WHERE id = 10")
+    report = journal.undo(cr, [1], by=2)
+    assert report["done"]
+    assert report["gone"] == 1
+    assert report["rows"] == {"res_partner": {"restored": 1, "inserted": 0, "deleted": 0}}
+
+
+def test_wizards_and_their_links_are_not_captured(cr):
+    told = act(cr, 1, "INSERT INTO wizard DEFAULT VALUES", "INSERT INTO wizard_partner_rel VALUES (1, 1)")
+    assert told == {"operation": 1, "entries": 0, "restore_only": None}
+
+
+# --- number sequences ---
+
+
+def make_sequence(cr, number=1):
+    cr.execute("INSERT INTO ir_sequence VALUES (%s, 'standard', 2, 1)", [number])
+    cr.execute(f"CREATE SEQUENCE ir_sequence_{number:03d} INCREMENT BY 2 START WITH 1")
+
+
+def drop_sequence(cr, operation, *names):
+    journal.remember_sequences(cr, operation, names)
+    for name in names:
+        cr.execute(f"DROP SEQUENCE IF EXISTS {name}")
+
+
+def test_a_created_sequence_goes_and_comes_back(cr):
+    journal.begin(cr, 1)
+    make_sequence(cr)
+    cr.execute("SELECT nextval('ir_sequence_001'), nextval('ir_sequence_001')")
+    assert journal.end(cr)["restore_only"] is None
+    cr.connection.commit()
+    assert journal.undo(cr, [1], by=2)["done"]
+    cr.execute("SELECT to_regclass('ir_sequence_001')")
+    assert cr.fetchone() == (None,)
+    cr.connection.commit()
+    assert journal.undo(cr, [2], by=3)["done"]
+    cr.execute("SELECT nextval('ir_sequence_001')")
+    assert cr.fetchone() == (5,)
+
+
+def test_a_deleted_sequence_comes_back_where_it_stood(cr):
+    make_sequence(cr)
+    cr.execute("INSERT INTO ir_sequence_date_range VALUES (4, 1, 1)")
+    cr.execute("CREATE SEQUENCE ir_sequence_001_004 INCREMENT BY 2 START WITH 10")
+    cr.execute("SELECT nextval('ir_sequence_001'), nextval('ir_sequence_001')")
+    cr.connection.commit()
+    journal.begin(cr, 1)
+    drop_sequence(cr, 1, "ir_sequence_001", "ir_sequence_001_004", "ir_sequence_009")
+    cr.execute("DELETE FROM ir_sequence WHERE id = 1")
+    assert journal.end(cr)["restore_only"] is None
+    cr.connection.commit()
+    assert journal.undo(cr, [1], by=2)["done"]
+    cr.execute("SELECT nextval('ir_sequence_001'), nextval('ir_sequence_001_004'), nextval('ir_sequence_001_004')")
+    assert cr.fetchone() == (5, 10, 12)
+    cr.connection.commit()
+    assert journal.undo(cr, [2], by=3)["done"]
+    cr.execute("SELECT to_regclass('ir_sequence_001'), to_regclass('ir_sequence_001_004')")
+    assert cr.fetchone() == (None, None)
+
+
+def test_an_undo_follows_the_implementation_and_the_step(cr):
+    make_sequence(cr)
+    cr.connection.commit()
+    journal.begin(cr, 1)
+    drop_sequence(cr, 1, "ir_sequence_001")
+    cr.execute("UPDATE ir_sequence SET implementation = 'no_gap', number_increment = 5 WHERE id = 1")
+    journal.end(cr)
+    cr.connection.commit()
+    assert journal.undo(cr, [1], by=2)["done"]
+    cr.execute("SELECT nextval('ir_sequence_001'), nextval('ir_sequence_001')")
+    assert cr.fetchone() == (1, 3)
+
+
+def test_a_preview_makes_no_sequence(cr):
+    make_sequence(cr)
+    cr.connection.commit()
+    journal.begin(cr, 1)
+    drop_sequence(cr, 1, "ir_sequence_001")
+    cr.execute("DELETE FROM ir_sequence")
+    journal.end(cr)
+    cr.connection.commit()
+    assert journal.preview(cr, [1])["refused"] is None
+    cr.execute("SELECT to_regclass('ir_sequence_001')")
+    assert cr.fetchone() == (None,)
+
+
+# --- files, effects, reading ---
+
+
+def test_files_that_an_undo_may_need_are_named(cr):
+    person(cr, "INSERT INTO ir_attachment (store_fname) VALUES ('ab/abc'), ('cd/cde'), ('ef/efg')")
+    act(cr, 1, "DELETE FROM ir_attachment WHERE id = 1", "UPDATE ir_attachment SET store_fname = 'gh/ghi' WHERE id = 2")
+    names = ["ab/abc", "cd/cde", "ef/efg", "gh/ghi"]
+    assert journal.named_files(cr, names) == {"ab/abc", "cd/cde", "gh/ghi"}
+    assert journal.forgotten_files(cr, "2000_01") == set()
+    assert journal.forgotten_files(cr, "2999_01") == {"ab/abc", "cd/cde", "gh/ghi"}
+    assert journal.named_files(cr, []) == set()
+
+
+def test_effects_are_reported(cr):
+    act(cr, 1, CREATE_PARTNER)
+    journal.add_effect(cr, 1, "mail", {"to": "ada@example.test"})
+    (effect,) = journal.preview(cr, [1])["effects"]
+    assert (effect["kind"], effect["detail"]) == ("mail", {"to": "ada@example.test"})
+
+
+def test_changes_are_read_as_before_and_after(cr):
+    act(cr, 1, CREATE_PARTNER, "UPDATE res_partner SET name = 'X' WHERE id = 1", "DELETE FROM res_partner WHERE id = 2")
+    found = {one["act"]: one for one in journal.changes(cr, [1])}
+    created, changed, deleted = found["created"], found["changed"], found["deleted"]
+    assert (created["before"], created["after"]["name"]) == (None, "New")
+    assert (changed["key"], changed["before"], changed["after"]) == ({"id": "1"}, {"name": "Ada"}, {"name": "X"})
+    assert (deleted["before"]["name"], deleted["after"]) == ("Bob", None)
+    assert len(journal.changes(cr, [1], limit=1)) == 1
+    assert journal.changes(cr, [1], tables=["note"]) == []
+    assert journal.counts(cr, [1, 2]) == {1: 3}
+    assert journal.undo(cr, [1], by=2)["done"]
+    assert journal.touched(cr) == {
+        "res_partner": {"deleted": [{"id": "10"}], "restored": [{"id": "1"}], "inserted": [{"id": "2"}]}
+    }
+
+
+def test_changes_made_before_the_capture_are_noticed(cr):
+    cr.execute(
+        "CREATE FUNCTION sneak() RETURNS int LANGUAGE sql AS $$ UPDATE res_partner SET total = 0 RETURNING id $$"
+    )
+    cr.connection.commit()
+    assert journal.overlooked(cr) == []
+    cr.execute("SELECT FROM res_partner FOR UPDATE")
+    assert journal.overlooked(cr) == []
+    cr.execute("SELECT sneak()")
+    assert journal.overlooked(cr) == ["res_partner"]
+    journal.mark_restore_only(cr, 1, "sneaked")
+    cr.connection.commit()
+    assert journal.overlooked(cr) == []
+    report = journal.undo(cr, [1], by=2)
+    assert "can only be taken back by a restore: sneaked" in report["refused"]
+
+
+def test_capture_goes_on_after_a_savepoint_that_was_rolled_back(cr):
+    cr.execute("SAVEPOINT a")
+    journal.begin(cr, 1)
+    cr.execute("UPDATE res_partner SET name = 'lost'")
+    cr.execute("ROLLBACK TO SAVEPOINT a")
+    journal.resume(cr, 1)
+    cr.execute("UPDATE res_partner SET name = 'kept' WHERE id = 1")
+    told = journal.end(cr, savepoints_rolled_back=True)
+    assert told == {"operation": 1, "entries": 1, "restore_only": None}
+    cr.connection.commit()
+    assert journal.undo(cr, [1], by=2)["done"]
