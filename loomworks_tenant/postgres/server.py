@@ -122,6 +122,9 @@ class DatabaseServer:
             cr.execute(compose(statements.CLOSE_TO_PUBLIC, database=name))
             cr.execute(compose(statements.ALLOW_CONNECTIONS, database=name, allowed=sql.SQL("true")))
         with self.connect(name) as cr:
+            cr.execute(statements.SCHEMAS_OF, {"owner": TEMPLATE_ROLE})
+            for row in cr.fetchall():
+                cr.execute(compose(statements.HAND_OVER_SCHEMA, schema=row["nspname"], owner=owner))
             cr.execute(compose(statements.HAND_OVER, template_role=TEMPLATE_ROLE, owner=owner))
 
     def _clone(self, cr: Any, name: str, template: str, owner: str) -> None:

@@ -45,6 +45,9 @@ DROP_DATABASE = "DROP DATABASE IF EXISTS {database}"
 
 # Everything in this database that the template's role owns becomes the tenant's.
 HAND_OVER = "REASSIGN OWNED BY {template_role} TO {owner}"
+# Schemas go first: a function is only handed to a role that may create in its schema.
+SCHEMAS_OF = "SELECT nspname FROM pg_namespace WHERE nspowner = %(owner)s::regrole ORDER BY nspname"
+HAND_OVER_SCHEMA = "ALTER SCHEMA {schema} OWNER TO {owner}"
 
 # How many objects of this database still belong to another role than its owner (catalogue objects aside).
 FOREIGN_OBJECTS = """
