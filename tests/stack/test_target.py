@@ -23,7 +23,8 @@ def existing(settings, monkeypatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
     for name, value in GIVEN.items():
         monkeypatch.setenv(name, value)
-    return dataclasses.replace(settings, external_kubeconfig=tmp_path / "config", registry="registry.example/lw")
+    there = {"registry": "registry.example/lw", "domain": "lw.example"}
+    return dataclasses.replace(settings, external_kubeconfig=tmp_path / "config", **there)
 
 
 @pytest.fixture
@@ -55,6 +56,14 @@ def test_existing_cluster_needs_a_place_for_backups(existing, monkeypatch):
     monkeypatch.delenv("LOOMWORKS_S3_KEY")
     with pytest.raises(StackError, match=r"not set: LOOMWORKS_S3_BUCKET, LOOMWORKS_S3_KEY$"):
         target.check(existing)
+
+
+def test_existing_cluster_needs_a_domain(existing, settings, monkeypatch):
+    monkeypatch.setattr(kubectl, "run", lambda *arguments, **options: "10.1.2.3")
+    with pytest.raises(StackError, match="LOOMWORKS_DOMAIN") as refused:
+        target.check(dataclasses.replace(existing, domain=settings.domain))
+    assert "10.1.2.3.nip.io" in str(refused.value)
+    target.check(existing)
 
 
 def test_default_storage_class_is_taken(existing, classes):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from . import kubectl, leftovers, python_env, runtime, supervisor, test_database
-from .progress import Progress
+from .errors import StackError
+from .progress import Progress, say
 from .settings import Settings
 
 GRACE = 20  # seconds that pods have to end by themselves
@@ -11,7 +12,14 @@ DRAIN_TIMEOUT = 60  # seconds
 
 
 def down(settings: Settings) -> None:
-    """Stop pods and processes, and undo all that was done to the machine; state and cache stay."""
+    """Stop pods and processes, and undo all that was done to the machine; state and cache stay.
+
+    An existing cluster is left as it is: it is not this machine's to stop.
+    """
+    if settings.external_kubeconfig:
+        test_database.stop(settings)
+        say(f"The cluster of {settings.external_kubeconfig} goes on with what was applied there.")
+        return
     leftovers.refuse_neighbour(settings)
     alive = supervisor.is_alive(settings)
     stages = [
@@ -46,5 +54,10 @@ def _venv(settings: Settings):
 
 def reset(settings: Settings) -> None:
     """Go down, then delete the stack's state: the next start is a first one, with what was built kept."""
+    if settings.external_kubeconfig:
+        raise StackError(
+            f"{settings.state} holds the passwords of what runs in the cluster of {settings.external_kubeconfig}",
+            hint="delete the namespaces there, then the folder; to reset this machine's own stack, unset KUBECONFIG",
+        )
     down(settings)
     leftovers.remove_state(settings)

@@ -22,6 +22,7 @@ ROUTES_NAMESPACE = "loomworks-routes"
 
 REGISTRY_PORT = 5000
 S3_PORT = 8333
+EMBEDDED_DOMAIN = "loomworks.localhost"  # and whatever is below it: this machine, by RFC 6761
 EDGE_NODE_PORT = 30080
 
 
@@ -55,7 +56,7 @@ class Settings:
             repository=REPOSITORY,
             state=state,
             cache=Path(env.get("LOOMWORKS_CACHE") or home_cache / "loomworks").resolve(),
-            domain=env.get("LOOMWORKS_DOMAIN") or "loomworks.localhost",
+            domain=env.get("LOOMWORKS_DOMAIN") or EMBEDDED_DOMAIN,
             edge_port=int(env.get("LOOMWORKS_EDGE_PORT") or 8080),
             test_database_port=int(env.get("LOOMWORKS_TEST_DATABASE_PORT") or 54317),
             external_kubeconfig=Path(external) if external else None,

@@ -1,8 +1,9 @@
 """Where the product goes: the embedded cluster, or an existing one, described by ``LOOMWORKS_*`` variables.
 
 For an existing cluster: ``KUBECONFIG``; ``LOOMWORKS_REGISTRY``, which this machine can push to and the cluster pull
-from; ``LOOMWORKS_S3_ENDPOINT``, ``_BUCKET``, ``_REGION``, ``_KEY`` and ``_KEY_SECRET`` for the backups, with
-``_CA`` (a file) where the endpoint's authority is a private one. Optional: ``LOOMWORKS_STORAGE_CLASS`` (else the
+from; ``LOOMWORKS_DOMAIN``, which leads to the edge with all its subdomains; ``LOOMWORKS_S3_ENDPOINT``, ``_BUCKET``,
+``_REGION``, ``_KEY`` and ``_KEY_SECRET`` for the backups, with ``_CA`` (a file) where the endpoint's authority is a
+private one. Optional: ``LOOMWORKS_STORAGE_CLASS`` (else the
 cluster's default), ``LOOMWORKS_EDGE`` (host:port; else a node's port).
 """
 
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from . import kubectl, secrets
 from .errors import StackError
-from .settings import BRIDGE_ADDRESS, EDGE_NODE_PORT, REGISTRY_PORT, Settings
+from .settings import BRIDGE_ADDRESS, EDGE_NODE_PORT, EMBEDDED_DOMAIN, REGISTRY_PORT, Settings
 
 S3_VARIABLES = tuple(f"LOOMWORKS_S3_{name}" for name in ("ENDPOINT", "BUCKET", "REGION", "KEY", "KEY_SECRET"))
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
@@ -31,6 +32,12 @@ def check(settings: Settings) -> None:
     if missing := [name for name in S3_VARIABLES if not os.environ.get(name)]:
         raise StackError(f"the backups need a place; not set: {', '.join(missing)}")
     kubectl.run(settings, "version", "--request-timeout=10s")
+    if settings.domain == EMBEDDED_DOMAIN:
+        node = edge(settings).rpartition(":")[0]
+        raise StackError(
+            f"LOOMWORKS_DOMAIN is not set: {EMBEDDED_DOMAIN} is this machine, and the cluster is elsewhere",
+            hint=f"export LOOMWORKS_DOMAIN=, a domain that leads with all its subdomains to {node}; {node}.nip.io does",
+        )
 
 
 def edge(settings: Settings) -> str:
