@@ -14,7 +14,7 @@ from .history import changes, counts, touched
 from .install import install, uninstall
 from .schema import drop_months, ensure_months
 from .sequences import remember as remember_sequences
-from .undo import preview, undo
+from .undo import effects, preview, undo
 
 __all__ = [
     "add_effect",
@@ -22,6 +22,7 @@ __all__ = [
     "changes",
     "counts",
     "drop_months",
+    "effects",
     "end",
     "ensure_months",
     "forgotten_files",

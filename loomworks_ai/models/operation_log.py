@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from odoo import api, fields, models
 from odoo.exceptions import AccessError
+from odoo.tools import SQL
 
 from .. import journal
 from .values import Changes
@@ -26,6 +27,11 @@ KINDS = [
 ]
 RETENTION_PARAMETER = "loomworks_ai.retention_months"
 RETENTION_MONTHS = 3
+# Tables of messages that another process sends, and what their rows are then.
+QUEUES = {"mail_mail": "mail", "sms_sms": "sms"}
+SENT_STATES = ("sent", "received", "process", "pending")
+QUEUED = 200  # of them are looked at
+SUBJECT = 80  # characters
 INTERRUPTED = timedelta(hours=1)  # no request takes that long: whatever is still under way has died
 
 
@@ -125,14 +131,32 @@ class OperationLog(models.Model):
             return Changes(self.env, journal.changes(cr, self.ids))
 
     def _effects(self):
-        query = "SELECT kind, detail FROM loomworks.effect WHERE operation = ANY(%s) ORDER BY at, kind"
-        self.env.cr.execute(query, [self.ids])
-        return [{"kind": kind, **detail} for kind, detail in self.env.cr.fetchall()]
+        """Return what these have sent out of the system: while they ran, and from the queues they filled, since."""
+        with self.env.cr._cnx.cursor() as cr:
+            noted = [{"kind": one["kind"], **one["detail"]} for one in journal.effects(cr, self.ids)]
+            queued = journal.changes(cr, self.ids, tables=list(QUEUES), limit=QUEUED)
+        return noted + [self._sent(one) for one in queued if self._has_left(one)]
+
+    def _has_left(self, change):
+        """Tell whether a message that an operation put into a queue has been taken out and sent since."""
+        if change["act"] != "created":
+            return False
+        table, number = change["table"], int(change["key"]["id"])
+        self.env.cr.execute(SQL("SELECT state FROM %s WHERE id = %s", SQL.identifier(table), number))
+        found = self.env.cr.fetchone()
+        return found is None or found[0] in SENT_STATES
+
+    def _sent(self, change):
+        image = change["after"]
+        to = image.get("email_to") or image.get("number") or ""
+        return {"kind": QUEUES[change["table"]], "to": to, "subject": (image.get("body") or "")[:SUBJECT], "queued": True}
 
     @api.model
     def _effect_words(self, effect):
         """Say an effect in words."""
         kind = effect["kind"]
+        if effect.get("queued"):
+            return self.env._("A message that it had put into the queue (%s) was sent since.", kind)
         if kind == "mail":
             return self.env._("Mail “%(subject)s” went to %(to)s.", subject=effect["subject"], to=effect["to"])
         if kind == "cron":
@@ -140,7 +164,7 @@ class OperationLog(models.Model):
                 "The scheduled action “%s” was started; what it does is on its own account.", effect["name"]
             )
         if kind == "request":
-            return self.env._("A request went to %(host)s (%(method)s).", host=effect["host"], method=effect["method"])
+            return self.env._("A request went to %(host)s%(path)s (%(method)s).", **effect)
         return self.env._("%(kind)s: %(detail)s", kind=kind, detail=effect)
 
     # --- crons ---

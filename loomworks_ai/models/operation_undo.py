@@ -80,9 +80,10 @@ class OperationLog(models.Model):
         self._check_choices(on_conflict, choices)
         self.env.flush_all()
         self._lock(kind)
+        effects = self._effects()
         refusal = self._refusal()
         if refusal:
-            return self._refused(refusal)
+            return {**self._refused(refusal), "effects": effects}
         arguments = {
             "on_conflict": on_conflict,
             "choices": {self._row(one): one["choice"] for one in choices or []},
@@ -91,8 +92,8 @@ class OperationLog(models.Model):
         }
         if kind == "preview":
             with self.env.cr._cnx.cursor() as cr:
-                return self._told(journal.preview(cr, self.ids, **arguments))
-        return self._told(self._run(kind, arguments, partial=records is not None))
+                return self._told(journal.preview(cr, self.ids, **arguments), effects)
+        return self._told(self._run(kind, arguments, partial=records is not None), effects)
 
     def _run(self, kind, arguments, partial):
         operation, own = self._operation(kind)
@@ -209,11 +210,10 @@ class OperationLog(models.Model):
 
     # --- for people ---
 
-    def _told(self, report):
+    def _told(self, report, effects):
         """Return the report with conflicts and effects in words, without what the user may not see."""
         changes = Changes(self.env, [{"table": one["table"], "key": one["key"] or {}} for one in report["conflicts"]])
         conflicts = [self._told_conflict(changes, one) for one in report["conflicts"]]
-        effects = [{**one["detail"], "kind": one["kind"]} for one in report["effects"]]
         told = {**report, "conflicts": conflicts, "effects": effects}
         told.pop("recompute", None)
         return told

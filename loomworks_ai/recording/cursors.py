@@ -20,10 +20,13 @@ OfRequest = Callable[[], "Operation | None"]
 
 def current(cursor: Any, of_request: OfRequest) -> Operation | None:
     """Return the operation that what this cursor does belongs to, or None."""
-    operation = _within.get() or of_request()
-    if operation is None or operation.closed or operation.database != cursor.dbname:
-        return None
-    return operation
+    operation = under_way(of_request)
+    return None if operation is None or operation.closed or operation.database != cursor.dbname else operation
+
+
+def under_way(of_request: OfRequest) -> Operation | None:
+    """Return the operation of this block or of the current request; it may have been closed."""
+    return _within.get() or of_request()
 
 
 @contextmanager

@@ -73,7 +73,7 @@ class _Transaction:
     rolled_back: bool = False  # a savepoint was
     entries: int = 0
     reason: str = ""
-    lists: bool = False
+    lists: str = ""  # the state in the row that it writes
     effects: int = 0
 
 
@@ -144,8 +144,7 @@ class Operation:
             self._entries += transaction.entries
             self._reason = self._reason or transaction.reason
             del self._effects[: transaction.effects]
-            if transaction.lists:
-                self._state = self._outcome().state
+            self._state = self._state or transaction.lists
 
     def rolled_back(self, connection: Any) -> None:
         """Forget a transaction that came to nothing."""
@@ -213,8 +212,8 @@ class Operation:
         transaction.effects = len(self._effects)
         if not self._state:
             outcome = self._outcome(transaction)
-            self.log.add(cr, outcome if self.answered else replace(outcome, state="pending"))
-            transaction.lists = True
+            transaction.lists = outcome.state if self.answered else "pending"
+            self.log.add(cr, replace(outcome, state=transaction.lists))
 
     def _list_separately(self, outcome: Outcome) -> None:
         effects, self._effects = self._effects, []

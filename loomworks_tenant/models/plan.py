@@ -118,3 +118,7 @@ class Plan(models.Model):
         done = super().write(vals)
         self.tenant_ids._reconcile_if_changed()
         return done
+
+    def _after_undo(self):
+        """Have the tenants of a plan reconciled that an undo has changed past `write`."""
+        self.tenant_ids._reconcile_if_changed()

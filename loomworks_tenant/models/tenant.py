@@ -174,6 +174,11 @@ class Tenant(models.Model):
             self._reconcile_if_changed()
         return done
 
+    def _after_undo(self):
+        """Bring the outside world back to the rows: an undo has changed them past `write`."""
+        self.env["loomworks.audit"]._record("undo", self)
+        self._reconcile_if_changed()
+
     def _guard(self, vals):
         """Refuse fields that only actions set, whoever asks through the ORM or JSON-2."""
         touched = sorted(GUARDED_FIELDS.intersection(vals))

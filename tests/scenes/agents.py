@@ -61,19 +61,30 @@ class Agent:
         self.office = office
         self.last = None
 
+    def environment(self, cr, **context):
+        """The agent's environment."""
+        from odoo import api
+
+        return api.Environment(cr, self.office.agent_id, context)
+
+    def operation(self, cr, session=""):
+        """A new operation of the agent."""
+        from odoo.addons.loomworks_ai.models import requests
+        from odoo.addons.loomworks_ai.recording import Call, Operation
+
+        agent = self.office.agent_id
+        call = Call(user_id=agent, agent_id=agent, session=session, tool="test")
+        return Operation(cr.dbname, call, requests.log_of(self.environment(cr)))
+
     @contextmanager
     def request(self, session="", **context):
         """One request of the agent: its environment; committed and listed at the end."""
-        from odoo import api
-        from odoo.addons.loomworks_ai.models import requests
-        from odoo.addons.loomworks_ai.recording import Call, Operation, cursors
+        from odoo.addons.loomworks_ai.recording import cursors
 
         with self.office.cursor() as cr:
-            env = api.Environment(cr, self.office.agent_id, context)
-            call = Call(user_id=env.uid, agent_id=env.uid, session=session, tool="test")
-            operation = Operation(cr.dbname, call, requests.log_of(env))
+            operation = self.operation(cr, session)
             with cursors.within(operation):
-                yield env
+                yield self.environment(cr, **context)
                 operation.answered = True
                 cr.commit()
             operation.finish()

@@ -1,0 +1,360 @@
+"""Agents among people: what others did since, what left the system, what cannot be undone."""
+
+import base64
+import http.server
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import psycopg2
+import psycopg2.errors
+import pytest
+from test_scenes import order
+from whole_state import differences
+
+
+def made(office, prepare):
+    """Do something as a person; return model and numbers of what came of it."""
+    with office.person() as env:
+        records = prepare(env)
+        return records._name, records.ids
+
+
+def partner(env):
+    return env["res.partner"].create({"name": "Azure", "phone": "1", "email": "a@example.test"})
+
+
+def read(office, model, numbers, *names):
+    with office.person() as env:
+        return [tuple(record[name] for name in names) for record in env[model].browse(numbers)]
+
+
+def test_a_total_that_both_changed_is_computed_anew(office, agent):
+    model, numbers = made(office, order)
+    with agent.request() as env:
+        line = env[model].browse(numbers).order_line[0]
+        line.product_uom_qty = 10
+    with office.person() as env:
+        sale = env[model].browse(numbers)
+        untouched = sale.amount_untaxed
+        product = env["product.product"].create({"name": "Lamp", "list_price": 100})
+        sale.order_line = [(0, 0, {"product_id": product.id, "product_uom_qty": 1})]
+        assert sale.amount_untaxed == untouched + 100
+    report = agent.undo()
+    assert report["done"], report["conflicts"]
+    ((amount, lines),) = read(office, model, numbers, "amount_untaxed", "order_line")
+    assert amount == 3 * 40 + 3 * 90 + 100
+    assert len(lines) == 3
+
+
+def test_what_a_person_wrote_on_it_since_depends_on_it(office, agent):
+    with agent.request() as env:
+        created = partner(env)
+        number = created.id
+    with office.person() as env:
+        env["res.partner"].browse(number).message_post(body="Called them")
+    before = office.state()
+    report = agent.undo()
+    assert not report["done"]
+    assert {one["type"] for one in report["conflicts"]} == {"depended"}
+    assert any("Message" in one["message"] and "deleted with it" in one["message"] for one in report["conflicts"])
+    assert differences(before, office.state()) == []
+    assert agent.undo(on_conflict="ours")["done"]
+    with office.person() as env:
+        assert not env["res.partner"].browse(number).exists()
+        assert not env["mail.message"].search([("model", "=", "res.partner"), ("res_id", "=", number)])
+
+
+def test_another_record_uses_it(office, agent):
+    with agent.request() as env:
+        country = env["res.country.state"].sudo().create({"name": "Utopia", "code": "UT", "country_id": 1})
+        number = country.id
+    model, numbers = made(office, lambda env: env["res.partner"].create({"name": "U", "state_id": number}))
+    before = office.state()
+    report = agent.undo()
+    assert [one["type"] for one in report["conflicts"]] == ["depended"]
+    assert differences(before, office.state()) == []
+    with office.person() as env:
+        env[model].browse(numbers).state_id = False
+    assert agent.undo()["done"]
+
+
+def test_a_person_deleted_what_the_agent_changed(office, agent):
+    model, numbers = made(office, partner)
+    with agent.request() as env:
+        env[model].browse(numbers).phone = "2"
+    with office.person() as env:
+        env[model].browse(numbers).unlink()
+    before = office.state()
+    assert [one["type"] for one in agent.undo()["conflicts"]] == ["deleted"]
+    assert differences(before, office.state()) == []
+
+
+def test_a_person_took_the_unique_value(office, agent):
+    model, numbers = made(office, lambda env: env["product.tag"].create({"name": "Red"}))
+    with agent.request() as env:
+        env[model].browse(numbers).sudo().name = "Blue"
+    made(office, lambda env: env["product.tag"].create({"name": "Red"}))
+    before = office.state()
+    assert [one["type"] for one in agent.undo()["conflicts"]] == ["unique"]
+    assert differences(before, office.state()) == []
+
+
+def test_chosen_records_and_then_the_rest(office, agent):
+    model, numbers = made(office, lambda env: partner(env) | partner(env) | partner(env))
+    before = office.state()
+    with agent.request() as env:
+        env[model].browse(numbers).write({"phone": "2"})
+    assert agent.undo(records=[{"model": model, "id": numbers[1]}])["done"]
+    assert read(office, model, numbers, "phone") == [("2",), ("1",), ("2",)]
+    assert agent.state_of() == "partially_rolled_back"
+    assert agent.undo()["done"]
+    assert agent.state_of() == "rolled_back"
+    assert differences(before, office.state()) == []
+
+
+def test_a_new_analytic_plan_can_only_be_restored(office, agent):
+    before = office.state()
+    with agent.request() as env:
+        env["account.analytic.plan"].sudo().create({"name": "Regions"})
+    assert agent.state_of() == "restore_only"
+    report = agent.undo()
+    assert not report["done"]
+    assert "restoring the database" in report["refused"]
+    with office.person() as env:
+        log = env["loomworks.ai.operation.log"].browse(agent.last)
+        assert "altered" in log.error_message
+        assert "/" in log.lsn
+    assert differences(before, office.state())
+
+
+# --- transactions ---
+
+
+def test_a_request_that_commits_and_opens_cursors(office, agent):
+    model, numbers = made(office, lambda env: partner(env) | partner(env))
+    before = office.state()
+    with agent.request() as env:
+        first, second = env[model].browse(numbers)
+        first.phone = "2"
+        env.cr.commit()
+        with env.registry.cursor() as cr:
+            cr.execute("UPDATE res_partner SET phone = '3' WHERE id = %s", [second.id])
+        first.phone = "4"
+    assert agent.state_of() == "done"
+    with office.person() as env:
+        assert env["loomworks.ai.operation.log"].browse(agent.last).row_changes >= 3
+    assert agent.undo()["done"]
+    assert differences(before, office.state()) == []
+
+
+def test_a_request_that_fails_after_a_commit_can_be_undone(office, agent):
+    from odoo.addons.loomworks_ai.recording import cursors
+
+    model, numbers = made(office, partner)
+    before = office.state()
+    with office.cursor() as cr, cursors.within(agent.operation(cr)) as operation:
+        env = agent.environment(cr)
+        env[model].browse(numbers).phone = "2"
+        cr.commit()
+        assert agent.state_of(operation.number) == "pending"
+        env[model].browse(numbers).phone = "3"
+        env.flush_all()
+        cr.rollback()
+        operation.fail("it broke")
+    assert agent.state_of(operation.number) == "failed"
+    assert read(office, model, numbers, "phone") == [("2",)]
+    assert agent.undo(operation.number)["done"]
+    assert differences(before, office.state()) == []
+
+
+def test_savepoints_that_are_rolled_back(office, agent):
+    model, numbers = made(office, partner)
+    before = office.state()
+    with agent.request() as env:
+        record = env[model].browse(numbers)
+        with pytest.raises(psycopg2.errors.NotNullViolation), env.cr.savepoint():
+            record.phone = "2"
+            env.flush_all()
+            env.cr.execute("UPDATE res_users SET login = NULL", log_exceptions=False)
+        env.invalidate_all()
+        record.email = "b@example.test"
+    assert agent.state_of() == "done"
+    assert agent.undo()["done"]
+    assert differences(before, office.state()) == []
+
+
+def test_a_transaction_that_could_not_serialize_is_tried_again(office, agent):
+    from odoo.service.model import retrying
+
+    from odoo.addons.loomworks_ai.recording import cursors
+
+    model, numbers = made(office, partner)
+    tries = []
+
+    def somebody_else_is_faster():
+        def move():
+            with office.person() as env:
+                env[model].browse(numbers).street = "Elm"
+
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(move).result()
+
+    def work(env):
+        tries.append(1)
+        env.cr.execute("SELECT phone FROM res_partner WHERE id = %s", numbers)
+        if len(tries) == 1:
+            somebody_else_is_faster()
+        env[model].browse(numbers).phone = "2"
+
+    with office.cursor() as cr, cursors.within(agent.operation(cr)) as operation:
+        env = agent.environment(cr)
+        retrying(lambda: work(env), env)
+        operation.finish()
+    assert len(tries) == 2
+    with office.person() as env:
+        logs = env["loomworks.ai.operation.log"].search([("id", ">=", operation.number)])
+        assert logs.mapped("state") == ["done"]
+    assert agent.undo(operation.number)["done"]
+    assert read(office, model, numbers, "phone", "street") == [("1", "Elm")]
+
+
+def test_an_undo_that_is_killed_half_way_has_done_nothing(office, agent):
+    from odoo.addons.loomworks_ai import journal
+
+    model, numbers = made(office, partner)
+    with agent.request() as env:
+        env[model].browse(numbers).write({"phone": "2"})
+    before = office.state()
+    with pytest.raises(psycopg2.OperationalError), office.cursor() as cr, cr._cnx.cursor() as own:
+        journal.undo(own, [agent.last], by=10**6)
+        own.execute("SELECT pg_backend_pid()")
+        with office.cursor() as killer:
+            killer.execute("SELECT pg_terminate_backend(%s)", own.fetchone())
+        own.execute("SELECT 1")
+    assert differences(before, office.state()) == []
+    assert agent.undo()["done"]
+
+
+# --- tables that come later ---
+
+
+def test_a_model_of_ones_own_is_captured(office, agent):
+    made(
+        office,
+        lambda env: env["ir.model"].create(
+            {
+                "name": "Pet",
+                "model": "x_pet",
+                "field_id": [
+                    (0, 0, {"name": "x_name", "ttype": "char", "field_description": "Name"}),
+                    (0, 0, {"name": "x_age", "ttype": "integer", "field_description": "Age"}),
+                ],
+                "access_ids": [(0, 0, {"name": "all", "perm_read": 1, "perm_write": 1, "perm_create": 1, "perm_unlink": 1})],
+            }
+        ),
+    )
+    model, numbers = made(office, lambda env: env["x_pet"].create({"x_name": "Rex", "x_age": 3}))
+    before = office.state()
+    assert "public.x_pet" in before
+    with agent.request() as env:
+        env[model].browse(numbers).x_age = 4
+        env[model].create({"x_name": "Tom"})
+    assert agent.undo()["done"]
+    assert differences(before, office.state()) == []
+    with agent.request() as env:
+        env[model].browse(numbers).x_age = 5
+    with office.person() as env:
+        env["ir.model.fields"].search([("model", "=", "x_pet"), ("name", "=", "x_age")]).unlink()
+    report = agent.undo()
+    assert not report["done"] or report["touched"] == 0
+    with office.person() as env:
+        env["ir.model"].search([("model", "=", "x_pet")]).unlink()
+    assert "table is gone" in str(agent.undo()["conflicts"]) or not agent.undo()["done"]
+
+
+# --- files ---
+
+
+def test_the_file_of_a_deleted_attachment_is_kept_for_the_undo(office, agent):
+    content = b"the only copy " * 1000
+    values = {"name": "a.txt", "datas": base64.b64encode(content), "res_model": "res.partner", "res_id": 1}
+    model, numbers = made(office, lambda env: env["ir.attachment"].create(values))
+    with agent.request() as env:
+        env[model].browse(numbers).unlink()
+    with office.person() as env:
+        env["ir.attachment"]._gc_file_store_unsafe()
+    assert agent.undo()["done"]
+    assert read(office, model, numbers, "raw") == [(content,)]
+
+
+def test_a_file_that_nobody_needs_is_collected(office):
+    with office.person() as env:
+        attachment = env["ir.attachment"].create({"name": "b.txt", "raw": b"nobody's " * 1000})
+        path = attachment._full_path(attachment.store_fname)
+        attachment.unlink()
+    with office.person() as env, open(path, "rb"):
+        env["ir.attachment"]._gc_file_store_unsafe()
+    with pytest.raises(FileNotFoundError), open(path, "rb"):
+        pass
+
+
+# --- what leaves the system ---
+
+
+@contextmanager
+def web_server():
+    """A server that takes whatever is sent."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.send_response(204)
+            self.end_headers()
+
+        do_GET = do_POST
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_requests_that_went_out_are_listed(office, agent):
+    import requests
+
+    model, numbers = made(office, partner)
+    with web_server() as address, agent.request() as env:
+        env[model].browse(numbers).phone = "2"
+        requests.get(f"{address}/read", timeout=5)
+        requests.post(f"{address}/hook?token=secret", json={"key": "secret"}, timeout=5)
+    told = agent.preview()
+    assert told["effects"] == [{"kind": "request", "method": "POST", "host": "127.0.0.1", "path": "/hook"}]
+    with office.person() as env:
+        assert "127.0.0.1/hook" in env["loomworks.ai.operation.log"].browse(agent.last).effects_html
+
+
+def test_a_request_that_only_sent_something_is_an_operation(office, agent):
+    import requests
+
+    with web_server() as address, agent.request() as env:
+        assert env.user.name == "Robin"
+        requests.post(f"{address}/hook", timeout=5)
+    with office.person() as env:
+        log = env["loomworks.ai.operation.log"].search([], limit=1)
+        assert (log.state, log.row_changes, len(log.effects)) == ("done", 0, 1)
+
+
+def test_scheduled_work_and_mail_sent_later_are_listed(office, agent):
+    with agent.request() as env:
+        env.ref("base.autovacuum_job").sudo()._trigger()
+        queued = env["mail.mail"].sudo().create({"subject": "Hello", "body_html": "x", "email_to": "x@example.test"})
+        number = queued.id
+    assert [one["kind"] for one in agent.preview()["effects"]] == ["cron"]
+    with office.person() as env:
+        env["mail.mail"].sudo().browse(number).unlink()  # as the queue does with what it has sent
+    assert [one["kind"] for one in agent.preview()["effects"]] == ["cron", "mail"]
+    assert agent.undo()["done"]
