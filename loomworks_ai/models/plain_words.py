@@ -42,18 +42,23 @@ class ConflictWords:
         return self.env._("somebody has changed it since: %s.", "; ".join(told) or columns)
 
     def _values(self):
+        """Say of each field what the operation had left and what it is now."""
         left, now = self._detail.get("left") or {}, self._detail.get("now") or {}
         fields = [(column, self.model._fields.get(column)) for column in self.conflict["columns"] or []]
         return [
             self.env._(
-                "“%(field)s” was left as “%(left)s” and is “%(now)s” now",
+                "“%(field)s” was left %(left)s and is %(now)s now",
                 field=field.get_description(self.env, ["string"])["string"],
-                left=self._changes.in_words(field, left.get(column)),
-                now=self._changes.in_words(field, now.get(column)),
+                left=self._quoted(field, left.get(column)),
+                now=self._quoted(field, now.get(column)),
             )
             for column, field in fields
             if field is not None and (self.env.su or self.model._has_field_access(field, "read"))
         ]
+
+    def _quoted(self, field, text):
+        words = self._changes.in_words(field, text)
+        return f"“{words}”" if words else self.env._("empty")
 
     def _depended(self):
         other = self._changes.model_of(self._detail.get("table"))

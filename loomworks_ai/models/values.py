@@ -5,7 +5,8 @@ import json
 
 SHOWN_TABLES = 40
 SHOWN_ROWS = 20  # of each table
-HIDDEN_FIELDS = {"create_uid", "create_date", "write_uid", "write_date"}
+HIDDEN_FIELDS = {"id", "create_uid", "create_date", "write_uid", "write_date", "parent_path"}
+ACTS = ("changed", "created", "deleted")  # in the order in which they are shown
 LONGEST = 120
 
 
@@ -34,10 +35,9 @@ class Changes:
     def described(self):
         """Return a group for each model, with its records: what was done to them, and field, before and after."""
         groups = {}
-        for change in self._listed:
+        for change in sorted(self._listed, key=lambda one: ACTS.index(one["act"])):
             model = self._models.get(change["table"])
-            label = model._description if model is not None else change["table"]
-            group = groups.setdefault(change["table"], {"label": label, "rows": [], "more": 0})
+            group = groups.setdefault(change["table"], {"label": self.label(change["table"]), "rows": [], "more": 0})
             if len(group["rows"]) >= SHOWN_ROWS:
                 group["more"] += 1
             else:
@@ -54,6 +54,11 @@ class Changes:
             return _key_words(key or {})
         return self._name(model, {"key": key, "before": None, "after": None})
 
+    def label(self, table):
+        """Return the name of a table for people."""
+        model = self._models.get(table)
+        return self.env._("Links (%s)", table) if model is None else model._description
+
     def _described(self, model, change):
         described = {"act": change["act"], "name": _key_words(change["key"]), "fields": [], "hidden": False}
         if model is None:
@@ -63,7 +68,7 @@ class Changes:
         described["name"] = self._name(model, change)
         for name, field in self._fields(model):
             before, after = ((change[side] or {}).get(name) for side in ("before", "after"))
-            if name not in HIDDEN_FIELDS and before != after and name != "id":
+            if before != after and self._is_worth_showing(name, field, change):
                 described["fields"].append(
                     {
                         "label": field.get_description(self.env, ["string"])["string"],
@@ -72,6 +77,13 @@ class Changes:
                     }
                 )
         return described
+
+    def _is_worth_showing(self, name, field, change):
+        """Leave out bookkeeping, and of whole records what is empty or follows from the rest."""
+        if name in HIDDEN_FIELDS:
+            return False
+        image = change["before"] or change["after"]
+        return change["act"] == "changed" or bool(_parsed(field, image.get(name))) and not field.compute
 
     def in_words(self, field, text):
         """Return a value for people, from the text that PostgreSQL has for it."""

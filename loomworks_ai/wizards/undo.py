@@ -2,6 +2,15 @@
 
 from odoo import api, fields, models
 
+from ..models.values import Changes
+
+
+CHOICES = [
+    ("skip", "Leave the record alone"),
+    ("theirs", "Keep what was changed since"),
+    ("ours", "Take it back all the same"),
+]
+
 
 class Undo(models.TransientModel):
     """One undo or redo that is being thought about."""
@@ -11,6 +20,9 @@ class Undo(models.TransientModel):
 
     kind = fields.Selection([("undo", "Undo"), ("redo", "Redo")], required=True, default="undo")
     operation_ids = fields.Many2many("loomworks.ai.operation.log", string="Operations", required=True, readonly=True)
+    on_conflict = fields.Selection(
+        [("refuse", "Decide for each record"), *CHOICES], "Where others were there since", required=True, default="refuse"
+    )
     line_ids = fields.One2many("loomworks.ai.undo.line", "undo_id", "Conflicts")
     refused = fields.Text(readonly=True)
     ready = fields.Boolean(readonly=True)
@@ -34,9 +46,9 @@ class Undo(models.TransientModel):
         self.ensure_one()
         operations = self.operation_ids
         report = (
-            operations.action_redo(choices=self._choices())
+            operations.action_redo(**self._terms())
             if self.kind == "redo"
-            else operations.action_undo(choices=self._choices())
+            else operations.action_undo(**self._terms())
         )
         if not report["done"]:
             self._show(report)
@@ -58,14 +70,15 @@ class Undo(models.TransientModel):
 
     def _look(self):
         operations = self.operation_ids._undoing() if self.kind == "redo" else self.operation_ids
-        self._show(operations.preview_undo(choices=self._choices()))
+        self._show(operations.preview_undo(**self._terms()))
 
-    def _choices(self):
-        return [
+    def _terms(self):
+        choices = [
             {"model": line.model_name, "id": line.record_number, "choice": line.choice}
             for line in self.line_ids
             if line.choice and line.model_name and line.record_number
         ]
+        return {"on_conflict": self.on_conflict, "choices": choices}
 
     def _show(self, report):
         chosen = {(line.model_name, line.record_number): line.choice for line in self.line_ids}
@@ -96,8 +109,8 @@ class Undo(models.TransientModel):
         )
 
     def _rows(self, rows):
-        labels = {model._table: model._description for model in self.env.values() if not model._abstract}
-        return [{"label": labels.get(table, table), **counts} for table, counts in rows.items()]
+        changes = Changes(self.env, [])
+        return [{"label": changes.label(table), **counts} for table, counts in rows.items()]
 
     def _reopen(self):
         return {
@@ -121,11 +134,4 @@ class UndoLine(models.TransientModel):
     record_number = fields.Integer(readonly=True)
     message = fields.Text(readonly=True)
     offered = fields.Char(readonly=True)
-    choice = fields.Selection(
-        [
-            ("skip", "Leave the record alone"),
-            ("theirs", "Keep what was changed since"),
-            ("ours", "Take it back all the same"),
-        ],
-        "What to do",
-    )
+    choice = fields.Selection(CHOICES, "What to do")
