@@ -1,5 +1,9 @@
 # Figures: each a JSON object a line in build/bench, as a ratio to a floor or a peer of the same run.
-.PHONY: bench-tenant
+.PHONY: bench-tenant bench-undo
 
 bench-tenant: ## time from "create it" to the login page, against a bare script; time and memory of make up (build/bench/tenant.jsonl)
 	@eval "$$($(HOSTTOOLS) env)" && $(TOOLS) $$ODOO_PYTHON benchmarks/tenant.py $(ARGS)
+
+bench-undo: ## what the journal costs and what an undo takes, in Odoo and in plain rows (build/bench/undo.jsonl)
+	@$(HOSTTOOLS) up
+	@$(WITH_TOOLS) benchmarks/undo.py $(ARGS)

@@ -101,6 +101,12 @@ def tables(cr: Cursor) -> list[Table]:
     ]
 
 
+def filled(cr: Cursor, among: list[Table]) -> frozenset[int]:
+    """Return the tables, by oid, that have any page: the others are empty for sure."""
+    query = "SELECT oid FROM pg_class WHERE oid = ANY(%s) AND (relkind = 'p' OR pg_relation_size(oid) > 0)"
+    return frozenset(row["oid"] for row in rows(cr, query, [[table.oid for table in among]]))
+
+
 def _table(row: dict) -> Table:
     secret = rules.secrets(row["schema_name"], row["table_name"])
     return Table(

@@ -56,6 +56,12 @@ CREATE = """
 CASCADING = {"c": "would be deleted with it", "n": "would lose the reference", "d": "would lose the reference"}
 
 
+def choices(kind: str, detail: dict | None) -> list[str]:
+    """Return what may be chosen for a conflict: what restricts a deletion cannot be overruled."""
+    in_the_way = kind == "depended" and (detail or {}).get("on_delete") not in CASCADING
+    return [one for one in CHOICES[kind] if not (in_the_way and one == "ours")]
+
+
 def find(cr: Cursor, scope: Scope, computed: Computed) -> int:
     """Look for every conflict of what is in ``loomworks_net``; return how many there are."""
     execute(cr, "DROP TABLE IF EXISTS pg_temp.loomworks_conflict")
@@ -240,6 +246,8 @@ def _dependants(cr: Cursor, scope: Scope, key: ForeignKey) -> None:
     """Find rows outside of the undo that refer to a row which it would delete."""
     referenced, table = scope.of(key.referenced), scope.by_oid.get(key.table)
     if referenced is None or "D" not in referenced.acts or table is None or not referenced.keyed:
+        return
+    if table.oid not in scope.filled:
         return
     query = """
         SELECT n.relation, n.key, 'depended', NULL, jsonb_build_object(

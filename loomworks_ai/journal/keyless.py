@@ -60,6 +60,8 @@ def may_refer(scope: Scope, reference: Reference, referenced: Relation) -> bool:
 def dependants(cr: Cursor, scope: Scope, reference: Reference) -> None:
     """Find rows outside of the undo that refer to a row which it would delete."""
     table = scope.labelled(reference.table)
+    if table.oid not in scope.filled:
+        return
     query = """
         SELECT n.relation, n.key, 'depended', NULL, jsonb_build_object(
             'table', %s::text, 'column', %s::text, 'on_delete', %s::text, 'rows', count(*),

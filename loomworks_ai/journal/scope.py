@@ -12,14 +12,15 @@ from .references import Reference
 from .sqltext import Cursor, Part, compose, rows
 
 RELATIONS = """
-    SELECT r.id, r.schema_name, r.table_name, array_agg(DISTINCT n.act::text) AS acts,
-           (SELECT array_agg(DISTINCT name) FROM loomworks_net u CROSS JOIN LATERAL {h}.skeys(u.target) AS name
-            WHERE u.relation = r.id AND u.act = 'U') AS restored,
-           (SELECT array_agg(DISTINCT name) FROM loomworks_net u CROSS JOIN LATERAL {h}.skeys(u.target) AS name
-            WHERE u.relation = r.id AND u.act = 'I') AS inserted,
+    SELECT r.id, r.schema_name, r.table_name, n.acts, n.restored, n.inserted,
            (SELECT jsonb_agg(s.columns) FROM loomworks.shape s WHERE s.relation = r.id) AS shapes
-    FROM loomworks_net n JOIN loomworks.relation r ON r.id = n.relation
-    GROUP BY r.id ORDER BY r.id
+    FROM (
+        SELECT relation, array_agg(act::text) AS acts, max(names) FILTER (WHERE act = 'U') AS restored,
+               max(names) FILTER (WHERE act = 'I') AS inserted
+        FROM (
+            SELECT relation, act, {h}.akeys(loomworks.merge(target)) AS names FROM loomworks_net GROUP BY relation, act
+        ) named GROUP BY relation
+    ) n JOIN loomworks.relation r ON r.id = n.relation ORDER BY r.id
 """
 TEXTS = ("text", "character varying")
 
@@ -54,6 +55,7 @@ class Scope:
     foreign_keys: tuple[ForeignKey, ...]
     unique_indexes: tuple[UniqueIndex, ...]
     references: tuple[Reference, ...]  # those that are no foreign keys
+    filled: frozenset[int]  # tables that may have rows; most of Odoo's have none
     models: dict[str, list[str]]  # table -> the models whose rows it holds
 
     def present(self, act: str = "") -> list[Relation]:
@@ -92,6 +94,7 @@ def read(cr: Cursor, h: Part) -> Scope:
         foreign_keys=tuple(catalog.foreign_keys(cr, oids)),
         unique_indexes=tuple(catalog.unique_indexes(cr, oids)),
         references=tuple(one for one in references.read(cr) if one.table in by_label),
+        filled=catalog.filled(cr, list(by_name.values())),
         models=references.models(cr),
     )
 

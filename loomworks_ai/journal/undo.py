@@ -230,7 +230,7 @@ def _conflicts(cr: Cursor) -> list[dict[str, Any]]:
                AS table, loomworks.key_to_json(c.key) AS key, c.columns, c.detail, c.choice
         FROM loomworks_conflict c JOIN loomworks.relation r ON r.id = c.relation ORDER BY 2, 1, 3::text LIMIT %s
     """
-    return [{**row, "choices": list(conflicts.CHOICES[row["type"]])} for row in rows(cr, query, [LISTED])]
+    return [{**row, "choices": conflicts.choices(row["type"], row["detail"])} for row in rows(cr, query, [LISTED])]
 
 
 def _as_conflict(error: psycopg2.Error) -> dict[str, Any]:

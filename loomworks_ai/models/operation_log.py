@@ -149,7 +149,12 @@ class OperationLog(models.Model):
     def _sent(self, change):
         image = change["after"]
         to = image.get("email_to") or image.get("number") or ""
-        return {"kind": QUEUES[change["table"]], "to": to, "subject": (image.get("body") or "")[:SUBJECT], "queued": True}
+        return {
+            "kind": QUEUES[change["table"]],
+            "to": to,
+            "subject": (image.get("body") or "")[:SUBJECT],
+            "queued": True,
+        }
 
     @api.model
     def _effect_words(self, effect):

@@ -21,7 +21,10 @@ class Undo(models.TransientModel):
     kind = fields.Selection([("undo", "Undo"), ("redo", "Redo")], required=True, default="undo")
     operation_ids = fields.Many2many("loomworks.ai.operation.log", string="Operations", required=True, readonly=True)
     on_conflict = fields.Selection(
-        [("refuse", "Decide for each record"), *CHOICES], "Where others were there since", required=True, default="refuse"
+        [("refuse", "Decide for each record"), *CHOICES],
+        "Where others were there since",
+        required=True,
+        default="refuse",
     )
     line_ids = fields.One2many("loomworks.ai.undo.line", "undo_id", "Conflicts")
     refused = fields.Text(readonly=True)
@@ -46,9 +49,7 @@ class Undo(models.TransientModel):
         self.ensure_one()
         operations = self.operation_ids
         report = (
-            operations.action_redo(**self._terms())
-            if self.kind == "redo"
-            else operations.action_undo(**self._terms())
+            operations.action_redo(**self._terms()) if self.kind == "redo" else operations.action_undo(**self._terms())
         )
         if not report["done"]:
             self._show(report)

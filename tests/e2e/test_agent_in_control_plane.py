@@ -19,7 +19,9 @@ GROUPS = ("loomworks_ai.group_agent", "loomworks_tenant.group_operator")
 def agent(call, stack):
     """The calls of an AI agent who operates the platform."""
     groups = [call("ir.model.data", "search", domain=[["complete_name", "=", name]]) for name in GROUPS]
-    groups = [row["res_id"] for (number,) in groups for row in call("ir.model.data", "read", ids=[number], fields=["res_id"])]
+    groups = [
+        row["res_id"] for (number,) in groups for row in call("ir.model.data", "read", ids=[number], fields=["res_id"])
+    ]
     values = {"name": "Robin", "login": f"agent-{secrets.token_hex(4)}", "group_ids": [[6, 0, groups]]}
     (uid,) = call("res.users", "create", vals_list=[values])
     (wizard,) = call("loomworks.ai.agent.key", "create", vals_list=[{"agent_id": uid, "days": "1"}])

@@ -17,7 +17,9 @@ STACK = Suite("stack", ("tests/stack",))
 MANIFESTS = Suite("kubernetes", ("tests/kubernetes",))
 END_TO_END = Suite("e2e", ("tests/e2e",))
 BROWSER = Suite("browser", ("tests/browser",))
-EVERY_CALL = Suite("killed", ("tests/e2e/test_killed_anywhere.py",), env={"LOOMWORKS_KILL_EVERY": "1"})
+EVERY_CALL = Suite(
+    "killed", ("tests/e2e/test_killed_anywhere.py",), ("--timeout=3600",), env={"LOOMWORKS_KILL_EVERY": "1"}
+)
 LONG = Suite("long", ("tests/long",))
 
 GROUPS = {

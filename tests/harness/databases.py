@@ -67,9 +67,11 @@ class OdooDatabases:
             self.drop(name)
 
     @contextmanager
-    def cloned_with(self, addon: str, modules: list[str]) -> Iterator[OdooDatabase]:
+    def cloned_with(self, addon: str, modules: list[str], suffix: str = "") -> Iterator[OdooDatabase]:
         """Offer a fresh database with ``addon`` installed beside ``modules`` of Odoo, and drop it afterwards."""
-        with self._clone_of(lambda cursor: self._template(cursor, addon, set(modules)), f"{addon}_with") as made:
+        with self._clone_of(
+            lambda cursor: self._template(cursor, addon, set(modules)), f"{addon}_with{suffix}"
+        ) as made:
             yield made
 
     def drop(self, name: str) -> None:

@@ -32,8 +32,13 @@ def settings():
 def make(settings, target, **environment):
     command = ["make", "-C", settings.repository, target]
     return subprocess.run(
-        command, env={**os.environ, **environment}, text=True, capture_output=True, check=not environment
+        command, env={**unset(), **environment}, text=True, capture_output=True, check=not environment
     )
+
+
+def unset():
+    """This process's environment without what build/dev/env has set: to another checkout that is an existing cluster."""
+    return {name: value for name, value in os.environ.items() if name != "KUBECONFIG"}
 
 
 def machine():
@@ -118,7 +123,7 @@ def test_up_removes_what_another_checkouts_dead_stack_left(settings, tmp_path):
     other = tmp_path / "other"
     make(settings, "down")
     subprocess.run(["git", "clone", "--quiet", settings.repository, other], check=True)
-    subprocess.run(["make", "-C", other, "up"], check=True, capture_output=True)
+    subprocess.run(["make", "-C", other, "up"], check=True, capture_output=True, env=unset())
     while pids := runtime.processes():
         for pid in pids:
             subprocess.run(["kill", "-9", str(pid)], capture_output=True, check=False)

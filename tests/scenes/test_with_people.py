@@ -250,7 +250,9 @@ def test_a_model_of_ones_own_is_captured(office, agent):
                     (0, 0, {"name": "x_name", "ttype": "char", "field_description": "Name"}),
                     (0, 0, {"name": "x_age", "ttype": "integer", "field_description": "Age"}),
                 ],
-                "access_ids": [(0, 0, {"name": "all", "perm_read": 1, "perm_write": 1, "perm_create": 1, "perm_unlink": 1})],
+                "access_ids": [
+                    (0, 0, {"name": "all", "perm_read": 1, "perm_write": 1, "perm_create": 1, "perm_unlink": 1})
+                ],
             }
         ),
     )

@@ -1,0 +1,245 @@
+"""What the journal costs and what an undo takes, as ratios in one run, as the database's ordinary owner.
+
+An Odoo mix (create, confirm, write, cancel, delete orders; some thousand row changes) is done in two databases made from
+one template: one without the journal, one with it, idle and capturing by turns. Medians of interleaved pairs, with the
+interval that 95 % of resampled medians fall in. Each result is one JSON object a line in ``build/bench/undo.jsonl``.
+"""
+
+import argparse
+import contextlib
+import random
+import statistics
+import sys
+import time
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+for folder in ("tests/scenes", "tests", "infrastructure/dev"):
+    sys.path.insert(0, str(REPOSITORY / folder))
+
+import conftest as scenes  # noqa: E402
+from agents import Agent, Office  # noqa: E402
+from figures import Figures  # noqa: E402
+from harness.databases import OdooDatabases  # noqa: E402
+from stack.settings import Settings  # noqa: E402
+
+RAW_ROWS = 20_000
+SIZES = (1_000, 10_000, 100_000, 1_000_000)
+RESAMPLED = 2_000
+# A table as wide as Odoo's are.
+WIDE = ", ".join(
+    [f"n{i} integer DEFAULT {i}" for i in range(14)]
+    + [f"t{i} varchar DEFAULT 'some text {i}'" for i in range(12)]
+    + [f"a{i} numeric DEFAULT 1.5" for i in range(4)]
+    + ["d timestamp DEFAULT now()", 'j jsonb DEFAULT \'{"en_US": "Name"}\'']
+)
+
+
+def main():
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=30)
+    parser.add_argument("--orders", type=int, default=25)
+    parser.add_argument("--rows", type=int, default=SIZES[-1], help="the most rows of the growth")
+    arguments = parser.parse_args()
+    figures = Figures("undo")
+    databases = OdooDatabases(Settings.from_environment())
+    with contextlib.ExitStack() as stack:
+        with_journal = stack.enter_context(databases.cloned_with("loomworks_ai", scenes.MODULES))
+        without = stack.enter_context(databases.cloned_with("loomworks_ai", scenes.MODULES, suffix="_none"))
+        scenes._configure_odoo(with_journal.configuration)
+        office = Office(with_journal.name)
+        mix(figures, office, plain(without.name), arguments)
+        raw(figures, office, arguments.pairs)
+        growth(figures, office, arguments.rows)
+        months(figures, office)
+
+
+def plain(name):
+    """Return an office whose database has no journal."""
+    from odoo.addons.loomworks_ai.models.ir_model import IrModel
+
+    office = Office(name)
+    IrModel._install_capture = lambda self: {}  # nor gets one when a registry is loaded again
+    with office.person() as env:
+        env["ir.model"]._uninstall_capture()
+    return office
+
+
+# --- the mix ---
+
+
+def day(env, orders, tag):
+    """A day's work: orders made, confirmed, changed, cancelled, deleted."""
+    partners = env["res.partner"].create([{"name": f"{tag} {number}"} for number in range(orders)])
+    product = env["product.product"].search([("name", "=", "Bench")], limit=1)
+    lines = [(0, 0, {"product_id": product.id, "product_uom_qty": number}) for number in range(1, 5)]
+    sales = env["sale.order"].create([{"partner_id": partner.id, "order_line": lines} for partner in partners])
+    sales.action_confirm()
+    sales.order_line.write({"price_unit": 12})
+    partners.write({"street": "Elm Street", "comment": "seen"})
+    half = sales[: orders // 2]
+    half._action_cancel()
+    half.unlink()
+    env.flush_all()
+
+
+def as_person(office, work):
+    """Time ``work`` as a person does it; return seconds and bytes of WAL."""
+    with office.person() as env:
+        return timed(env.cr, lambda: work(env))
+
+
+def as_agent(office, agent, work):
+    """Time ``work`` as an agent's request, with its commit."""
+    with office.cursor() as cr:
+        before = wal(cr)
+    began = time.perf_counter()
+    with agent.request() as env:
+        work(env)
+    seconds = time.perf_counter() - began
+    with office.cursor() as cr:
+        return seconds, wal(cr) - before
+
+
+def timed(cr, work):
+    """Time ``work`` with its commit."""
+    before = wal(cr)
+    began = time.perf_counter()
+    work()
+    cr.commit()
+    seconds = time.perf_counter() - began
+    return seconds, wal(cr) - before
+
+
+def wal(cr):
+    """Return the position in the write-ahead log, in bytes."""
+    cr.execute("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn")
+    return int(cr.fetchone()[0])
+
+
+def mix(figures, office, none, arguments):
+    """Compare the mix without journal, idle and captured, and its undo."""
+    agent = Agent(office)
+    for one in (office, none):
+        with one.person() as env:
+            env["product.product"].create({"name": "Bench", "type": "consu", "is_storable": True})
+    seconds = {name: [] for name in ("none", "idle", "captured", "undo")}
+    written = {name: [] for name in ("none", "idle", "captured")}
+    rows = 0
+    for pair in range(arguments.pairs + 1):  # the first one warms up
+        runs = {
+            "none": lambda tag: as_person(none, lambda env: day(env, arguments.orders, tag)),
+            "idle": lambda tag: as_person(office, lambda env: day(env, arguments.orders, tag)),
+            "captured": lambda tag: as_agent(office, agent, lambda env: day(env, arguments.orders, tag)),
+        }
+        for name in random.sample(sorted(runs), 3):
+            took, size = runs[name](f"{name} {pair}")
+            if pair:
+                seconds[name].append(took)
+                written[name].append(size)
+        began = time.perf_counter()
+        report = agent.undo()
+        took = time.perf_counter() - began
+        assert report["done"], report
+        rows = sum(sum(counts.values()) for counts in report["rows"].values())
+        if pair:
+            seconds["undo"].append(took)
+    figures.add("mix_seconds", statistics.median(seconds["none"]), "s", 1.0)
+    figures.add("mix_net_rows", rows, "rows", 1.0)
+    compare(figures, "mix_idle", seconds["idle"], seconds["none"], 1.03)
+    compare(figures, "mix_captured", seconds["captured"], seconds["none"], 1.05)
+    compare(figures, "mix_wal_captured", written["captured"], written["none"], None)
+    compare(figures, "mix_undo", seconds["undo"], seconds["captured"], 0.05)
+
+
+def compare(figures, name, values, floor, goal):
+    """Write the median of the ratios, and the interval around it."""
+    ratios = [value / least for value, least in zip(values, floor, strict=True)]
+    medians = sorted(statistics.median(random.choices(ratios, k=len(ratios))) for _time in range(RESAMPLED))
+    low, high = medians[int(RESAMPLED * 0.025)], medians[int(RESAMPLED * 0.975) - 1]
+    figures.add(name, statistics.median(values), "", statistics.median(ratios), goal)
+    figures.add(f"{name}_interval", round(high - low, 4), f"{low:.3f} to {high:.3f}", high, goal)
+
+
+# --- plain rows ---
+
+
+def wide(office, name, rows, journalled):
+    """Make a wide table."""
+    from odoo.addons.loomworks_ai import journal
+
+    with office.cursor() as cr:
+        cr.execute(f"DROP TABLE IF EXISTS {name}")
+        cr.execute(f"CREATE TABLE {name} (id serial PRIMARY KEY, {WIDE})")
+        cr.execute(f"INSERT INTO {name} SELECT FROM generate_series(1, %s)", [rows])
+        with cr._cnx.cursor() as own:
+            journal.install(own)
+            if not journalled:
+                own.execute(f'DROP TRIGGER "00_loomworks_capture" ON {name}')
+    with office.cursor() as cr:
+        cr.execute(f"ANALYZE {name}")
+
+
+def update(env, name):
+    """Change three columns of every row."""
+    env.cr.execute(f"UPDATE {name} SET n1 = n1 + 1, t1 = 'x' || n1, d = clock_timestamp()")
+
+
+def raw(figures, office, pairs):
+    """Compare an UPDATE of many rows without trigger, idle and captured, and its undo."""
+    agent = Agent(office)
+    wide(office, "bench_none", RAW_ROWS, journalled=False)
+    wide(office, "bench_idle", RAW_ROWS, journalled=True)
+    seconds = {name: [] for name in ("none", "idle", "captured", "undo")}
+    for _pair in range(pairs):
+        seconds["none"].append(as_person(office, lambda env: update(env, "bench_none"))[0])
+        seconds["idle"].append(as_person(office, lambda env: update(env, "bench_idle"))[0])
+        seconds["captured"].append(as_agent(office, agent, lambda env: update(env, "bench_idle"))[0])
+        began = time.perf_counter()
+        assert agent.undo()["done"]
+        seconds["undo"].append(time.perf_counter() - began)
+        vacuum(office, "bench_none", "bench_idle")
+    compare(figures, "raw_idle", seconds["idle"], seconds["none"], None)
+    compare(figures, "raw_captured", seconds["captured"], seconds["none"], 2.5)
+    compare(figures, "raw_undo", seconds["undo"], seconds["captured"], 1.0)
+
+
+def vacuum(office, *names):
+    """Tidy up between runs, as autovacuum would at some time."""
+    with office.cursor() as cr:
+        cr._cnx.rollback()
+        cr._cnx.autocommit = True
+        for name in names:
+            cr.execute(f"VACUUM {name}")
+        cr._cnx.autocommit = False
+
+
+def growth(figures, office, most):
+    """Time undos of more and more rows; linear is a ratio of 1 a row."""
+    agent, first = Agent(office), None
+    for rows in (size for size in SIZES if size <= most):
+        wide(office, "bench_growth", rows, journalled=True)
+        as_agent(office, agent, lambda env: update(env, "bench_growth"))
+        began = time.perf_counter()
+        assert agent.undo()["done"]
+        each = (time.perf_counter() - began) / rows
+        first = first or each
+        figures.add(f"undo_{rows}_rows", each * 1e6, "us a row", each / first)
+
+
+def months(figures, office):
+    """Time dropping a month of the journal."""
+    from odoo.addons.loomworks_ai import journal
+
+    with office.cursor() as cr, cr._cnx.cursor() as own:
+        own.execute("SELECT count(*) FROM loomworks.entry")
+        (entries,) = own.fetchone()
+        began = time.perf_counter()
+        journal.drop_months(own, "9999_01")
+        cr._cnx.commit()
+        figures.add("drop_months", time.perf_counter() - began, f"s for {entries} entries", 1.0, None)
+
+
+if __name__ == "__main__":
+    main()
