@@ -1,7 +1,7 @@
 """What the journal costs and what an undo takes, as ratios in one run, as the database's ordinary owner.
 
-An Odoo mix (create, confirm, write, cancel, delete orders; some thousand row changes) is done in two databases made from
-one template: one without the journal, one with it, idle and capturing by turns. Medians of interleaved pairs, with the
+An Odoo mix (create, confirm, write, cancel, delete orders; some thousand row changes) is done in two databases of one
+template: one without the journal, one with it, idle and capturing by turns. Medians of interleaved pairs, with the
 interval that 95 % of resampled medians fall in. Each result is one JSON object a line in ``build/bench/undo.jsonl``.
 """
 

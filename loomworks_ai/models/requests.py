@@ -4,11 +4,10 @@ import contextlib
 import functools
 import sys
 
-from requests import sessions
-
 from odoo import http, sql_db
 from odoo.exceptions import UserError
 from odoo.service import model as rpc
+from requests import sessions
 
 from ..recording import Call, Operation, cursors, effects
 from ..recording.log import DatabaseLog

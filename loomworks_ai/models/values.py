@@ -83,7 +83,7 @@ class Changes:
         if name in HIDDEN_FIELDS:
             return False
         image = change["before"] or change["after"]
-        return change["act"] == "changed" or bool(_parsed(field, image.get(name))) and not field.compute
+        return change["act"] == "changed" or (bool(_parsed(field, image.get(name))) and not field.compute)
 
     def in_words(self, field, text):
         """Return a value for people, from the text that PostgreSQL has for it."""

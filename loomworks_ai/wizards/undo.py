@@ -4,7 +4,6 @@ from odoo import api, fields, models
 
 from ..models.values import Changes
 
-
 CHOICES = [
     ("skip", "Leave the record alone"),
     ("theirs", "Keep what was changed since"),

@@ -37,7 +37,7 @@ def make(settings, target, **environment):
 
 
 def unset():
-    """This process's environment without what build/dev/env has set: to another checkout that is an existing cluster."""
+    """This process's environment without what build/dev/env sets: to another checkout it is an existing cluster."""
     return {name: value for name, value in os.environ.items() if name != "KUBECONFIG"}
 
 
