@@ -5,7 +5,7 @@ from __future__ import annotations
 # Caches, queues and traces come and go with the work, and nobody wants them back. What was done stays on record.
 LEFT_OUT = frozenset(
     """
-    loomworks_ai_operation_log loomworks_audit loomworks_tenant_step
+    loomworks_ai_operation_log loomworks_audit loomworks_template loomworks_tenant_step
     base_registry_signaling bus_bus bus_presence discuss_channel_rtc_session discuss_gif_favorite fetchmail_server_log
     ir_cron_progress ir_cron_trigger ir_logging ir_profile mail_gateway_allowed mail_presence mail_push mail_push_device
     orm_signaling_assets orm_signaling_default orm_signaling_groups orm_signaling_registry orm_signaling_routing
@@ -36,7 +36,6 @@ BOOKKEEPING = frozenset({"write_uid", "write_date"})
 # What the platform's reconciler keeps about its own work: no undo is about that.
 LEFT_OUT_COLUMNS = {
     "loomworks_tenant": ("reconcile_at", "error_message", "error_code", "planned_goal", "converged_at", "has_problem"),
-    "loomworks_template": ("reconcile_at", "error_message", "error_code"),
 }
 
 

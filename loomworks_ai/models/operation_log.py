@@ -97,9 +97,10 @@ class OperationLog(models.Model):
 
     def _compute_effects(self):
         for log in self:
-            log.effects = log._effects() if log.ids else []
+            effects = log._effects() if log.ids else []
+            log.effects = effects
             log.effects_html = self.env["ir.qweb"]._render(
-                "loomworks_ai.operation_effects", {"effects": [self._effect_words(one) for one in log.effects]}
+                "loomworks_ai.operation_effects", {"effects": [self._effect_words(one) for one in effects]}
             )
 
     @api.depends("state")

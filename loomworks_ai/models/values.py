@@ -1,7 +1,5 @@
 """The journal's values as Odoo's users know them: fields instead of columns, names instead of numbers."""
 
-import contextlib
-import json
 
 SHOWN_TABLES = 40
 SHOWN_ROWS = 20  # of each table
@@ -42,7 +40,8 @@ class Changes:
                 group["more"] += 1
             else:
                 group["rows"].append(self._described(model, change))
-        return sorted(groups.values(), key=lambda group: group["label"])[:SHOWN_TABLES]
+        ordered = sorted(groups, key=lambda table: (table.startswith("mail_"), groups[table]["label"]))
+        return [groups[table] for table in ordered][:SHOWN_TABLES]
 
     def model_of(self, table):
         """Return the model of a table, or None."""
@@ -102,16 +101,14 @@ class Changes:
         return words if len(words) <= LONGEST else f"{words[:LONGEST]}…"
 
     def _record_name(self, model, number):
-        record = self.env[model].browse(number)
-        with contextlib.suppress(Exception):
-            if record.exists() and record.has_access("read"):
-                return record.display_name
-        return f"{model} {number}"
+        record = self.env[model].browse(number).exists()
+        name = record.display_name if record and record.has_access("read") else ""
+        return name or f"{record._description} {number}"
 
     def _name(self, model, change):
         number = int(change["key"]["id"])
         record = model.browse(number).exists()
-        if record:
+        if record and record.display_name:
             return record.display_name
         image = change["before"] or change["after"] or {}
         label = image.get(model._rec_name or "name")

@@ -58,7 +58,7 @@ def dialog(page, button):
 
 def apply(page, state):
     page.click(".modal button[name=action_apply]:visible")
-    page.wait_for_selector(f".o_statusbar_status button.o_arrow_button_current:has-text('{state}')")
+    page.wait_for_selector(f".o_statusbar_status button.o_arrow_button_current:text-is('{state}')")
 
 
 def phone(operator, partner):

@@ -12,16 +12,14 @@ engines.register()
 from addons.loomworks_tenant.kube import names  # noqa: E402  (only importable once registered)
 
 LOG = "loomworks.ai.operation.log"
-GROUPS = ("loomworks_ai.group_agent", "loomworks_tenant.group_operator")
+GROUPS = ("group_agent", "group_operator")
 
 
 @pytest.fixture
 def agent(call, stack):
     """The calls of an AI agent who operates the platform."""
-    groups = [call("ir.model.data", "search", domain=[["complete_name", "=", name]]) for name in GROUPS]
-    groups = [
-        row["res_id"] for (number,) in groups for row in call("ir.model.data", "read", ids=[number], fields=["res_id"])
-    ]
+    domain = [["name", "in", GROUPS], ["model", "=", "res.groups"]]
+    groups = [row["res_id"] for row in call("ir.model.data", "search_read", domain=domain, fields=["res_id"])]
     values = {"name": "Robin", "login": f"agent-{secrets.token_hex(4)}", "group_ids": [[6, 0, groups]]}
     (uid,) = call("res.users", "create", vals_list=[values])
     (wizard,) = call("loomworks.ai.agent.key", "create", vals_list=[{"agent_id": uid, "days": "1"}])
