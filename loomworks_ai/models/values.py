@@ -1,5 +1,6 @@
 """The journal's values as Odoo's users know them: fields instead of columns, names instead of numbers."""
 
+import json
 
 SHOWN_TABLES = 40
 SHOWN_ROWS = 20  # of each table
