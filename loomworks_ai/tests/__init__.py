@@ -1,0 +1,1 @@
+from . import test_access, test_dialog, test_retention, test_values

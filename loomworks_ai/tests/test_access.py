@@ -1,0 +1,92 @@
+"""Who may be an agent, see operations, make keys."""
+
+from odoo.exceptions import AccessError, UserError, ValidationError
+
+from .common import AgentCase
+
+
+class TestAccess(AgentCase):
+    def test_an_agent_is_no_administrator(self):
+        for name in ("base.group_system", "base.group_erp_manager"):
+            group = self.env.ref(name)
+            with self.assertRaises(ValidationError):
+                self.agent.group_ids = [(4, group.id)]
+            with self.assertRaises(ValidationError):
+                group.user_ids = [(4, self.agent.id)]
+
+    def test_an_administrator_is_no_agent(self):
+        admin = self.env.ref("base.user_admin")
+        with self.assertRaises(ValidationError):
+            admin.group_ids = [(4, self.env.ref("loomworks_ai.group_agent").id)]
+
+    def test_not_by_way_of_another_group_either(self):
+        detour = self.env["res.groups"].create({"name": "Detour"})
+        self.agent.group_ids = [(4, detour.id)]
+        with self.assertRaises(ValidationError):
+            detour.implied_ids = [(4, self.env.ref("base.group_system").id)]
+
+    def test_agents_are_known(self):
+        self.assertTrue(self.agent.is_ai_agent)
+        self.assertFalse(self.manager.is_ai_agent)
+        self.assertIn(self.agent, self.env["res.users"].search([("is_ai_agent", "=", True)]))
+        self.assertNotIn(self.manager, self.env["res.users"].search([("is_ai_agent", "=", True)]))
+
+    def test_who_sees_which_operations(self):
+        operation = self.change_phone()
+        logs = self.env["loomworks.ai.operation.log"]
+        self.assertIn(operation, logs.with_user(self.agent).search([]))
+        self.assertIn(operation, logs.with_user(self.manager).search([]))
+        self.assertNotIn(operation, logs.with_user(self.other_agent).search([]))
+        with self.assertRaises(AccessError):
+            logs.with_user(self.bystander).search([])
+        self.assertEqual(self.agent.ai_operation_count, 1)
+        self.assertEqual(self.agent.action_ai_operations()["domain"], [("agent_id", "=", self.agent.id)])
+
+    def test_nobody_writes_the_log(self):
+        operation = self.change_phone()
+        for user in (self.agent, self.manager):
+            log = operation.with_user(user)
+            with self.assertRaises(AccessError):
+                log.write({"state": "failed"})
+            with self.assertRaises(AccessError):
+                log.unlink()
+            with self.assertRaises(AccessError):
+                log.create({})
+
+    def test_others_do_not_take_it_back(self):
+        operation = self.change_phone()
+        for user in (self.other_agent, self.bystander):
+            with self.assertRaises(AccessError):
+                operation.with_user(user).action_undo()
+        self.assertEqual(self.partner.phone, "2")
+
+    def test_only_people_overrule_others(self):
+        operation = self.change_phone()
+        with self.assertRaisesRegex(AccessError, "Only a person"):
+            operation.with_user(self.agent).action_undo(on_conflict="ours")
+        with self.assertRaises(UserError):
+            operation.action_undo(on_conflict="whatever")
+        with self.assertRaises(UserError):
+            operation.action_undo(records=[{"model": "no.such", "id": 1}])
+
+    def test_keys_are_made_by_who_manages_users(self):
+        admin = self.env.ref("base.user_admin")
+        action = self.agent.with_user(admin).action_new_agent_key()
+        wizard = self.env[action["res_model"]].with_user(admin).create({"agent_id": self.agent.id})
+        key = wizard.action_make()["context"]["default_key"]
+        found = self.env["res.users.apikeys"]._check_credentials(scope="rpc", key=key)
+        self.assertEqual(found, self.agent.id)
+        with self.assertRaisesRegex(UserError, "no AI agent"):
+            wizard.create({"agent_id": self.bystander.id}).action_make()
+        with self.assertRaises(AccessError):
+            self.agent.with_user(self.manager).action_new_agent_key()
+
+    def test_the_limit_of_a_day(self):
+        self.change_phone()
+        self.env.cr.execute(
+            "INSERT INTO ir_config_parameter (key, value) VALUES ('loomworks.max_ai_operations_daily', '1')"
+            " ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+        )
+        with self.assertRaisesRegex(UserError, "used up"), self.request() as env:
+            self.partner.with_env(env).phone = "3"
+            env.flush_all()
