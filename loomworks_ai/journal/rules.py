@@ -54,10 +54,25 @@ def left_out_columns(schema: str, table: str) -> tuple[str, ...]:
     return LEFT_OUT_COLUMNS.get(table, ()) if schema == "public" else ()
 
 
+# The dates up to which a company's books are closed; which of these columns there are depends on Odoo's version.
+CLOSED = """
+    EXISTS (SELECT FROM public.res_company c WHERE c.id = t.company_id AND t.date <= GREATEST(
+        (to_jsonb(c)->>'fiscalyear_lock_date')::date, (to_jsonb(c)->>'hard_lock_date')::date))
+"""
+SECURED_MOVE = """
+    EXISTS (SELECT FROM public.account_move m WHERE m.id = t.move_id AND m.inalterable_hash IS NOT NULL)
+"""
+HASHED = "the entry is secured by its hash"
+LOCKED = "its period is closed"
 # Rows that no undo rewrites: condition on the row ``t`` as it is now, the reason, and the columns that it asks for.
 PROTECTED = {
     "account_move": [
-        ("t.inalterable_hash IS NOT NULL", "the entry is secured by its hash", ("inalterable_hash",)),
+        ("t.inalterable_hash IS NOT NULL", HASHED, ("inalterable_hash",)),
+        (f"t.state = 'posted' AND {CLOSED}", LOCKED, ("state", "date", "company_id")),
+    ],
+    "account_move_line": [
+        (SECURED_MOVE, HASHED, ("move_id", "parent_state")),
+        (f"t.parent_state = 'posted' AND {CLOSED}", LOCKED, ("parent_state", "date", "company_id")),
     ],
 }
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg2
 import psycopg2.errors
 import pytest
-from test_scenes import order
+from test_scenes import bill, order
 from whole_state import differences
 
 
@@ -128,6 +128,43 @@ def test_a_new_analytic_plan_can_only_be_restored(office, agent):
         assert "altered" in log.error_message
         assert "/" in log.lsn
     assert differences(before, office.state())
+
+
+def test_a_period_that_was_closed_since_is_not_touched(office, agent):
+    with agent.request() as env:
+        move = bill(env)
+        move.action_post()
+        number = move.id
+    with office.person() as env:
+        env.company.sudo().fiscalyear_lock_date = "2026-03-31"
+    before = office.state()
+    report = agent.undo(on_conflict="ours")
+    assert not report["done"]
+    assert "its period is closed" in {
+        one["detail"]["reason"] for one in report["conflicts"] if one["type"] == "protected"
+    }
+    assert differences(before, office.state()) == []
+    with office.person() as env:
+        env.company.sudo().fiscalyear_lock_date = False
+    assert agent.undo()["done"]
+    with office.person() as env:
+        assert not env["account.move"].browse(number).exists()
+
+
+def test_an_entry_that_was_secured_since_is_not_touched(office, agent):
+    model, numbers = made(office, bill)
+    with agent.request() as env:
+        env[model].browse(numbers).action_post()
+    with office.person() as env:
+        env.cr.execute("UPDATE account_move SET inalterable_hash = 'abc' WHERE id = %s", numbers)
+    before = office.state()
+    report = agent.undo(on_conflict="ours")
+    assert not report["done"]
+    assert "protected" in {one["type"] for one in report["conflicts"]}
+    assert differences(before, office.state()) == []
+    with office.person() as env:
+        env.cr.execute("UPDATE account_move SET inalterable_hash = NULL WHERE id = %s", numbers)
+    assert agent.undo()["done"]
 
 
 # --- transactions ---
