@@ -11,7 +11,7 @@ depended    rows that came later refer to the row that would be deleted         
 unique      the value to be restored is another row's now                                skip
 parent      what the restored value refers to is gone                                    skip
 protected   the row must not be rewritten                                                skip
-schema      the column has another type now, or the table is gone                        skip
+schema      the column is gone or has another type now, or the table is gone             skip, theirs
 secret      the operation changed a credential, which the journal does not hold          skip
 computed    a column that the caller computes anew, or that says who wrote it last,     recompute
             has changed again
@@ -42,11 +42,12 @@ CHOICES = {
     "unique": ("skip",),
     "parent": ("skip",),
     "protected": ("skip",),
-    "schema": ("skip",),
+    "schema": ("skip", "theirs"),
     "secret": ("skip",),
     "computed": ("recompute",),
 }
 Computed = Mapping[str, Collection[str]]  # table -> columns that the caller works out from others
+TABLE_GONE = "the table is gone"
 CREATE = """
     CREATE TEMPORARY TABLE loomworks_conflict (
         relation integer NOT NULL, key {h}.hstore NOT NULL, type text NOT NULL,
@@ -58,8 +59,10 @@ CASCADING = {"c": "would be deleted with it", "n": "would lose the reference", "
 
 def choices(kind: str, detail: dict | None) -> list[str]:
     """Return what may be chosen for a conflict: what restricts a deletion cannot be overruled."""
-    in_the_way = kind == "depended" and (detail or {}).get("on_delete") not in CASCADING
-    return [one for one in CHOICES[kind] if not (in_the_way and one == "ours")]
+    detail = detail or {}
+    if kind == "depended" and detail.get("on_delete") not in CASCADING:
+        return ["skip"]
+    return ["skip"] if detail.get("reason") == TABLE_GONE else list(CHOICES[kind])
 
 
 def find(cr: Cursor, scope: Scope, computed: Computed) -> int:
@@ -150,18 +153,23 @@ def _structure(cr: Cursor, scope: Scope) -> None:
     for relation in scope.relations:
         if relation.table is None:
             query = """
-                SELECT relation, key, 'schema', NULL, jsonb_build_object('reason', 'the table is gone')
+                SELECT relation, key, 'schema', NULL, jsonb_build_object('reason', %s::text)
                 FROM loomworks_net WHERE relation = %s
             """
-            execute(cr, INSERT + query, [relation.id])
-        elif relation.retyped:
-            query = """
-                SELECT relation, key, 'schema', {h}.akeys({h}.slice(target, %s)),
-                       '{{"reason": "the column has another type now"}}'
-                FROM loomworks_net WHERE relation = %s AND {h}.exists_any(target, %s)
-            """
-            names = list(relation.retyped)
-            execute(cr, INSERT + query, [names, relation.id, names], h=scope.h)
+            execute(cr, INSERT + query, [TABLE_GONE, relation.id])
+        else:
+            _columns(cr, scope, relation, relation.retyped, "the column has another type now")
+            _columns(cr, scope, relation, relation.dropped, "the column is gone")
+
+
+def _columns(cr: Cursor, scope: Scope, relation: Relation, names: tuple[str, ...], reason: str) -> None:
+    """Find rows whose values cannot go back into their columns."""
+    query = """
+        SELECT relation, key, 'schema', {h}.akeys({h}.slice(target, %s)), jsonb_build_object('reason', %s::text)
+        FROM loomworks_net WHERE relation = %s AND {h}.exists_any(target, %s)
+    """
+    if names:
+        execute(cr, INSERT + query, [list(names), reason, relation.id, list(names)], h=scope.h)
 
 
 def _credentials(cr: Cursor) -> None:
@@ -186,14 +194,14 @@ def _values(cr: Cursor, scope: Scope, relation: Relation) -> None:
     if relation.acts & {"U", "D"}:
         query = """
             SELECT n.relation, n.key, CASE WHEN {first} IS NULL THEN 'deleted' ELSE 'changed' END,
-                   CASE WHEN {first} IS NOT NULL THEN {h}.akeys({h}.delete({expected}, {h}.hstore(t))) END,
+                   CASE WHEN {first} IS NOT NULL THEN {h}.akeys({h}.delete({expected}, {h}.hstore(t.*))) END,
                    CASE WHEN {first} IS NOT NULL THEN jsonb_build_object(
-                       'left', {h}.hstore_to_jsonb({h}.delete({expected}, {h}.hstore(t))),
+                       'left', {h}.hstore_to_jsonb({h}.delete({expected}, {h}.hstore(t.*))),
                        'now', {h}.hstore_to_jsonb({h}.slice(
-                           {h}.hstore(t), {h}.akeys({h}.delete({expected}, {h}.hstore(t)))))) END
+                           {h}.hstore(t.*), {h}.akeys({h}.delete({expected}, {h}.hstore(t.*)))))) END
             FROM loomworks_net n LEFT JOIN {table} t ON {match}
             WHERE n.relation = %s AND n.act IN ('U', 'D')
-              AND ({first} IS NULL OR NOT {h}.hs_contains({h}.hstore(t), {expected}))
+              AND ({first} IS NULL OR NOT {h}.hs_contains({h}.hstore(t.*), {expected}))
         """
         execute(cr, INSERT + query, [relation.id], **parts)
         execute(cr, INSERT + GAPS, [relation.id])
@@ -312,7 +320,7 @@ def future(scope: Scope, relation: Relation, names: tuple[str, ...] = ()) -> Par
         (SELECT n.* FROM loomworks_net n WHERE n.relation = {number}
          AND (n.act = 'I' OR n.act = 'U' AND ({all} OR {h}.exists_any(n.target, {names}::text[])))) n
         LEFT JOIN {table} t ON n.act = 'U' AND {match}
-        CROSS JOIN LATERAL {h}.populate_record(CASE WHEN n.act = 'U' THEN t ELSE NULL::{row} END, n.target) p
+        CROSS JOIN LATERAL {h}.populate_record(CASE WHEN n.act = 'U' THEN t.* ELSE NULL::{row} END, n.target) p
         """,
         h=scope.h,
         number=sql.Literal(relation.id),

@@ -48,7 +48,15 @@ def _choose(cr: Cursor, policy: str, where: Part, parameters: list[Any]) -> None
         query = "UPDATE loomworks_conflict SET choice = %s WHERE type = %s AND {where}"
         if (kind, choice) == ("depended", "ours"):  # a key that restricts leaves no choice but to leave the row
             query += " AND detail->>'on_delete' IN ('c', 'n', 'd')"
+        if (kind, choice) == ("schema", "theirs"):  # of a whole table there is no column to leave
+            _choose_one(cr, "skip", kind, compose("columns IS NULL AND {where}", where=where), parameters)
+            query += " AND columns IS NOT NULL"
         execute(cr, query, [choice, kind, *parameters], where=where)
+
+
+def _choose_one(cr: Cursor, choice: str, kind: str, where: Part, parameters: list[Any]) -> None:
+    query = "UPDATE loomworks_conflict SET choice = %s WHERE type = %s AND {where}"
+    execute(cr, query, [choice, kind, *parameters], where=where)
 
 
 def apply(cr: Cursor, scope: Scope) -> None:
@@ -59,7 +67,7 @@ def apply(cr: Cursor, scope: Scope) -> None:
         """
         DELETE FROM loomworks_net n USING loomworks_conflict c
         WHERE c.relation = n.relation AND c.key OPERATOR({h}.=) n.key
-          AND (c.choice = 'skip' OR c.choice = 'theirs' AND n.act <> 'U')
+          AND (c.choice = 'skip' OR c.choice = 'theirs' AND n.act <> 'U' AND c.type <> 'schema')
         """,
         h=h,
     )
@@ -86,9 +94,9 @@ def _force(cr: Cursor, scope: Scope) -> None:
             cr,
             """
             UPDATE loomworks_net n SET gap = NULL,
-                target = {h}.delete(n.target, {h}.hstore(t)),
+                target = {h}.delete(n.target, {h}.hstore(t.*)),
                 expected = CASE n.act WHEN 'D' THEN {own}
-                           ELSE {h}.slice({h}.hstore(t), {h}.akeys({h}.delete(n.target, {h}.hstore(t)))) END
+                           ELSE {h}.slice({h}.hstore(t.*), {h}.akeys({h}.delete(n.target, {h}.hstore(t.*)))) END
             FROM loomworks_conflict c JOIN {table} t ON {match}
             WHERE c.relation = %s AND n.relation = c.relation AND c.key OPERATOR({h}.=) n.key
               AND c.choice = 'ours' AND c.type IN ('changed', 'between')
@@ -96,7 +104,7 @@ def _force(cr: Cursor, scope: Scope) -> None:
             [relation.id],
             h=scope.h,
             own=compose(
-                "{h}.delete({h}.hstore(t), {hidden}::text[])", h=scope.h, hidden=sql.Literal(relation.table.hidden)
+                "{h}.delete({h}.hstore(t.*), {hidden}::text[])", h=scope.h, hidden=sql.Literal(relation.table.hidden)
             ),
             table=relation.table.only,
             match=key_match(relation.table, "t", sql.SQL("c.key"), scope.h),
@@ -143,7 +151,7 @@ def _link(scope: Scope, row: dict) -> tuple[list[str], Part]:
 
 
 def _take_along(cr: Cursor, scope: Scope, table: Table, columns: list[str], match: Part, row: dict) -> None:
-    image = compose("{h}.delete({h}.hstore(r), {hidden}::text[])", h=scope.h, hidden=sql.Literal(table.hidden))
+    image = compose("{h}.delete({h}.hstore(r.*), {hidden}::text[])", h=scope.h, hidden=sql.Literal(table.hidden))
     execute(
         cr,
         """

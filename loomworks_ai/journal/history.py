@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from psycopg2 import sql
-
 from . import net, schema
-from .sqltext import Cursor, compose, execute, rows
+from .sqltext import Cursor, compose, rows
 
-LISTED = sql.Identifier("loomworks_listed")
 CHANGES = """
     SELECT CASE r.schema_name WHEN 'public' THEN r.table_name ELSE r.schema_name || '.' || r.table_name END AS table,
            loomworks.key_to_json(n.key) AS key,
            CASE n.act WHEN 'D' THEN 'created' WHEN 'I' THEN 'deleted' ELSE 'changed' END AS act,
            loomworks.key_to_json(n.target) AS before, loomworks.key_to_json(n.expected) AS after, n.copies
-    FROM {net} n JOIN loomworks.relation r ON r.id = n.relation
+    FROM ({net}) n JOIN loomworks.relation r ON r.id = n.relation
 """
 
 
@@ -28,16 +25,21 @@ def changes(
     Each has ``table``, ``key`` (columns of its key), ``act`` (created, changed, deleted), ``before`` and ``after``
     (column -> the value as PostgreSQL writes it; of a changed row its changed columns only) and ``copies``.
 
+    Reads only, so it works on a replica.
+
     :param tables: only of these
     """
-    net.collect(cr, operations, schema.hstore(cr), into=LISTED.string)
     query = """
         SELECT * FROM ({changes}) listed WHERE %(all)s OR "table" = ANY(%(tables)s) ORDER BY 1, 2 LIMIT %(limit)s
     """
-    parameters = {"all": tables is None, "tables": list(tables or []), "limit": limit}
-    found = rows(cr, query, parameters, changes=compose(CHANGES, net=LISTED))
-    execute(cr, "DROP TABLE pg_temp.{net}", net=LISTED)
-    return found
+    parameters = {
+        "operations": list(operations),
+        "after": 0,
+        "all": tables is None,
+        "tables": list(tables or []),
+        "limit": limit,
+    }
+    return rows(cr, query, parameters, changes=compose(CHANGES, net=net.query(schema.hstore(cr))))
 
 
 def counts(cr: Cursor, operations: Sequence[int]) -> dict[int, int]:

@@ -43,12 +43,11 @@ ENTRIES = """
     WHERE e.operation = ANY(%(operations)s) AND e.seq > %(after)s AND e.action = 'K'
 """
 # A row before the operations: the oldest value of each column. After them: the newest.
-FILL = """
-    INSERT INTO {net} (relation, key, act, target, expected, entries, secret)
+NETTED = """
     SELECT relation, key, act,
            CASE act WHEN 'U' THEN {h}.delete(before, after) WHEN 'I' THEN before END,
            CASE act WHEN 'U' THEN {h}.slice(after, {h}.akeys({h}.delete(before, after))) WHEN 'D' THEN after END,
-           entries, secret
+           entries, secret, 1 AS copies
     FROM (
         SELECT relation, key, entries, before, after, secret,
                CASE WHEN first <> 'I' AND last <> 'D' THEN 'U'::"char"
@@ -66,10 +65,10 @@ FILL = """
     ) netted
     WHERE act IS NOT NULL AND NOT (act = 'U' AND {h}.delete(before, after) OPERATOR({h}.=) '')
 """
-FILL_KEYLESS = """
-    INSERT INTO {net} (relation, key, act, target, expected, entries, copies)
+NETTED_KEYLESS = """
     SELECT relation, image, CASE WHEN balance > 0 THEN 'D'::"char" ELSE 'I'::"char" END,
-           CASE WHEN balance < 0 THEN image END, CASE WHEN balance > 0 THEN image END, entries, abs(balance)
+           CASE WHEN balance < 0 THEN image END, CASE WHEN balance > 0 THEN image END, entries, NULL::text[],
+           abs(balance)
     FROM (
         SELECT relation, COALESCE(old, new) AS image, count(*) AS entries,
                SUM(CASE WHEN action = 'I' THEN 1 ELSE -1 END)::integer AS balance
@@ -77,6 +76,7 @@ FILL_KEYLESS = """
     ) counted
     WHERE balance <> 0
 """
+FILL = "INSERT INTO {net} (relation, key, act, target, expected, entries, secret, copies) "
 GAPS = """
     UPDATE {net} n SET gap = found.gap
     FROM (
@@ -111,6 +111,22 @@ UNVERIFIED = """
 """
 
 
+def query(h: Part) -> Part:
+    """Return a query for the net change, for reading only: relation, key, act, target, expected, copies.
+
+    Its parameters are ``operations`` and ``after`` (0).
+    """
+    entries = compose(ENTRIES, h=h)
+    return compose(
+        """
+        SELECT relation, key, act, target, expected, copies
+        FROM ({one} UNION ALL {other}) netted(relation, key, act, target, expected, entries, secret, copies)
+        """,
+        one=compose(NETTED, h=h, entries=entries),
+        other=compose(NETTED_KEYLESS, h=h, entries=entries),
+    )
+
+
 def unverified(cr: Cursor, operations: Sequence[int]) -> list[str]:
     """Return why operations cannot be undone from the journal: it has not seen all of them."""
     reasons = []
@@ -135,7 +151,7 @@ def collect(cr: Cursor, operations: Sequence[int], h: Part, *, into: str = NET, 
     execute(cr, CREATE, h=h, net=net)
     parameters = {"operations": list(operations), "after": after}
     entries = compose(ENTRIES, h=h)
-    for statement in (FILL, FILL_KEYLESS, GAPS):
+    for statement in (FILL + NETTED, FILL + NETTED_KEYLESS, GAPS):
         execute(cr, statement, parameters, h=h, entries=entries, net=net)
     execute(cr, "ANALYZE {net}", net=net)
     return value(cr, "SELECT count(*) FROM {net}", net=net)

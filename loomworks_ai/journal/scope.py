@@ -145,7 +145,7 @@ def equal(table: Table, names: tuple[str, ...], keys: tuple[str, ...], alias: st
 
 def key_of(table: Table, alias: str, h: Part) -> Part:
     """Return the expression for the key of the row ``alias`` as hstore: its columns, or the whole row."""
-    whole = compose("{h}.hstore({alias})", h=h, alias=sql.Identifier(alias))
+    whole = compose("{h}.hstore({alias}.*)", h=h, alias=sql.Identifier(alias))
     if not table.key:
         return compose("{h}.delete({whole}, {hidden}::text[])", h=h, whole=whole, hidden=sql.Literal(table.hidden))
     pairs = compose(

@@ -1,0 +1,240 @@
+"""What gets in the way of an undo: other sessions, timeouts, changed tables, deep and circular references, size."""
+
+import threading
+
+import psycopg2
+import psycopg2.errors
+import pytest
+from addons.loomworks_ai import journal
+from journal_state import checksum, state
+
+SCHEMA = """
+    CREATE TABLE a0 (id serial PRIMARY KEY, name text, b int);
+    CREATE TABLE b0 (id serial PRIMARY KEY, a int REFERENCES a0 ON DELETE RESTRICT);
+    ALTER TABLE a0 ADD FOREIGN KEY (b) REFERENCES b0 ON DELETE RESTRICT;
+    CREATE TABLE l0 (id serial PRIMARY KEY);
+    CREATE TABLE l1 (id serial PRIMARY KEY, up int REFERENCES l0 ON DELETE CASCADE);
+    CREATE TABLE l2 (id serial PRIMARY KEY, up int REFERENCES l1 ON DELETE CASCADE);
+    CREATE TABLE l3 (id serial PRIMARY KEY, up int REFERENCES l2 ON DELETE CASCADE);
+    CREATE TABLE l4 (id serial PRIMARY KEY, up int REFERENCES l3 ON DELETE CASCADE);
+    CREATE TABLE l5 (id serial PRIMARY KEY, up int REFERENCES l4 ON DELETE CASCADE);
+    CREATE TABLE wide (id serial PRIMARY KEY, n int, t text, x text UNIQUE);
+    INSERT INTO a0 (name) VALUES ('one'), ('two');
+    INSERT INTO b0 (a) VALUES (1), (2);
+    UPDATE a0 SET b = id;
+"""
+
+
+@pytest.fixture
+def cr(db):
+    with db.cursor() as cr:
+        cr.execute(SCHEMA)
+        for level in range(6):
+            cr.execute(f"INSERT INTO l{level} SELECT FROM generate_series(1, 3)")
+            if level:
+                cr.execute(f"UPDATE l{level} SET up = id")
+        journal.install(cr)
+        db.commit()
+        yield cr
+
+
+def act(cr, number, *statements):
+    journal.begin(cr, number)
+    for statement in statements:
+        cr.execute(statement)
+    told = journal.end(cr)
+    cr.connection.commit()
+    return told
+
+
+def person(cr, *statements):
+    for statement in statements:
+        cr.execute(statement)
+    cr.connection.commit()
+
+
+def test_a_cascade_five_deep(cr):
+    before = state(cr)
+    assert act(cr, 1, "DELETE FROM l0 WHERE id < 3")["entries"] == 12
+    assert journal.undo(cr, [1], by=2)["done"]
+    assert state(cr) == before
+
+
+def test_circular_keys_that_restrict(cr):
+    before = state(cr)
+    act(
+        cr,
+        1,
+        "UPDATE a0 SET b = NULL",
+        "DELETE FROM b0",
+        "DELETE FROM a0",
+        "INSERT INTO a0 (id, name) VALUES (10, 'ten')",
+        "INSERT INTO b0 (id, a) VALUES (10, 10)",
+        "UPDATE a0 SET b = 10",
+    )
+    after = state(cr)
+    assert journal.undo(cr, [1], by=2)["done"]
+    assert state(cr) == before
+    cr.connection.commit()
+    assert journal.undo(cr, [2], by=3)["done"]
+    assert state(cr) == after
+
+
+def test_dependants_five_deep_go_along_when_told_to(cr):
+    before = state(cr)
+    act(cr, 1, "INSERT INTO l0 (id) VALUES (50)")
+    person(cr, *(f"INSERT INTO l{level} (id, up) VALUES (50, 50)" for level in range(1, 6)))
+    assert not journal.preview(cr, [1])["done"]
+    report = journal.undo(cr, [1], by=2, on_conflict="ours")
+    assert report["done"], report
+    assert report["touched"] == 6
+    assert state(cr) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "gone"),
+    [
+        ("ALTER TABLE a0 ADD COLUMN extra int NOT NULL DEFAULT 7", None),
+        ("ALTER TABLE a0 ALTER name TYPE varchar(5)", None),
+        ("ALTER TABLE a0 DROP COLUMN name", "name"),
+        ("ALTER TABLE a0 RENAME name TO title", "name"),
+        ("ALTER TABLE a0 ALTER b TYPE text USING b::text, DROP CONSTRAINT a0_b_fkey", "b"),
+        ("DROP TABLE a0 CASCADE", "*"),
+    ],
+)
+def test_a_table_that_was_changed_between(cr, change, gone):
+    act(cr, 1, "UPDATE a0 SET name = name || '!', b = NULL", "DELETE FROM l0 WHERE id = 1")
+    person(cr, change)
+    journal.install(cr)
+    cr.connection.commit()
+    before = state(cr)
+    report = journal.undo(cr, [1], by=2)
+    assert report["done"] is (gone is None), report
+    if gone:
+        assert {one["type"] for one in report["conflicts"]} == {"schema"}
+        assert {tuple(one["columns"] or "*") for one in report["conflicts"]} == {(gone,)}
+        assert state(cr) == before
+        assert journal.undo(cr, [1], by=2, on_conflict="theirs")["done"]
+    cr.execute("SELECT count(*) FROM l5")
+    assert cr.fetchone() == (3,)
+    if gone not in ("b", "*"):
+        cr.execute("SELECT b FROM a0 ORDER BY id")
+        assert cr.fetchall() == [(1,), (2,)]
+
+
+def test_deleted_rows_come_back_without_a_column_that_is_gone(cr):
+    person(cr, "INSERT INTO wide (id, n, t) VALUES (1, 1, 'one')")
+    act(cr, 1, "DELETE FROM wide")
+    person(cr, "ALTER TABLE wide DROP COLUMN t")
+    journal.install(cr)
+    cr.connection.commit()
+    assert not journal.undo(cr, [1], by=2)["done"]
+    assert journal.undo(cr, [1], by=2, on_conflict="theirs")["done"]
+    cr.execute("SELECT id, n FROM wide")
+    assert cr.fetchall() == [(1, 1)]
+
+
+def test_another_session_holds_the_row(cr, connect):
+    act(cr, 1, "UPDATE a0 SET name = 'X' WHERE id = 1")
+    other = connect()
+    with other.cursor() as held:
+        held.execute("UPDATE a0 SET name = 'Y' WHERE id = 1")
+        cr.execute("SET LOCAL lock_timeout = '100ms'")
+        with pytest.raises(psycopg2.errors.LockNotAvailable):
+            journal.undo(cr, [1], by=2)
+        cr.connection.rollback()
+        other.commit()
+    assert [one["type"] for one in journal.undo(cr, [1], by=2)["conflicts"]] == ["changed"]
+
+
+def test_a_statement_timeout_leaves_nothing_half_done(cr):
+    person(cr, "INSERT INTO wide (n, t, x) SELECT i, 'text', i::text FROM generate_series(1, 20000) i")
+    act(cr, 1, "UPDATE wide SET n = n + 1")
+    before = checksum(cr, "wide")
+    cr.connection.commit()
+    cr.execute("SET LOCAL statement_timeout = '20ms'")
+    with pytest.raises(psycopg2.errors.QueryCanceled):
+        journal.undo(cr, [1], by=2)
+    cr.connection.rollback()
+    assert checksum(cr, "wide") == before
+    assert journal.undo(cr, [1], by=2)["done"]
+
+
+def test_serialization_fails_and_the_next_try_sees_why(cr, connect):
+    act(cr, 1, "UPDATE a0 SET name = 'X' WHERE id = 1")
+    cr.connection.set_session(isolation_level="REPEATABLE READ")
+    cr.execute("SELECT name FROM a0")  # the snapshot is taken
+    other = connect()
+    person(other.cursor(), "UPDATE a0 SET name = 'Y' WHERE id = 1")
+    with pytest.raises(psycopg2.errors.SerializationFailure):
+        journal.undo(cr, [1], by=2)
+    cr.connection.rollback()
+    assert [one["type"] for one in journal.undo(cr, [1], by=2)["conflicts"]] == ["changed"]
+
+
+def test_an_undo_while_the_agent_goes_on(cr, connect):
+    act(cr, 1, "UPDATE a0 SET name = 'X' WHERE id = 1")
+    other = connect()
+    going_on = threading.Event()
+
+    def agent():
+        with other.cursor() as own:
+            for number in range(100, 140):
+                act(own, number, f"UPDATE a0 SET name = 'n{number}' WHERE id = 2", "INSERT INTO l0 DEFAULT VALUES")
+                going_on.set()
+
+    worker = threading.Thread(target=agent)
+    worker.start()
+    going_on.wait(10)
+    assert journal.undo(cr, [1], by=2)["done"]
+    cr.connection.commit()
+    worker.join()
+    cr.execute("SELECT name FROM a0 ORDER BY id")
+    assert cr.fetchall() == [("one",), ("n139",)]
+    assert journal.undo(cr, list(range(100, 140)), by=3)["done"]
+    cr.execute("SELECT name, (SELECT count(*) FROM l0) FROM a0 ORDER BY id")
+    assert cr.fetchall() == [("one", 3), ("two", 3)]
+
+
+def test_values_that_must_be_unique_are_passed_on(cr):
+    person(cr, "INSERT INTO wide (id, n, x) SELECT i, i, i::text FROM generate_series(1, 50) i")
+    before = state(cr)
+    act(
+        cr,
+        1,
+        "UPDATE wide SET x = 'p' || x",
+        "UPDATE wide SET x = (51 - id)::text",
+        "DELETE FROM wide WHERE id = 7",
+        "INSERT INTO wide (id, x) VALUES (99, '44')",
+    )
+    assert journal.undo(cr, [1], by=2)["done"]
+    assert state(cr) == before
+
+
+def test_a_hundred_thousand_rows(cr):
+    act(cr, 1, "INSERT INTO wide (n, t, x) SELECT i, 'text ' || i, i::text FROM generate_series(1, 100000) i")
+    full = checksum(cr, "wide")
+    cr.connection.commit()
+    act(cr, 2, "UPDATE wide SET n = -n, t = t || '!'", "DELETE FROM wide WHERE id % 3 = 0")
+    report = journal.undo(cr, [2], by=3)
+    assert report["done"]
+    assert report["touched"] == 100_000
+    assert checksum(cr, "wide") == full
+    cr.connection.commit()
+    assert journal.undo(cr, [1], by=4)["done"]
+    cr.execute("SELECT count(*) FROM wide")
+    assert cr.fetchone() == (0,)
+
+
+def test_a_session_that_only_reads(cr, connect):
+    act(cr, 1, "UPDATE a0 SET name = 'X'")
+    reading = connect()
+    reading.set_session(readonly=True)
+    with reading.cursor() as own:
+        journal.begin(own, 5)
+        own.execute("SELECT name FROM a0")
+        assert journal.end(own) == {"operation": 5, "entries": 0, "restore_only": None}
+        assert len(journal.changes(own, [1])) == 2
+        reading.rollback()
+        with pytest.raises(psycopg2.errors.ReadOnlySqlTransaction):
+            journal.undo(own, [1], by=2)
