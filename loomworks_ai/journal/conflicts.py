@@ -54,7 +54,7 @@ CREATE = """
         columns text[], detail jsonb, choice text
     ) ON COMMIT DROP
 """
-CASCADING = {"c": "would be deleted with it", "n": "would lose the reference", "d": "would lose the reference"}
+CASCADING = frozenset({"c", "n", "d"})  # fates of a referring row that let the other one go
 
 
 def choices(kind: str, detail: dict | None) -> list[str]:

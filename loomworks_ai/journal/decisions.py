@@ -15,8 +15,6 @@ from .scope import Scope, key_match, key_of
 from .sqltext import Cursor, Part, compose, execute, rows, value
 
 POLICIES = ("refuse", "skip", "theirs", "ours")
-CASCADE = "c"
-EMPTIED = ("n", "d")
 
 
 def choose(cr: Cursor, scope: Scope, policy: str, decisions: Mapping[tuple[str, str], str]) -> int:

@@ -92,7 +92,7 @@ class OperationLog(models.Model):
     def _compute_changes_html(self):
         for log in self:
             log.changes_html = self.env["ir.qweb"]._render(
-                "loomworks_ai.operation_changes", {"groups": log._changes().described(), "log": log}
+                "loomworks_ai.operation_changes", {"groups": log._changes().described()}
             )
 
     def _compute_effects(self):

@@ -13,7 +13,6 @@ from .plain_words import ConflictWords
 from .values import Changes
 
 POLICIES = ("refuse", "skip", "theirs", "ours")
-UNDOABLE = ("done", "failed", "partially_rolled_back")
 
 
 class OperationLog(models.Model):

@@ -76,12 +76,7 @@ def log_of(env):
             )
         )
 
-    @contextlib.contextmanager
-    def cursor():
-        with env.registry.cursor() as cr:
-            yield cr
-
-    return DatabaseLog(cursor, refuse)
+    return DatabaseLog(env.registry.cursor, refuse)
 
 
 def _call_of_request(request, user, args):

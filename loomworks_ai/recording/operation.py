@@ -58,8 +58,8 @@ class Log(Protocol):
     def allow(self, cr: Any, call: Call) -> None:
         """Raise where this call may write nothing, before it has written anything."""
 
-    def add(self, cr: Any, outcome: Outcome) -> None:
-        """Write the operation's row in the transaction of ``cr``."""
+    def add(self, cr: Any, outcome: Outcome) -> int:
+        """Write the operation's row in the transaction of ``cr``; return its number."""
 
     def separately(self, outcome: Outcome, effects: Sequence[Effect], *, listed: bool) -> None:
         """Write the row, or bring it up to date, in a transaction of its own."""

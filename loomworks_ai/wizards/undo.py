@@ -29,7 +29,6 @@ class Undo(models.TransientModel):
     refused = fields.Text(readonly=True)
     ready = fields.Boolean(readonly=True)
     summary_html = fields.Html(readonly=True, sanitize=False)
-    operation_number = fields.Integer("Done as operation", readonly=True)
 
     @api.model
     def _for_operations(self, operations, kind):

@@ -2,6 +2,7 @@
 
 import psycopg2
 import pytest
+from acting import act
 from addons.loomworks_ai import journal
 from journal_state import checksum, state
 
@@ -44,16 +45,6 @@ def cr(db):
         journal.install(cr)
         db.commit()
         yield cr
-
-
-def act(cr, number, *statements):
-    """Do statements as operation ``number``, and commit."""
-    journal.begin(cr, number)
-    for statement in statements:
-        cr.execute(statement)
-    told = journal.end(cr)
-    cr.connection.commit()
-    return told
 
 
 def undone(cr, *numbers, by=99, **choices):

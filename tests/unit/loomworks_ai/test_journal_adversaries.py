@@ -5,6 +5,7 @@ import threading
 import psycopg2
 import psycopg2.errors
 import pytest
+from acting import act, person
 from addons.loomworks_ai import journal
 from journal_state import checksum, state
 
@@ -36,21 +37,6 @@ def cr(db):
         journal.install(cr)
         db.commit()
         yield cr
-
-
-def act(cr, number, *statements):
-    journal.begin(cr, number)
-    for statement in statements:
-        cr.execute(statement)
-    told = journal.end(cr)
-    cr.connection.commit()
-    return told
-
-
-def person(cr, *statements):
-    for statement in statements:
-        cr.execute(statement)
-    cr.connection.commit()
 
 
 def test_a_cascade_five_deep(cr):

@@ -1,6 +1,7 @@
 """What the journal knows of Odoo's tables: references without keys, number sequences, files, who wrote last."""
 
 import pytest
+from acting import act, person
 from addons.loomworks_ai import journal
 from journal_state import state
 
@@ -40,21 +41,6 @@ def cr(db):
         journal.install(cr)
         db.commit()
         yield cr
-
-
-def act(cr, number, *statements):
-    journal.begin(cr, number)
-    for statement in statements:
-        cr.execute(statement)
-    told = journal.end(cr)
-    cr.connection.commit()
-    return told
-
-
-def person(cr, *statements):
-    for statement in statements:
-        cr.execute(statement)
-    cr.connection.commit()
 
 
 CREATE_PARTNER = "INSERT INTO res_partner (id, name) VALUES (10, 'New')"
