@@ -27,9 +27,9 @@ from collections.abc import Collection, Mapping
 
 from psycopg2 import sql
 
-from . import keyless, rules
+from . import depended, keyless, rules
 from .catalog import ForeignKey, UniqueIndex
-from .keyless import INSERT
+from .depended import INSERT
 from .scope import Relation, Scope, equal, key_match, key_of
 from .sqltext import Cursor, Part, compose, execute, rows
 
@@ -257,19 +257,8 @@ def _dependants(cr: Cursor, scope: Scope, key: ForeignKey) -> None:
         return
     if table.oid not in scope.filled:
         return
-    query = """
-        SELECT n.relation, n.key, 'depended', NULL, jsonb_build_object(
-            'table', %s::text, 'constraint', %s::text, 'on_delete', %s::text, 'rows', count(*),
-            'keys', (array_agg({h}.hstore_to_jsonb({key})))[1:10])
-        FROM loomworks_net n JOIN {table} r ON {match}
-        WHERE n.relation = %s AND n.act = 'D' AND NOT EXISTS (
-            SELECT FROM loomworks_net m WHERE m.relation = %s AND m.key OPERATOR({h}.=) {key}
-              AND (m.act = 'D' OR {h}.exists_any(m.target, %s)))
-        GROUP BY n.relation, n.key
-    """
-    fates = [table.label, key.name, key.on_delete, referenced.id, scope.numbers.get(key.table), list(key.columns)]
     match = equal(table, key.columns, key.referenced_columns, "r", sql.SQL("n.expected"), scope.h)
-    execute(cr, INSERT + query, fates, table=table.only, match=match, key=key_of(table, "r", scope.h), h=scope.h)
+    depended.find(cr, scope, referenced, table, key.columns, match, constraint=key.name, on_delete=key.on_delete)
 
 
 def _parents(cr: Cursor, scope: Scope, key: ForeignKey) -> None:

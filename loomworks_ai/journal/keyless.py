@@ -6,12 +6,12 @@ import json
 
 from psycopg2 import sql
 
+from . import depended
 from .catalog import Table
+from .depended import INSERT
 from .references import BELONGING, Reference, table_of
-from .scope import Relation, Scope, key_of
+from .scope import Relation, Scope
 from .sqltext import Cursor, Part, compose, execute, rows
-
-INSERT = "INSERT INTO loomworks_conflict (relation, key, type, columns, detail) "
 
 
 def fate(reference: Reference) -> str:
@@ -62,35 +62,11 @@ def dependants(cr: Cursor, scope: Scope, reference: Reference) -> None:
     table = scope.labelled(reference.table)
     if table.oid not in scope.filled:
         return
-    query = """
-        SELECT n.relation, n.key, 'depended', NULL, jsonb_build_object(
-            'table', %s::text, 'column', %s::text, 'on_delete', %s::text, 'rows', count(*),
-            'keys', (array_agg({h}.hstore_to_jsonb({key})))[1:10])
-        FROM loomworks_net n JOIN {table} r ON {match}
-        WHERE n.relation = %s AND n.act = 'D' AND NOT EXISTS (
-            SELECT FROM loomworks_net m WHERE m.relation = %s AND m.key OPERATOR({h}.=) {key}
-              AND (m.act = 'D' OR {h}.exist(m.target, %s)))
-        GROUP BY n.relation, n.key
-    """
     for referenced in scope.present("D"):
         if may_refer(scope, reference, referenced):
-            parameters = [
-                table.label,
-                reference.column,
-                fate(reference),
-                referenced.id,
-                scope.numbers.get(table.oid),
-                reference.column,
-            ]
-            execute(
-                cr,
-                INSERT + query,
-                parameters,
-                h=scope.h,
-                table=table.only,
-                key=key_of(table, "r", scope.h),
-                match=match(scope, reference, referenced),
-            )
+            link = match(scope, reference, referenced)
+            named = {"column": reference.column, "on_delete": fate(reference)}
+            depended.find(cr, scope, referenced, table, [reference.column], link, **named)
 
 
 def parents(cr: Cursor, scope: Scope, reference: Reference) -> None:

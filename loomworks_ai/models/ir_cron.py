@@ -13,5 +13,5 @@ class IrCron(models.Model):
     def _trigger_list(self, at_list):
         operation = requests.current(self.env.cr)
         if operation is not None and at_list:
-            operation.note("cron", name=self.sudo().name or "", at=str(min(at_list)))
+            operation.note_at_commit(self.env.cr._cnx, "cron", name=self.sudo().name or "", at=str(min(at_list)))
         return super()._trigger_list(at_list)

@@ -96,6 +96,7 @@ class Operation:
     _started: float = field(default_factory=time.monotonic)
     _transactions: dict[int, _Transaction] = field(default_factory=dict)
     _effects: list[Effect] = field(default_factory=list)
+    _begun: dict[int, list[Effect]] = field(default_factory=dict)  # by connection: come true with its commit
 
     # --- what cursors tell ---
 
@@ -134,6 +135,7 @@ class Operation:
             if not transaction:
                 return
             self._transactions[id(connection)] = transaction
+            self._effects += self._begun.pop(id(connection), [])
             if transaction.entries or transaction.reason:
                 self._list(cr, transaction)
 
@@ -147,8 +149,9 @@ class Operation:
             self._state = self._state or transaction.lists
 
     def rolled_back(self, connection: Any) -> None:
-        """Forget a transaction that came to nothing."""
+        """Forget a transaction that came to nothing, and what would have happened with its commit."""
         self._transactions.pop(id(connection), None)
+        self._begun.pop(id(connection), None)
 
     # --- what the request tells ---
 
@@ -157,6 +160,10 @@ class Operation:
         self._effects.append((kind, detail))
         if self.closed:
             self._list_separately(self._outcome())
+
+    def note_at_commit(self, connection: Any, kind: str, **detail: Any) -> None:
+        """Take note of something that leaves the system if this connection's transaction is committed."""
+        self._begun.setdefault(id(connection), []).append((kind, detail))
 
     def finish(self) -> None:
         """Bring the list up to date: the request is over, and its last commit done."""

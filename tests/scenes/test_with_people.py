@@ -403,3 +403,13 @@ def test_scheduled_work_and_mail_sent_later_are_listed(office, agent):
         env["mail.mail"].sudo().browse(number).unlink()  # as the queue does with what it has sent
     assert [one["kind"] for one in agent.preview()["effects"]] == ["cron", "mail"]
     assert agent.undo()["done"]
+
+
+def test_scheduled_work_that_was_rolled_back_is_not_listed(office, agent):
+    model, numbers = made(office, partner)
+    with agent.request() as env:
+        env.ref("base.autovacuum_job").sudo()._trigger()
+        env.cr.rollback()
+        env[model].browse(numbers).phone = "2"
+    assert agent.state_of() == "done"
+    assert agent.preview()["effects"] == []
