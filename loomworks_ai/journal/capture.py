@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from . import catalog, schema
 from .catalog import Table
-from .scope import key_of
+from .images import key_of
 from .sqltext import Cursor, execute, rows, value
 
 # The text of a value depends on these; with these it is exact and reads back as the same value.
@@ -64,6 +66,8 @@ class Begun:
 
 
 _begun: weakref.WeakKeyDictionary[Any, Begun] = weakref.WeakKeyDictionary()
+# By connection: the transaction, and what it has changed below savepoints of ours that were rolled back.
+_taken_back: weakref.WeakKeyDictionary[Any, tuple[str, Counts]] = weakref.WeakKeyDictionary()
 
 
 def switch_on(cr: Cursor, operation: int) -> None:
@@ -85,7 +89,15 @@ def begin(cr: Cursor, operation_id: int) -> None:
     """
     operation = int(operation_id)
     switch_on(cr, operation)
-    _begun[cr.connection] = Begun(operation, _counted(cr))
+    _begun[cr.connection] = Begun(operation, counted(cr))
+
+
+@contextmanager
+def paused(cr: Cursor, operation: int) -> Iterator[None]:
+    """Have the triggers rest while the block writes down its changes itself."""
+    execute(cr, "SET LOCAL loomworks.operation = ''")
+    yield
+    execute(cr, "SET LOCAL loomworks.operation = %s", [str(operation)])
 
 
 def resume(cr: Cursor, operation_id: int) -> None:
@@ -100,10 +112,10 @@ def overlooked(cr: Cursor) -> list[str]:
     """
     if value(cr, "SELECT pg_current_xact_id_if_assigned() IS NULL"):
         return []
-    counted = _counted(cr)
+    changed = changed_since(cr, {})
     nothing = Begun(operation=0, counted={})
     return sorted(
-        table.label for table in catalog.tables(cr) if table.oid in counted and _is_short(cr, nothing, table, 0)
+        table.label for table in catalog.tables(cr) if table.oid in changed and _is_short(cr, nothing, table, 0)
     )
 
 
@@ -167,22 +179,52 @@ def _gone_past(cr: Cursor, begun: Begun, lenient: bool) -> str | None:
     return _unwritten(cr, begun, lenient)
 
 
-def _counted(cr: Cursor) -> Counts:
-    """Return the counters by table; those of partitions with their table."""
-    counts: Counts = {}
+def counted(cr: Cursor) -> Counts:
+    """Return the counters by table; those of partitions with their table, without what was `taken_back`."""
+    transaction, discount = _taken_back.get(cr.connection, ("", {}))
+    if discount and transaction != _transaction(cr):
+        discount = {}
+    counts = {oid: (-written, -deleted) for oid, (written, deleted) in discount.items()}
     for row in rows(cr, COUNTED):
         written, deleted = counts.get(row["root"], (0, 0))
         counts[row["root"]] = (written + row["written"], deleted + row["deleted"])
     return counts
 
 
+def before_savepoint(cr: Cursor) -> Counts:
+    """Return the counters for `taken_back`; none where all there is was left by earlier transactions."""
+    return counted(cr) if _transaction(cr) else {}
+
+
+def taken_back(cr: Cursor, before: Counts) -> None:
+    """Leave out of the count what has been changed since `before_savepoint`: it was rolled back."""
+    changed = changed_since(cr, before)
+    transaction, discount = _taken_back.get(cr.connection, ("", {}))
+    now = _transaction(cr)
+    if transaction == now:
+        for oid, (written, deleted) in discount.items():
+            more_written, more_deleted = changed.get(oid, (0, 0))
+            changed[oid] = (written + more_written, deleted + more_deleted)
+    _taken_back[cr.connection] = (now, changed)
+
+
+def _transaction(cr: Cursor) -> str:
+    return value(cr, "SELECT pg_current_xact_id_if_assigned()::text") or ""
+
+
+def changed_since(cr: Cursor, before: Counts) -> Counts:
+    """Return how much the counters have moved; all tables that have any."""
+    changed = {}
+    for oid, (written, deleted) in counted(cr).items():
+        written_before, deleted_before = before.get(oid, (0, 0))
+        changed[oid] = (written - written_before, deleted - deleted_before)
+    return {oid: counts for oid, counts in changed.items() if counts != (0, 0)}
+
+
 def _unwritten(cr: Cursor, begun: Begun, lenient: bool) -> str | None:
     """Compare the server's count of rows changed with the entries made."""
     journal = value(cr, "SELECT 'loomworks.entry'::regclass::oid")
-    changed = {}
-    for oid, (written, deleted) in _counted(cr).items():
-        written_before, deleted_before = begun.counted.get(oid, (0, 0))
-        changed[oid] = (written - written_before, deleted - deleted_before)
+    changed = changed_since(cr, begun.counted)
     made, removed = changed.pop(journal, (0, 0))
     if removed:
         return "entries of the journal were deleted"

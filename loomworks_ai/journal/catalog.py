@@ -12,7 +12,9 @@ from .sqltext import Cursor, Part, rows, value
 # A key is the primary key, or else a unique index of plain columns that are never null; the narrowest one.
 TABLES = """
     SELECT c.oid, n.nspname AS schema_name, c.relname AS table_name, c.relkind = 'p' AS partitioned,
-           COALESCE(key.columns, '{}') AS key, attribute.columns, attribute.generated, attribute.numbered
+           COALESCE(key.columns, '{}') AS key, attribute.columns, attribute.generated, attribute.numbered,
+           EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal
+                   AND g.tgname <> '00_loomworks_capture') AS triggered
     FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
     CROSS JOIN LATERAL (
@@ -69,6 +71,7 @@ class Table:
     secret: tuple[str, ...]
     left_out: tuple[str, ...]
     numbered: bool  # the key is a number from a sequence, which no row ever changes or gets a second time
+    triggered: bool  # it has triggers other than ours
 
     @property
     def hidden(self) -> list[str]:
@@ -122,6 +125,7 @@ def _table(row: dict) -> Table:
             name for name in rules.left_out_columns(row["schema_name"], row["table_name"]) if name in row["columns"]
         ),
         numbered=len(row["key"]) == 1 and row["key"][0] in row["numbered"],
+        triggered=row["triggered"],
     )
 
 

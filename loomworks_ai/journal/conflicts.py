@@ -30,7 +30,8 @@ from psycopg2 import sql
 from . import depended, keyless, rules
 from .catalog import ForeignKey, UniqueIndex
 from .depended import INSERT
-from .scope import Relation, Scope, equal, key_match, key_of
+from .images import equal, key_match, key_of, some
+from .scope import Relation, Scope
 from .sqltext import Cursor, Part, compose, execute, rows
 
 CHOICES = {
@@ -182,35 +183,49 @@ def _credentials(cr: Cursor) -> None:
 
 def _values(cr: Cursor, scope: Scope, relation: Relation) -> None:
     """Compare the rows with what the operations left, and find those that are gone or back."""
+    everything = compose("{h}.hstore(t.*)", h=scope.h)
+    restored = some(relation.restored, "t", scope.h) if relation.restored else everything
+    for act, image in (("U", restored), ("D", everything)):
+        if act in relation.acts:
+            _compare(cr, scope, relation, act, image)
+    if relation.acts & {"U", "D"}:
+        execute(cr, INSERT + GAPS, [relation.id])
     parts = {
-        "h": scope.h,
         "table": relation.table.only,
         "match": key_match(relation.table, "t", sql.SQL("n.key"), scope.h),
-        "first": sql.Identifier("t", relation.table.key[0]),
-        "expected": compose(
-            "{h}.delete(n.expected, {gone}::text[])", h=scope.h, gone=sql.Literal(list(relation.dropped))
-        ),
     }
-    if relation.acts & {"U", "D"}:
-        query = """
-            SELECT n.relation, n.key, CASE WHEN {first} IS NULL THEN 'deleted' ELSE 'changed' END,
-                   CASE WHEN {first} IS NOT NULL THEN {h}.akeys({h}.delete({expected}, {h}.hstore(t.*))) END,
-                   CASE WHEN {first} IS NOT NULL THEN jsonb_build_object(
-                       'left', {h}.hstore_to_jsonb({h}.delete({expected}, {h}.hstore(t.*))),
-                       'now', {h}.hstore_to_jsonb({h}.slice(
-                           {h}.hstore(t.*), {h}.akeys({h}.delete({expected}, {h}.hstore(t.*)))))) END
-            FROM loomworks_net n LEFT JOIN {table} t ON {match}
-            WHERE n.relation = %s AND n.act IN ('U', 'D')
-              AND ({first} IS NULL OR NOT {h}.hs_contains({h}.hstore(t.*), {expected}))
-        """
-        execute(cr, INSERT + query, [relation.id], **parts)
-        execute(cr, INSERT + GAPS, [relation.id])
     if "I" in relation.acts:
         query = """
             SELECT n.relation, n.key, 'key_taken', NULL, NULL FROM loomworks_net n JOIN {table} t ON {match}
             WHERE n.relation = %s AND n.act = 'I'
         """
         execute(cr, INSERT + query, [relation.id], **parts)
+
+
+def _compare(cr: Cursor, scope: Scope, relation: Relation, act: str, image: Part) -> None:
+    """Compare rows that are restored or deleted; ``image`` is what the row ``t`` has of the columns in question."""
+    query = """
+        SELECT n.relation, n.key, CASE WHEN {first} IS NULL THEN 'deleted' ELSE 'changed' END,
+               CASE WHEN {first} IS NOT NULL THEN {h}.akeys({h}.delete({expected}, {image})) END,
+               CASE WHEN {first} IS NOT NULL THEN jsonb_build_object(
+                   'left', {h}.hstore_to_jsonb({h}.delete({expected}, {image})),
+                   'now', {h}.hstore_to_jsonb({h}.slice({image}, {h}.akeys({h}.delete({expected}, {image}))))) END
+        FROM loomworks_net n LEFT JOIN {table} t ON {match}
+        WHERE n.relation = %s AND n.act = %s AND ({first} IS NULL OR NOT {h}.hs_contains({image}, {expected}))
+    """
+    execute(
+        cr,
+        INSERT + query,
+        [relation.id, act],
+        h=scope.h,
+        image=image,
+        table=relation.table.only,
+        match=key_match(relation.table, "t", sql.SQL("n.key"), scope.h),
+        first=sql.Identifier("t", relation.table.key[0]),
+        expected=compose("{h}.delete(n.expected, {gone}::text[])", h=scope.h, gone=sql.Literal(list(relation.dropped)))
+        if relation.dropped
+        else sql.SQL("n.expected"),
+    )
 
 
 GAPS = """

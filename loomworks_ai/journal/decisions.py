@@ -11,7 +11,8 @@ from psycopg2 import sql
 from . import keyless
 from .catalog import Table
 from .conflicts import CHOICES
-from .scope import Scope, key_match, key_of
+from .images import key_match, key_of, whole
+from .scope import Scope
 from .sqltext import Cursor, Part, compose, execute, rows, value
 
 POLICIES = ("refuse", "skip", "theirs", "ours")
@@ -101,9 +102,7 @@ def _force(cr: Cursor, scope: Scope) -> None:
             """,
             [relation.id],
             h=scope.h,
-            own=compose(
-                "{h}.delete({h}.hstore(t.*), {hidden}::text[])", h=scope.h, hidden=sql.Literal(relation.table.hidden)
-            ),
+            own=whole(relation.table, "t", scope.h),
             table=relation.table.only,
             match=key_match(relation.table, "t", sql.SQL("c.key"), scope.h),
         )
@@ -149,7 +148,6 @@ def _link(scope: Scope, row: dict) -> tuple[list[str], Part]:
 
 
 def _take_along(cr: Cursor, scope: Scope, table: Table, columns: list[str], match: Part, row: dict) -> None:
-    image = compose("{h}.delete({h}.hstore(r.*), {hidden}::text[])", h=scope.h, hidden=sql.Literal(table.hidden))
     execute(
         cr,
         """
@@ -175,6 +173,6 @@ def _take_along(cr: Cursor, scope: Scope, table: Table, columns: list[str], matc
         table=table.only,
         match=match,
         key=key_of(table, "r", scope.h),
-        image=image,
+        image=whole(table, "r", scope.h),
         h=scope.h,
     )

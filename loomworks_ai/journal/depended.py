@@ -6,7 +6,8 @@ import json
 from collections.abc import Sequence
 
 from .catalog import Table
-from .scope import Relation, Scope, key_of
+from .images import key_of
+from .scope import Relation, Scope
 from .sqltext import Cursor, Part, execute
 
 INSERT = "INSERT INTO loomworks_conflict (relation, key, type, columns, detail) "

@@ -6,7 +6,7 @@ import json
 
 from psycopg2 import sql
 
-from . import catalog, schema
+from . import catalog, images, schema
 from .catalog import Table
 from .sqltext import Cursor, Part, compose, execute, rows, text, value
 
@@ -175,49 +175,22 @@ MOVED = """
 
 def _body(table: Table, shape: int, h: Part) -> Part:
     """Return the body of the table's capturing function. Names and keys are constants in it, which makes it fast."""
+    old, new = sql.SQL("o"), sql.SQL("n")
     parts = {
         "h": h,
         "operation": sql.SQL("pg_catalog.current_setting('loomworks.operation')::bigint"),
         "shape": sql.Literal(shape),
-        "key": _array(table.key),
-        "shown_n": _shown(table, "n", h),
-        "shown_o": _shown(table, "o", h),
-        "secret_n": _filled_secrets(table, "n", h),
-        "secret_o": _filled_secrets(table, "o", h),
-        "changed_secrets": _names_in(table, "n", h),
+        "key": images.names(table.key),
+        "shown_n": images.shown(table, new, h),
+        "shown_o": images.shown(table, old, h),
+        "secret_n": images.filled_credentials(table, new, h),
+        "secret_o": images.filled_credentials(table, old, h),
+        "changed_secrets": images.credentials_in(table, new, h),
     }
     parts["own_key"] = compose("{h}.slice(o, {key})", **parts) if table.key else parts["shown_o"]
     # A row without a key has no identity but its values: whatever changes them, moves it.
     moved_if = compose("{h}.exists_any(n, {key})", **parts) if table.key else sql.SQL("true")
     return compose(BODY, moved=compose(MOVED, moved_if=moved_if, **parts), **parts)
-
-
-def _array(names: tuple[str, ...] | list[str]) -> Part:
-    return sql.SQL("{}::text[]").format(sql.Literal(list(names)))
-
-
-def _shown(table: Table, row: str, h: Part) -> Part:
-    if not table.hidden:
-        return sql.SQL(row)
-    return sql.SQL("{}.delete({}, {})").format(h, sql.SQL(row), _array(table.hidden))
-
-
-def _names_in(table: Table, row: str, h: Part) -> Part:
-    """The secret columns that ``row`` has, or NULL."""
-    if not table.secret:
-        return sql.SQL("NULL")
-    return sql.SQL("NULLIF({h}.akeys({h}.slice({row}, {names})), '{{}}')").format(
-        h=h, row=sql.SQL(row), names=_array(table.secret)
-    )
-
-
-def _filled_secrets(table: Table, row: str, h: Part) -> Part:
-    """The secret columns that ``row`` has a value for, or NULL."""
-    if not table.secret:
-        return sql.SQL("NULL")
-    return sql.SQL(
-        "(SELECT pg_catalog.array_agg(key) FROM {h}.each({h}.slice({row}, {names})) WHERE value IS NOT NULL)"
-    ).format(h=h, row=sql.SQL(row), names=_array(table.secret))
 
 
 def uninstall(cr: Cursor) -> None:

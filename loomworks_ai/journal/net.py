@@ -42,12 +42,19 @@ ENTRIES = """
         AS half(action, old, new)
     WHERE e.operation = ANY(%(operations)s) AND e.seq > %(after)s AND e.action = 'K'
 """
-# A row before the operations: the oldest value of each column. After them: the newest.
+# Most rows have changed once. Of the others, before the operations: the oldest value of each column; after: the newest.
 NETTED = """
+    WITH e AS MATERIALIZED (
+        SELECT *, count(*) OVER (PARTITION BY relation, key) AS entries FROM ({entries}) e WHERE key_columns <> '{{}}'
+    )
+    SELECT relation, key, (CASE action WHEN 'I' THEN 'D' WHEN 'D' THEN 'I' ELSE 'U' END)::"char" AS act, old, new,
+           1 AS entries, secret, 1 AS copies
+    FROM e WHERE entries = 1
+  UNION ALL
     SELECT relation, key, act,
            CASE act WHEN 'U' THEN {h}.delete(before, after) WHEN 'I' THEN before END,
            CASE act WHEN 'U' THEN {h}.slice(after, {h}.akeys({h}.delete(before, after))) WHEN 'D' THEN after END,
-           entries, secret, 1 AS copies
+           entries, secret, 1
     FROM (
         SELECT relation, key, entries, before, after, secret,
                CASE WHEN first <> 'I' AND last <> 'D' THEN 'U'::"char"
@@ -59,11 +66,12 @@ NETTED = """
                    (array_agg(action ORDER BY seq DESC, action DESC))[1] AS last,
                    loomworks.merge(old ORDER BY seq DESC, action DESC) AS before,
                    loomworks.merge(new ORDER BY seq, action) AS after,
-                   array_agg(DISTINCT secret::text) FILTER (WHERE secret IS NOT NULL) AS secret
-            FROM ({entries}) e WHERE key_columns <> '{{}}' GROUP BY relation, key
+                   (SELECT array_agg(DISTINCT name) FROM unnest(array_agg(secret::text)) AS list(names),
+                           unnest(names::text[]) AS name) AS secret
+            FROM e WHERE entries > 1 GROUP BY relation, key
         ) merged
     ) netted
-    WHERE act IS NOT NULL AND NOT (act = 'U' AND {h}.delete(before, after) OPERATOR({h}.=) '')
+    WHERE act IS NOT NULL AND NOT (act = 'U' AND {h}.delete(before, after) OPERATOR({h}.=) '' AND secret IS NULL)
 """
 NETTED_KEYLESS = """
     SELECT relation, image, CASE WHEN balance > 0 THEN 'D'::"char" ELSE 'I'::"char" END,
@@ -120,7 +128,7 @@ def query(h: Part) -> Part:
     return compose(
         """
         SELECT relation, key, act, target, expected, copies
-        FROM ({one} UNION ALL {other}) netted(relation, key, act, target, expected, entries, secret, copies)
+        FROM (({one}) UNION ALL {other}) netted(relation, key, act, target, expected, entries, secret, copies)
         """,
         one=compose(NETTED, h=h, entries=entries),
         other=compose(NETTED_KEYLESS, h=h, entries=entries),

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from psycopg2 import sql
-
 from . import catalog, references
 from .catalog import ForeignKey, Table, UniqueIndex
 from .references import Reference
-from .sqltext import Cursor, Part, compose, rows
+from .sqltext import Cursor, Part, rows
 
 RELATIONS = """
-    SELECT r.id, r.schema_name, r.table_name, n.acts, n.restored, n.inserted,
+    SELECT r.id, r.schema_name, r.table_name, r.shape, n.acts, n.restored, n.inserted,
            (SELECT jsonb_agg(s.columns) FROM loomworks.shape s WHERE s.relation = r.id) AS shapes
     FROM (
         SELECT relation, array_agg(act::text) AS acts, max(names) FILTER (WHERE act = 'U') AS restored,
@@ -30,6 +28,7 @@ class Relation:
     """A table of the undo: what it does there (``acts``), and to which columns. ``table`` is None when it is gone."""
 
     id: int
+    shape: int
     label: str
     table: Table | None
     acts: frozenset[str]
@@ -107,6 +106,7 @@ def _relation(row: dict, table: Table | None) -> Relation:
             then.setdefault(name, set()).add(kind)
     return Relation(
         id=row["id"],
+        shape=row["shape"],
         label=row["table_name"] if row["schema_name"] == "public" else f"{row['schema_name']}.{row['table_name']}",
         table=table,
         acts=frozenset(row["acts"]),
@@ -120,36 +120,3 @@ def _relation(row: dict, table: Table | None) -> Relation:
 def _same(kinds: set[str], now: str) -> bool:
     """Whether values of a column read the same under all these types."""
     return all(kind == now or (kind.startswith(TEXTS) and now.startswith(TEXTS)) for kind in kinds)
-
-
-def key_match(table: Table, alias: str, key: Part, h: Part) -> Part:
-    """Return the condition that the row ``alias`` of ``table`` is the one of the hstore ``key``."""
-    return equal(table, table.key, table.key, alias, key, h)
-
-
-def equal(table: Table, names: tuple[str, ...], keys: tuple[str, ...], alias: str, image: Part, h: Part) -> Part:
-    """Return the condition that columns ``names`` of ``alias`` have the values of ``keys`` in the hstore ``image``."""
-    terms = [
-        compose(
-            "{column} = ({h}.fetchval({image}, {key}))::{type}",
-            h=h,
-            column=sql.Identifier(alias, name),
-            image=image,
-            key=sql.Literal(key),
-            type=sql.SQL(table.columns[name]),
-        )
-        for name, key in zip(names, keys, strict=True)
-    ]
-    return sql.SQL(" AND ").join(terms)
-
-
-def key_of(table: Table, alias: str, h: Part) -> Part:
-    """Return the expression for the key of the row ``alias`` as hstore: its columns, or the whole row."""
-    whole = compose("{h}.hstore({alias}.*)", h=h, alias=sql.Identifier(alias))
-    if not table.key:
-        return compose("{h}.delete({whole}, {hidden}::text[])", h=h, whole=whole, hidden=sql.Literal(table.hidden))
-    pairs = compose(
-        "ARRAY[{values}]::text[]",
-        values=sql.SQL(", ").join(compose("{c}::text", c=sql.Identifier(alias, name)) for name in table.key),
-    )
-    return compose("{h}.hstore({names}::text[], {pairs})", h=h, names=sql.Literal(list(table.key)), pairs=pairs)

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg2
 import psycopg2.errors
+from psycopg2 import sql
 
 from . import capture, conflicts, decisions, inverse, net, schema, scope, sequences
 from .conflicts import Computed
@@ -88,6 +89,7 @@ def preview(
     computed: Computed | None = None,
 ) -> Report:
     """Report what `undo` would do: the same run, rolled back."""
+    before = capture.before_savepoint(cr)
     execute(cr, "SAVEPOINT loomworks_preview")
     try:
         capture.switch_on(cr, PREVIEW)
@@ -95,11 +97,16 @@ def preview(
     except psycopg2.OperationalError:
         raise  # the transaction is over
     except BaseException:
-        execute(cr, "ROLLBACK TO SAVEPOINT loomworks_preview")
+        _roll_back(cr, "loomworks_preview", before)
         raise
-    execute(cr, "ROLLBACK TO SAVEPOINT loomworks_preview")
+    _roll_back(cr, "loomworks_preview", before)
     execute(cr, "RELEASE SAVEPOINT loomworks_preview")
     return {**report, "done": False}
+
+
+def _roll_back(cr: Cursor, savepoint: str, before: capture.Counts) -> None:
+    execute(cr, "ROLLBACK TO SAVEPOINT {savepoint}", savepoint=sql.Identifier(savepoint))
+    capture.taken_back(cr, before)
 
 
 def _run(cr: Cursor, operations: Sequence[int], by: int, terms: Terms) -> Report:
@@ -118,6 +125,7 @@ def _run(cr: Cursor, operations: Sequence[int], by: int, terms: Terms) -> Report
         "recompute": {},
     }
     zone = value(cr, "SELECT current_setting('TimeZone')")
+    before = capture.before_savepoint(cr)
     execute(cr, "SAVEPOINT loomworks_undo")
     try:
         execute(cr, "SET LOCAL TimeZone = 'UTC'")
@@ -126,9 +134,9 @@ def _run(cr: Cursor, operations: Sequence[int], by: int, terms: Terms) -> Report
         execute(cr, "SELECT set_config('TimeZone', %s, true)", [zone])
     except Refused as refusal:
         report["refused"] = str(refusal)
-        execute(cr, "ROLLBACK TO SAVEPOINT loomworks_undo")
+        _roll_back(cr, "loomworks_undo", before)
     except (psycopg2.IntegrityError, psycopg2.DataError) as error:
-        execute(cr, "ROLLBACK TO SAVEPOINT loomworks_undo")
+        _roll_back(cr, "loomworks_undo", before)
         report["refused"] = f"the database does not take it: {error.diag.message_primary}"
         report["conflicts"].append(_as_conflict(error))
     execute(cr, "RELEASE SAVEPOINT loomworks_undo")
@@ -145,12 +153,10 @@ def _work(cr: Cursor, operations: list[int], by: int, terms: Terms, report: Repo
         _keep_only(cr, terms.only, h)
     seen = _decide(cr, h, terms, report)
     report["rows"] = _counts(cr)
-    mark = value(cr, "SELECT last_value FROM loomworks.entry_seq")
-    inverse.apply(cr, seen)
-    sequences.follow(cr, h, by)
-    wrong = inverse.differences(cr, seen, by, mark)
+    wrong = inverse.apply(cr, seen, by)
     if wrong:
         raise Refused("what would be touched is not what is meant: " + "; ".join(wrong))
+    sequences.follow(cr, h, by)
     report["touched"] = value(cr, "SELECT COALESCE(sum(copies), 0)::bigint FROM loomworks_net")
 
 

@@ -7,6 +7,7 @@ import psycopg2.errors
 import pytest
 from acting import act, person
 from addons.loomworks_ai import journal
+from addons.loomworks_ai.journal import capture, conflicts
 from journal_state import checksum, state
 
 SCHEMA = """
@@ -224,3 +225,85 @@ def test_a_session_that_only_reads(cr, connect):
         reading.rollback()
         with pytest.raises(psycopg2.errors.ReadOnlySqlTransaction):
             journal.undo(own, [1], by=2)
+
+
+TRIGGERS = """
+    CREATE TABLE doc (id serial PRIMARY KEY, title text, words int, edition int DEFAULT 1, parent int REFERENCES doc);
+    CREATE TABLE tally (name text PRIMARY KEY, n int);
+    CREATE FUNCTION doc_words() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN NEW.words := length(NEW.title); RETURN NEW; END';
+    CREATE FUNCTION doc_edition() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN NEW.edition := OLD.edition + 1; RETURN NEW; END';
+    CREATE FUNCTION doc_kept() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+    CREATE FUNCTION doc_tally() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN UPDATE tally SET n = n + 1; RETURN NULL; END';
+    INSERT INTO doc (title, words) VALUES ('one', 3), ('three', 5);
+    INSERT INTO tally VALUES ('docs', 0);
+"""
+
+
+@pytest.mark.parametrize(
+    ("trigger", "refused"),
+    [
+        ("BEFORE UPDATE ON doc FOR EACH ROW EXECUTE FUNCTION doc_words()", None),
+        ("BEFORE UPDATE ON doc FOR EACH ROW EXECUTE FUNCTION doc_edition()", "would not become what it was"),
+        ("BEFORE UPDATE ON doc FOR EACH ROW EXECUTE FUNCTION doc_kept()", "would not become what it was"),
+        ("AFTER UPDATE ON doc FOR EACH ROW EXECUTE FUNCTION doc_tally()", "tally: other rows would be changed as well"),
+    ],
+)
+def test_a_trigger_of_the_table_may_not_change_more_than_is_meant(cr, trigger, refused):
+    cr.execute(TRIGGERS)
+    journal.install(cr)
+    cr.connection.commit()
+    before = state(cr)
+    act(cr, 1, "UPDATE doc SET title = 'twelve', words = 6 WHERE id = 1")
+    cr.execute(f"CREATE TRIGGER own {trigger}")
+    cr.connection.commit()
+    after = state(cr)
+    report = journal.undo(cr, [1], by=2)
+    assert report["done"] is (refused is None), report
+    assert state(cr) == (after if refused else before)
+    if refused:
+        assert refused in report["refused"]
+    else:
+        cr.connection.commit()
+        assert journal.undo(cr, [2], by=3)["done"]
+        assert state(cr) == after
+
+
+def test_what_an_undo_deletes_and_others_referred_to_in_the_meantime_is_counted(cr, connect):
+    """A foreign key that deletes rows which nobody saw when conflicts were looked for: the server counts them."""
+    act(cr, 1, "INSERT INTO l0 (id) VALUES (60)")
+    before = state(cr)
+    hidden = conflicts._dependants
+    conflicts._dependants = lambda *_arguments: None
+    try:
+        person(cr, "INSERT INTO l1 (id, up) VALUES (60, 60)")
+        report = journal.undo(cr, [1], by=2)
+    finally:
+        conflicts._dependants = hidden
+    assert not report["done"]
+    assert "l1: other rows would be changed as well" in report["refused"]
+    person(cr, "DELETE FROM l1 WHERE id = 60")
+    assert state(cr) == before
+
+
+def test_what_was_previewed_or_refused_is_not_taken_for_a_change(cr, monkeypatch):
+    """Only what was rolled back: a table is searched for rows that went past the journal if the counts differ."""
+    searched = []
+    search = capture._is_short
+    monkeypatch.setattr(capture, "_is_short", lambda *given: searched.append(given[2].label) or search(*given))
+    act(cr, 1, "UPDATE a0 SET name = 'X'", "DELETE FROM l5")
+    person(cr, "UPDATE a0 SET name = 'Y' WHERE id = 1")
+    assert journal.preview(cr, [1])["refused"]
+    assert journal.preview(cr, [1], on_conflict="skip")["refused"] is None
+    assert journal.overlooked(cr) == []
+    journal.begin(cr, 2)
+    cr.execute("UPDATE wide SET n = 1")
+    assert not journal.undo(cr, [1], by=2)["done"]
+    assert journal.undo(cr, [1], by=2, on_conflict="skip")["done"]
+    assert journal.end(cr)["restore_only"] is None
+    assert searched == []
+    cr.connection.commit()
+    cr.execute("INSERT INTO wide (n) VALUES (1)")
+    assert journal.overlooked(cr) == ["wide"]

@@ -314,3 +314,48 @@ def test_capture_goes_on_after_a_savepoint_that_was_rolled_back(cr):
     assert told == {"operation": 1, "entries": 1, "restore_only": None}
     cr.connection.commit()
     assert journal.undo(cr, [1], by=2)["done"]
+
+
+USERS = """
+    CREATE TABLE res_users (id serial PRIMARY KEY, login varchar, password varchar, totp_secret varchar);
+    INSERT INTO res_users (login, password) VALUES ('ada', 'correct horse');
+"""
+
+
+@pytest.mark.parametrize(
+    ("statement", "columns"),
+    [
+        ("UPDATE res_users SET password = 'battery staple'", ["password"]),
+        ("UPDATE res_users SET login = 'x', totp_secret = 'battery staple'", ["totp_secret"]),
+        ("DELETE FROM res_users", ["password"]),
+    ],
+)
+def test_a_credential_is_not_kept_and_its_undo_is_refused(cr, statement, columns):
+    person(cr, USERS)
+    journal.install(cr)
+    cr.connection.commit()
+    act(cr, 1, statement)
+    after = state(cr)
+    report = journal.undo(cr, [1], by=2)
+    assert [(one["type"], one["detail"]["columns"]) for one in report["conflicts"]] == [("secret", columns)]
+    assert not report["done"]
+    assert journal.undo(cr, [1], by=2, on_conflict="skip")["done"]
+    assert state(cr) == after
+    cr.execute("SELECT count(*) FROM loomworks.entry e WHERE e::text ~ 'horse|staple'")
+    assert cr.fetchone() == (0,)
+
+
+def test_a_user_who_was_made_goes_and_does_not_come_back_without_a_password(cr):
+    person(cr, USERS)
+    journal.install(cr)
+    cr.connection.commit()
+    before = state(cr)
+    act(cr, 1, "INSERT INTO res_users (login, password) VALUES ('bob', 'battery staple')")
+    assert journal.undo(cr, [1], by=2)["done"]
+    assert state(cr) == before
+    cr.connection.commit()
+    report = journal.undo(cr, [2], by=3)
+    assert [one["type"] for one in report["conflicts"]] == ["secret"]
+    assert state(cr) == before
+    cr.execute("SELECT count(*) FROM loomworks.entry e WHERE e::text ~ 'horse|staple'")
+    assert cr.fetchone() == (0,)

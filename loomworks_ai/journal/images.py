@@ -1,0 +1,84 @@
+"""SQL expressions: a row as hstore, its key, and conditions on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from psycopg2 import sql
+
+from .catalog import Table
+from .sqltext import Part, columns, compose
+
+
+def names(given: Sequence[str]) -> Part:
+    """Return names as an array of text."""
+    return sql.SQL("{}::text[]").format(sql.Literal(list(given)))
+
+
+def shown(table: Table, image: Part, h: Part) -> Part:
+    """Return ``image``, an hstore of a whole row, without the columns that the journal does not hold."""
+    if not table.hidden:
+        return image
+    return compose("{h}.delete({image}, {hidden})", h=h, image=image, hidden=names(table.hidden))
+
+
+def whole(table: Table, alias: str, h: Part) -> Part:
+    """Return the row ``alias`` of ``table`` as the journal holds it."""
+    return shown(table, compose("{h}.hstore({alias}.*)", h=h, alias=sql.Identifier(alias)), h)
+
+
+def some(given: Sequence[str], alias: str, h: Part) -> Part:
+    """Return only these columns of the row ``alias``: the fewer, the cheaper."""
+    return compose(
+        "(SELECT {h}.hstore(picked.*) FROM (SELECT {columns}) AS picked)", h=h, columns=columns(given, prefix=alias)
+    )
+
+
+def key_of(table: Table, alias: str, h: Part) -> Part:
+    """Return the key of the row ``alias``: its columns, or the whole row where the table has none."""
+    if not table.key:
+        return whole(table, alias, h)
+    pairs = sql.SQL(", ").join(compose("{c}::text", c=sql.Identifier(alias, name)) for name in table.key)
+    return compose("{h}.hstore({names}, ARRAY[{pairs}]::text[])", h=h, names=names(table.key), pairs=pairs)
+
+
+def key_match(table: Table, alias: str, key: Part, h: Part) -> Part:
+    """Return the condition that the row ``alias`` of ``table`` is the one of the hstore ``key``."""
+    return equal(table, table.key, table.key, alias, key, h)
+
+
+def equal(table: Table, own: Sequence[str], others: Sequence[str], alias: str, image: Part, h: Part) -> Part:
+    """Return the condition that columns ``own`` of ``alias`` have the values of ``others`` in the hstore ``image``."""
+    terms = [
+        compose(
+            "{column} = ({h}.fetchval({image}, {key}))::{type}",
+            h=h,
+            column=sql.Identifier(alias, name),
+            image=image,
+            key=sql.Literal(key),
+            type=sql.SQL(table.columns[name]),
+        )
+        for name, key in zip(own, others, strict=True)
+    ]
+    return sql.SQL(" AND ").join(terms)
+
+
+def credentials_in(table: Table, image: Part, h: Part) -> Part:
+    """Return the secret columns among those of the hstore ``image``, or NULL."""
+    if not table.secret:
+        return sql.SQL("NULL::text[]")
+    return compose(
+        "NULLIF({h}.akeys({h}.slice({image}, {secret})), '{{}}')", h=h, image=image, secret=names(table.secret)
+    )
+
+
+def filled_credentials(table: Table, image: Part, h: Part) -> Part:
+    """Return the secret columns that the hstore ``image``, of a whole row, has a value for, or NULL."""
+    if not table.secret:
+        return sql.SQL("NULL::text[]")
+    return compose(
+        "(SELECT pg_catalog.array_agg(key) FROM {h}.each({h}.slice({image}, {secret})) WHERE value IS NOT NULL)",
+        h=h,
+        image=image,
+        secret=names(table.secret),
+    )
