@@ -48,7 +48,7 @@ LOCKED = """
       AND NOT EXISTS (SELECT FROM pg_class owner WHERE owner.reltoastrelid = l.relation AND owner.relpersistence = 't')
 """
 MISSING = """
-    SELECT schema_name, table_name FROM loomworks.relation
+    SELECT id, schema_name, table_name FROM loomworks.relation
     WHERE shape IS NOT NULL
       AND to_regclass(quote_ident(schema_name) || '.' || quote_ident(table_name)) IS NULL
 """

@@ -50,7 +50,7 @@ CHOICES = {
 Computed = Mapping[str, Collection[str]]  # table -> columns that the caller works out from others
 TABLE_GONE = "the table is gone"
 CREATE = """
-    CREATE TEMPORARY TABLE loomworks_conflict (
+    CREATE TEMPORARY TABLE IF NOT EXISTS loomworks_conflict (
         relation integer NOT NULL, key {h}.hstore NOT NULL, type text NOT NULL,
         columns text[], detail jsonb, choice text
     ) ON COMMIT DROP
@@ -68,8 +68,8 @@ def choices(kind: str, detail: dict | None) -> list[str]:
 
 def find(cr: Cursor, scope: Scope, computed: Computed) -> int:
     """Look for every conflict of what is in ``loomworks_net``; return how many there are."""
-    execute(cr, "DROP TABLE IF EXISTS pg_temp.loomworks_conflict")
     execute(cr, CREATE, h=scope.h)
+    execute(cr, "TRUNCATE pg_temp.loomworks_conflict")
     _structure(cr, scope)
     _credentials(cr)
     for relation in scope.present():
@@ -273,7 +273,8 @@ def _dependants(cr: Cursor, scope: Scope, key: ForeignKey) -> None:
     if table.oid not in scope.filled:
         return
     match = equal(table, key.columns, key.referenced_columns, "r", sql.SQL("n.expected"), scope.h)
-    depended.find(cr, scope, referenced, table, key.columns, match, constraint=key.name, on_delete=key.on_delete)
+    rows_of = compose("(SELECT * FROM loomworks_net WHERE relation = {id}) n", id=sql.Literal(referenced.id))
+    depended.find(cr, scope, rows_of, table, key.columns, match, constraint=key.name, on_delete=key.on_delete)
 
 
 def _parents(cr: Cursor, scope: Scope, key: ForeignKey) -> None:

@@ -120,16 +120,14 @@ def _depend(cr: Cursor, scope: Scope) -> None:
     )
     for row in found:
         table = scope.labelled(row["table"])
-        columns, match = _link(scope, row)
-        _take_along(cr, scope, table, columns, match, row)
+        _take_along(cr, scope, table, _link(scope, row), row)
 
 
-def _link(scope: Scope, row: dict) -> tuple[list[str], Part]:
-    """Return the referring columns, and the condition that a row ``r`` refers to the row of ``n``."""
+def _link(scope: Scope, row: dict) -> tuple[list[str], Part, Part]:
+    """Return the referring columns, the FROM item ``n``, and the condition that a row ``r`` refers to its row."""
     if row["column"]:
         reference = next(one for one in scope.references if (one.table, one.column) == (row["table"], row["column"]))
-        referenced = next(one for one in scope.relations if one.id == row["relation"])
-        return [reference.column], keyless.match(scope, reference, referenced)
+        return [reference.column], keyless.named(scope, reference), keyless.match(scope, reference)
     key = next(
         one
         for one in scope.foreign_keys
@@ -144,16 +142,19 @@ def _link(scope: Scope, row: dict) -> tuple[list[str], Part]:
         )
         for own, theirs in zip(key.columns, key.referenced_columns, strict=True)
     ]
-    return list(key.columns), sql.SQL(" AND ").join(terms)
+    return list(key.columns), sql.SQL("loomworks_net n"), sql.SQL(" AND ").join(terms)
 
 
-def _take_along(cr: Cursor, scope: Scope, table: Table, columns: list[str], match: Part, row: dict) -> None:
+def _take_along(
+    cr: Cursor, scope: Scope, table: Table, link: tuple[list[str], Part, Part], row: dict[str, Any]
+) -> None:
+    columns, deleted, match = link
     execute(
         cr,
         """
         INSERT INTO loomworks_net (relation, key, act, target, expected, entries)
         SELECT DISTINCT ON (own.key) %(relation)s, own.key, own.act, own.target, own.expected, 0
-        FROM loomworks_net n JOIN {table} r ON {match}
+        FROM {deleted} JOIN {table} r ON {match}
         CROSS JOIN LATERAL (
             SELECT {key} AS key, CASE WHEN %(fate)s = 'c' THEN 'D' ELSE 'U' END::"char" AS act,
                    CASE WHEN %(fate)s = 'c' THEN NULL ELSE loomworks.key_of(%(nothing)s::jsonb) END AS target,
@@ -170,6 +171,7 @@ def _take_along(cr: Cursor, scope: Scope, table: Table, columns: list[str], matc
             "columns": columns,
             "referenced": row["relation"],
         },
+        deleted=deleted,
         table=table.only,
         match=match,
         key=key_of(table, "r", scope.h),

@@ -27,19 +27,18 @@ def changes(
 
     Reads only, so it works on a replica.
 
-    :param tables: only of these
+    :param tables: only of these, in the schema ``public``
     """
-    query = """
-        SELECT * FROM ({changes}) listed WHERE %(all)s OR "table" = ANY(%(tables)s) ORDER BY 1, 2 LIMIT %(limit)s
-    """
-    parameters = {
-        "operations": list(operations),
-        "after": 0,
-        "all": tables is None,
-        "tables": list(tables or []),
-        "limit": limit,
-    }
+    query = "SELECT * FROM ({changes}) listed ORDER BY 1, 2 LIMIT %(limit)s"
+    parameters = {"operations": list(operations), "relations": _relations(cr, tables), "limit": limit}
     return rows(cr, query, parameters, changes=compose(CHANGES, net=net.query(schema.hstore(cr))))
+
+
+def _relations(cr: Cursor, tables: Sequence[str] | None) -> list[int] | None:
+    if tables is None:
+        return None
+    query = "SELECT id FROM loomworks.relation WHERE schema_name = 'public' AND table_name = ANY(%s)"
+    return [row["id"] for row in rows(cr, query, [list(tables)])]
 
 
 def counts(cr: Cursor, operations: Sequence[int]) -> dict[int, int]:

@@ -6,7 +6,7 @@ import json
 
 from psycopg2 import sql
 
-from . import catalog, images, schema
+from . import capture, catalog, images, schema
 from .catalog import Table
 from .sqltext import Cursor, Part, compose, execute, rows, text, value
 
@@ -35,8 +35,7 @@ def install(cr: Cursor) -> dict[str, int]:
         execute(cr, "SELECT pg_catalog.pg_advisory_xact_lock(%s)", [schema.LOCK])
         if not schema.exists(cr):
             schema.create(cr)
-    found = _difference(cr)
-    if not any(found):
+    if not (any(_difference(cr)) or _dropped(cr)):
         return done
     execute(cr, "SELECT pg_catalog.pg_advisory_xact_lock(%s)", [schema.LOCK])
     reshaped, untriggered, gone = _difference(cr)
@@ -47,7 +46,13 @@ def install(cr: Cursor) -> dict[str, int]:
         _make_trigger(cr, table)
     for name in gone:
         execute(cr, "DROP TRIGGER {trigger} ON {table}", trigger=sql.Identifier(TRIGGER), table=name)
+    execute(cr, "UPDATE loomworks.relation SET shape = NULL WHERE id = ANY(%s)", [_dropped(cr)])
     return {"made": len(untriggered), "dropped": len(gone), "shape": len(reshaped)}
+
+
+def _dropped(cr: Cursor) -> list[int]:
+    """Return the numbers of listed tables that are gone; none while an operation is captured: it may have done it."""
+    return [] if capture.current(cr) else [row["id"] for row in rows(cr, capture.MISSING)]
 
 
 def _difference(cr: Cursor) -> tuple[list[Table], list[Table], list[Part]]:

@@ -21,52 +21,53 @@ def fate(reference: Reference) -> str:
     return "n" if reference.kind == "text" else "r"
 
 
-def match(scope: Scope, reference: Reference, referenced: Relation) -> Part:
-    """Return the condition that the row ``r`` refers to the row of ``n`` in the table ``referenced``."""
+def match(scope: Scope, reference: Reference) -> Part:
+    """Return the condition that the row ``r`` refers to the row of ``n``, which is one of the model ``named.model``."""
     column = sql.Identifier("r", reference.column)
     number = compose("{h}.fetchval(n.key, 'id')", h=scope.h)
-    named = sql.Literal(scope.models.get(referenced.label, []))
     if reference.kind == "polymorph":
-        model = sql.Identifier("r", reference.model_column)
-        kind = sql.SQL(scope.labelled(reference.table).columns[reference.column])
         return compose(
-            "{column} = ({number})::{kind} AND {model} = ANY({named}::text[])",
+            "{column} = ({number})::{kind} AND {model} = named.model",
             column=column,
             number=number,
-            kind=kind,
-            model=model,
-            named=named,
+            kind=sql.SQL(scope.labelled(reference.table).columns[reference.column]),
+            model=sql.Identifier("r", reference.model_column),
         )
     if reference.kind == "text":
         return compose(
-            "{column} IN (SELECT name || ',' || {number} FROM unnest({named}::text[]) AS name)",
+            "split_part({column}, ',', 2) = {number} AND split_part({column}, ',', 1) = named.model",
             column=column,
             number=number,
-            named=named,
         )
     return compose(
         "EXISTS (SELECT FROM jsonb_each_text({column}) AS v WHERE v.value = {number})", column=column, number=number
     )
 
 
-def may_refer(scope: Scope, reference: Reference, referenced: Relation) -> bool:
-    """Tell whether the reference can be to rows of the table ``referenced``."""
-    if not referenced.keyed or referenced.table.key != ("id",):
-        return False
-    named = scope.models.get(referenced.label, [])
-    return reference.model in named if reference.kind == "company" else bool(named)
+def named(scope: Scope, reference: Reference) -> Part | None:
+    """Return the FROM item ``n`` of rows to be deleted that the reference can be to, ``named`` by their models."""
+    pairs = [
+        compose("({id}, {model})", id=sql.Literal(relation.id), model=sql.Literal(model))
+        for relation in scope.present("D")
+        if relation.table.key == ("id",)
+        for model in scope.models.get(relation.label, [])
+        if reference.model in ("", model)
+    ]
+    if not pairs:
+        return None
+    return compose(
+        "loomworks_net n JOIN (VALUES {pairs}) AS named(relation, model) ON named.relation = n.relation",
+        pairs=sql.SQL(", ").join(pairs),
+    )
 
 
 def dependants(cr: Cursor, scope: Scope, reference: Reference) -> None:
     """Find rows outside of the undo that refer to a row which it would delete."""
     table = scope.labelled(reference.table)
-    if table.oid not in scope.filled:
-        return
-    for referenced in scope.present("D"):
-        if may_refer(scope, reference, referenced):
-            link = match(scope, reference, referenced)
-            named = {"column": reference.column, "on_delete": fate(reference)}
-            depended.find(cr, scope, referenced, table, [reference.column], link, **named)
+    deleted = named(scope, reference) if table.oid in scope.filled else None
+    if deleted:
+        detail = {"column": reference.column, "on_delete": fate(reference)}
+        depended.find(cr, scope, deleted, table, [reference.column], match(scope, reference), **detail)
 
 
 def parents(cr: Cursor, scope: Scope, reference: Reference) -> None:

@@ -18,13 +18,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from psycopg2 import sql
-
 from .sqltext import Cursor, Part, compose, execute, rows, value
 
-NET = "loomworks_net"
 CREATE = """
-    CREATE TEMPORARY TABLE {net} (
+    CREATE TEMPORARY TABLE IF NOT EXISTS loomworks_net (
         relation integer NOT NULL, key {h}.hstore NOT NULL, act "char" NOT NULL, target {h}.hstore, expected {h}.hstore,
         entries integer NOT NULL, gap text[], secret text[], copies integer NOT NULL DEFAULT 1
     ) ON COMMIT DROP
@@ -33,14 +30,16 @@ ENTRIES = """
     SELECT e.seq, s.relation, s.key AS key_columns, e.action, e.secret, e.old, e.new,
            COALESCE(e.key, {h}.slice(COALESCE(e.old, e.new), s.key)) AS key
     FROM loomworks.entry e JOIN loomworks.shape s ON s.id = e.shape
-    WHERE e.operation = ANY(%(operations)s) AND e.seq > %(after)s AND e.action IN ('I', 'U', 'D')
+    WHERE e.operation = ANY(%(operations)s) AND e.action IN ('I', 'U', 'D')
+      AND (%(relations)s IS NULL OR s.relation = ANY(%(relations)s))
   UNION ALL
     SELECT e.seq, s.relation, s.key, half.action, e.secret, half.old, half.new,
            {h}.slice(COALESCE(half.old, half.new), s.key)
     FROM loomworks.entry e JOIN loomworks.shape s ON s.id = e.shape
     CROSS JOIN LATERAL (VALUES ('D'::"char", e.old, NULL::{h}.hstore), ('I'::"char", NULL::{h}.hstore, e.new))
         AS half(action, old, new)
-    WHERE e.operation = ANY(%(operations)s) AND e.seq > %(after)s AND e.action = 'K'
+    WHERE e.operation = ANY(%(operations)s) AND e.action = 'K'
+      AND (%(relations)s IS NULL OR s.relation = ANY(%(relations)s))
 """
 # Most rows have changed once. Of the others, before the operations: the oldest value of each column; after: the newest.
 NETTED = """
@@ -84,15 +83,16 @@ NETTED_KEYLESS = """
     ) counted
     WHERE balance <> 0
 """
-FILL = "INSERT INTO {net} (relation, key, act, target, expected, entries, secret, copies) "
+FILL = "INSERT INTO loomworks_net (relation, key, act, target, expected, entries, secret, copies) "
 GAPS = """
-    UPDATE {net} n SET gap = found.gap
+    UPDATE loomworks_net n SET gap = found.gap
     FROM (
         SELECT relation, key, array_agg(DISTINCT name) AS gap
         FROM (
             SELECT e.relation, e.key, e.action, e.old, lag(e.action) OVER history AS previous,
                    loomworks.merge(e.new) OVER (history ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS so_far
-            FROM ({entries}) e JOIN {net} listed ON listed.relation = e.relation AND listed.key OPERATOR({h}.=) e.key
+            FROM ({entries}) e
+            JOIN loomworks_net listed ON listed.relation = e.relation AND listed.key OPERATOR({h}.=) e.key
             WHERE listed.entries > 1 AND key_columns <> '{{}}'
             WINDOW history AS (PARTITION BY e.relation, e.key ORDER BY e.seq, e.action)
         ) chained
@@ -107,6 +107,8 @@ GAPS = """
     ) found
     WHERE n.relation = found.relation AND n.key OPERATOR({h}.=) found.key
 """
+# A row that a transaction has changed is locked to its end: nobody else comes between within one.
+SEVERAL_TRANSACTIONS = "SELECT count(*) > 1 FROM loomworks.transaction WHERE operation = ANY(%s)"
 UNVERIFIED = """
     SELECT operation, restore_only, entries, found FROM (
         SELECT operation, (SELECT string_agg(restore_only, '; ') FROM loomworks.transaction t
@@ -122,7 +124,7 @@ UNVERIFIED = """
 def query(h: Part) -> Part:
     """Return a query for the net change, for reading only: relation, key, act, target, expected, copies.
 
-    Its parameters are ``operations`` and ``after`` (0).
+    Its parameters are ``operations`` and ``relations`` (their numbers; NULL for all).
     """
     entries = compose(ENTRIES, h=h)
     return compose(
@@ -149,17 +151,14 @@ def unverified(cr: Cursor, operations: Sequence[int]) -> list[str]:
     return reasons
 
 
-def collect(cr: Cursor, operations: Sequence[int], h: Part, *, into: str = NET, after: int = 0) -> int:
-    """Fill the temporary table ``into`` with the net change of ``operations``; return its number of rows.
-
-    :param after: leave out entries up to this one
-    """
-    net = sql.Identifier(into)
-    execute(cr, "DROP TABLE IF EXISTS pg_temp.{net}", net=net)
-    execute(cr, CREATE, h=h, net=net)
-    parameters = {"operations": list(operations), "after": after}
+def collect(cr: Cursor, operations: Sequence[int], h: Part) -> None:
+    """Fill the temporary table with the net change of ``operations``."""
+    execute(cr, CREATE, h=h)
+    execute(cr, "TRUNCATE pg_temp.loomworks_net")
+    parameters = {"operations": list(operations), "relations": None}
     entries = compose(ENTRIES, h=h)
-    for statement in (FILL + NETTED, FILL + NETTED_KEYLESS, GAPS):
-        execute(cr, statement, parameters, h=h, entries=entries, net=net)
-    execute(cr, "ANALYZE {net}", net=net)
-    return value(cr, "SELECT count(*) FROM {net}", net=net)
+    for statement in (FILL + NETTED, FILL + NETTED_KEYLESS):
+        execute(cr, statement, parameters, h=h, entries=entries)
+    if value(cr, SEVERAL_TRANSACTIONS, [list(operations)]):
+        execute(cr, GAPS, parameters, h=h, entries=entries)
+    execute(cr, "ANALYZE loomworks_net")

@@ -83,18 +83,19 @@ class OperationLog(models.Model):
         refusal = self._refusal()
         if refusal:
             return {**self._refused(refusal), "effects": effects}
+        follow_up = FollowUp(self.env)
         arguments = {
             "on_conflict": on_conflict,
             "choices": {self._row(one): one["choice"] for one in choices or []},
             "only": [self._row(one) for one in records] if records is not None else self._rest(),
-            "computed": FollowUp(self.env).computed_columns(),
+            "computed": follow_up.computed_columns(),
         }
         if kind == "preview":
             with self.env.cr._cnx.cursor() as cr:
                 return self._told(journal.preview(cr, self.ids, **arguments), effects)
-        return self._told(self._run(kind, arguments, partial=records is not None), effects)
+        return self._told(self._run(kind, arguments, follow_up, partial=records is not None), effects)
 
-    def _run(self, kind, arguments, partial):
+    def _run(self, kind, arguments, follow_up, partial):
         operation, own = self._operation(kind)
         with cursors.within(operation):
             number = operation.arm(self.env.cr._cnx)
@@ -103,7 +104,7 @@ class OperationLog(models.Model):
                 touched = journal.touched(cr) if report["done"] else {}
             if report["done"]:
                 operation.undoes = tuple(self.ids)
-                FollowUp(self.env).run(touched, report["recompute"])
+                follow_up.run(touched, report["recompute"])
                 self._set_undone(number, partial=partial or bool(report["skipped"]))
                 self.env.flush_all()
             if own:

@@ -183,5 +183,6 @@ def test_an_undo_leaves_what_would_have_been_or_refuses(office, agent, actions, 
         assert differences(before, office.state()) == []
         return
     assert day.actual() == day.replay(set(chosen)), report
-    assert agent.undo(report["operation"])["done"]
+    redone = agent.undo(report["operation"])
+    assert redone["done"], redone
     assert differences(before, office.state()) == []

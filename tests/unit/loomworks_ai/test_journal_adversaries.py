@@ -307,3 +307,24 @@ def test_what_was_previewed_or_refused_is_not_taken_for_a_change(cr, monkeypatch
     cr.connection.commit()
     cr.execute("INSERT INTO wide (n) VALUES (1)")
     assert journal.overlooked(cr) == ["wide"]
+
+
+def test_a_table_that_was_dropped_long_ago_is_nobodys_tampering(cr):
+    before = state(cr)
+    act(cr, 1, "DELETE FROM l5", "UPDATE a0 SET name = 'X'")
+    person(cr, "DROP TABLE wide")
+    journal.install(cr)
+    cr.connection.commit()
+    assert act(cr, 2, "CREATE TEMPORARY TABLE own (n int)", "DROP TABLE own")["restore_only"] is None
+    del before["public.wide"]
+    assert journal.undo(cr, [1], by=3)["done"]
+    assert state(cr) == before
+    cr.connection.commit()
+    assert "l4 (dropped)" in act(cr, 4, "DROP TABLE l5", "DROP TABLE l4")["restore_only"]
+
+
+def test_whoever_drops_a_table_does_not_hide_it_by_installing_the_journal_again(cr):
+    journal.begin(cr, 1)
+    cr.execute("DROP TABLE wide")
+    journal.install(cr)
+    assert "wide (dropped)" in journal.end(cr)["restore_only"]
