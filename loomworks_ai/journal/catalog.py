@@ -13,6 +13,9 @@ from .sqltext import Cursor, Part, rows, value
 TABLES = """
     SELECT c.oid, n.nspname AS schema_name, c.relname AS table_name, c.relkind = 'p' AS partitioned,
            COALESCE(key.columns, '{}') AS key, attribute.columns, attribute.generated, attribute.numbered,
+           COALESCE(key.columns <@ (
+               SELECT array_agg(a.attname::text) FROM pg_constraint k JOIN pg_attribute a ON a.attrelid = k.conrelid
+               AND a.attnum = ANY(k.conkey) WHERE k.conrelid = c.oid AND k.contype = 'f'), false) AS linking,
            EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal
                    AND g.tgname <> '00_loomworks_capture') AS triggered
     FROM pg_class c
@@ -70,7 +73,7 @@ class Table:
     generated: frozenset[str]
     secret: tuple[str, ...]
     left_out: tuple[str, ...]
-    numbered: bool  # the key is a number from a sequence, which no row ever changes or gets a second time
+    lasting: bool  # the key is a number from a sequence, or only references: a row that is not there has not moved
     triggered: bool  # it has triggers other than ours
 
     @property
@@ -124,7 +127,7 @@ def _table(row: dict) -> Table:
         left_out=tuple(
             name for name in rules.left_out_columns(row["schema_name"], row["table_name"]) if name in row["columns"]
         ),
-        numbered=len(row["key"]) == 1 and row["key"][0] in row["numbered"],
+        lasting=row["linking"] or (len(row["key"]) == 1 and row["key"][0] in row["numbered"]),
         triggered=row["triggered"],
     )
 

@@ -111,11 +111,11 @@ def lock(cr: Cursor, scope: Scope) -> None:
 def forget_gone(cr: Cursor, scope: Scope) -> int:
     """Leave out rows to be deleted that somebody else has deleted already; return how many.
 
-    Only where a row's key never changes and is never used again: elsewhere it may live on under another.
+    Only where a row's key does not change: elsewhere it may live on under another.
     """
     gone = 0
     for relation in scope.present("D"):
-        if relation.table.numbered:
+        if relation.table.lasting:
             gone += execute(
                 cr,
                 """

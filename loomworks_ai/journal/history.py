@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from . import net, schema
-from .sqltext import Cursor, compose, rows
+from .sqltext import Cursor, compose, rows, value
 
 CHANGES = """
     SELECT CASE r.schema_name WHEN 'public' THEN r.table_name ELSE r.schema_name || '.' || r.table_name END AS table,
@@ -49,15 +50,25 @@ def counts(cr: Cursor, operations: Sequence[int]) -> dict[int, int]:
     return {row["operation"]: row["entries"] for row in rows(cr, query, [list(operations)])}
 
 
-def touched(cr: Cursor) -> dict[str, dict[str, list[dict[str, Any]]]]:
-    """Return what the undo that was just done in this transaction has touched: table -> act -> keys."""
+def touched(cr: Cursor) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return what the undo just done in this transaction has touched: table -> act -> ``keys`` and ``columns``.
+
+    Acts are restored, inserted and deleted; the columns are those written, of a deleted row none.
+    """
     query = """
         SELECT r.table_name AS table,
                CASE n.act WHEN 'D' THEN 'deleted' WHEN 'I' THEN 'inserted' ELSE 'restored' END AS act,
-               jsonb_agg(loomworks.key_to_json(n.key)) AS keys
+               jsonb_agg(loomworks.key_to_json(n.key)) AS keys,
+               COALESCE({h}.akeys(loomworks.merge(n.target)), '{{}}') AS columns
         FROM loomworks_net n JOIN loomworks.relation r ON r.id = n.relation WHERE r.schema_name = 'public' GROUP BY 1, 2
     """
-    found: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    for row in rows(cr, query):
-        found.setdefault(row["table"], {})[row["act"]] = row["keys"]
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in rows(cr, query, h=schema.hstore(cr)):
+        found.setdefault(row["table"], {})[row["act"]] = {"keys": row["keys"], "columns": row["columns"]}
     return found
+
+
+def last_moment(cr: Cursor, operations: Sequence[int]) -> datetime | None:
+    """Return when the last transaction of the operations began, in UTC: what Odoo writes as the date of its changes."""
+    query = "SELECT max(at) AT TIME ZONE 'UTC' FROM loomworks.transaction WHERE operation = ANY(%s)"
+    return value(cr, query, [list(operations)])

@@ -1,5 +1,11 @@
 """What follows from an undo: it has changed rows by SQL, past the ORM."""
 
+import functools
+
+from odoo.tools import SQL, split_every
+
+BATCH = 1_000  # records
+
 
 class FollowUp:
     """Caches, computed fields, and models that act on their rows."""
@@ -11,8 +17,9 @@ class FollowUp:
             if not model._abstract and not model._transient:
                 self._models.setdefault(model._table, []).append(model.sudo().with_context(active_test=False))
 
+    @functools.cached_property
     def computed_columns(self):
-        """Return table -> stored columns that Odoo works out from others and that nobody may type in."""
+        """Table -> stored columns that Odoo works out from others and that nobody may type in."""
         found = {}
         for table, models in self._models.items():
             names = {
@@ -25,16 +32,47 @@ class FollowUp:
                 found[table] = names
         return found
 
-    def run(self, touched, recompute):
-        """Follow up on ``touched`` (table -> act -> keys) and compute anew (table -> column -> keys)."""
+    def run(self, touched, recompute, since):
+        """Follow up on an undo.
+
+        :param touched: table -> act -> ``keys`` and ``columns``
+        :param recompute: table -> column -> keys of what is to be computed anew
+        :param since: when what was undone had been done: what follows from it in records written later, is, too
+        """
         self.env.invalidate_all(flush=False)
         self.env.registry.clear_all_caches()  # signalled to the other workers at the end of the request
+        for table, acts in touched.items():
+            self._mark_later(table, acts, since)
         for table, columns in recompute.items():
             for name, keys in columns.items():
                 self._compute_anew(table, name, keys)
         self.env.flush_all()
         for table, acts in touched.items():
-            self._tell(table, [key for keys in acts.values() for key in keys])
+            self._tell(table, [key for act in acts.values() for key in act["keys"]])
+
+    def _mark_later(self, table, acts, since):
+        """Have stored fields that depend on what came back computed anew, in records that were written since.
+
+        In all others they are as they were: the undo has restored them, or the operation had not changed them.
+        """
+        for model in self._models.get(table, []):
+            for act in ("restored", "inserted"):
+                touched = acts.get(act, {"keys": [], "columns": []})
+                names = [name for name in touched["columns"] if name in model._fields]
+                for keys in split_every(BATCH, touched["keys"]):
+                    _records(model, keys).modified(names)
+                    self._keep_later(since)
+
+    def _keep_later(self, since):
+        """Leave only records that were written since among those that wait to be computed."""
+        for field in list(self.env.fields_to_compute()):
+            records = self.env.records_to_compute(field)
+            later = records.browse()
+            if field.name in self.computed_columns.get(records._table, ()) and records._log_access:
+                table, ids = SQL.identifier(records._table), list(records.ids)
+                query = SQL("SELECT id FROM %s WHERE id = ANY(%s) AND write_date > %s", table, ids, since)
+                later = records.browse(number for (number,) in self.env.execute_query(query))
+            self.env.remove_to_compute(field, records - later)
 
     def _compute_anew(self, table, name, keys):
         for model in self._models.get(table, []):

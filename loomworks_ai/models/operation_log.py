@@ -65,6 +65,7 @@ class OperationLog(models.Model):
     timeline = fields.Integer(readonly=True)
     started_at = fields.Datetime("At", readonly=True, index=True)
     undoes = fields.Json("Took back", readonly=True, help="The operations that this one has undone or redone.")
+    partly = fields.Boolean(readonly=True, help="It took back a part of them only.")
     undone = fields.Boolean(readonly=True)
     undone_at = fields.Datetime(readonly=True)
     undone_by = fields.Integer("Undone by operation", readonly=True, aggregator=None)

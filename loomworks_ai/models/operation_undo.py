@@ -88,7 +88,7 @@ class OperationLog(models.Model):
             "on_conflict": on_conflict,
             "choices": {self._row(one): one["choice"] for one in choices or []},
             "only": [self._row(one) for one in records] if records is not None else self._rest(),
-            "computed": follow_up.computed_columns(),
+            "computed": follow_up.computed_columns,
         }
         if kind == "preview":
             with self.env.cr._cnx.cursor() as cr:
@@ -101,11 +101,12 @@ class OperationLog(models.Model):
             number = operation.arm(self.env.cr._cnx)
             with self.env.cr._cnx.cursor() as cr:
                 report = journal.undo(cr, self.ids, by=number, **arguments)
-                touched = journal.touched(cr) if report["done"] else {}
+                touched, since = journal.touched(cr) if report["done"] else {}, journal.last_moment(cr, self.ids)
             if report["done"]:
                 operation.undoes = tuple(self.ids)
-                follow_up.run(touched, report["recompute"])
-                self._set_undone(number, partial=partial or bool(report["skipped"]))
+                operation.partly = partial or bool(report["skipped"])
+                follow_up.run(touched, report["recompute"], since)
+                self._set_undone(number, partial=operation.partly)
                 self.env.flush_all()
             if own:
                 operation.committing(self.env.cr._cnx, alone=False)
@@ -194,15 +195,23 @@ class OperationLog(models.Model):
     # --- afterwards ---
 
     def _set_undone(self, number, *, partial, undone=True):
-        """Write down what has become of these, and of what they had undone themselves."""
+        """Write down what has become of these, and of what they had undone themselves.
+
+        :param number: the operation that undoes them, or whose undoing of them was taken back
+        :param partial: only a part was
+        """
         for log in self.sudo():
             before = self.browse(log.undoes or []).exists()
             if before:
-                before._set_undone(log.id, partial=False, undone=not undone)
+                before._set_undone(log.id, partial=partial if undone else log.partly, undone=not undone)
+            if partial or (not undone and log._undoing() - self.browse(number)):
+                state = "partially_rolled_back"
+            else:
+                state = "rolled_back" if undone else "done"
             log.write(
                 {
-                    "state": ("partially_rolled_back" if partial else "rolled_back") if undone else "done",
-                    "undone": undone and not partial,
+                    "state": state,
+                    "undone": state == "rolled_back",
                     "undone_at": fields.Datetime.now() if undone else False,
                     "undone_by": number if undone else 0,
                 }

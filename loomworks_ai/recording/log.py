@@ -18,11 +18,11 @@ _logger = logging.getLogger(__name__)
 ADD = """
     INSERT INTO public.loomworks_ai_operation_log (
         id, session_id, agent_id, user_id, tool_name, operation_type, model_name, method_name, record_ids, state,
-        error_message, execution_time_ms, row_changes, lsn, timeline, undoes, undone, started_at)
+        error_message, execution_time_ms, row_changes, lsn, timeline, undoes, partly, undone, started_at)
     VALUES (
         COALESCE(%(number)s, nextval('public.loomworks_ai_operation_log_id_seq')), %(session)s, %(agent)s, %(user)s,
         %(tool)s, %(kind)s, %(model)s, %(method)s, %(records)s, %(state)s, %(message)s, %(milliseconds)s, %(entries)s,
-        %(lsn)s, %(timeline)s, %(undoes)s, false,
+        %(lsn)s, %(timeline)s, %(undoes)s, %(partly)s, false,
         (clock_timestamp() - %(milliseconds)s * interval '1 millisecond') AT TIME ZONE 'UTC')
     RETURNING id
 """
@@ -108,4 +108,5 @@ def _values(outcome: Outcome) -> dict[str, Any]:
         "lsn": outcome.lsn or None,
         "timeline": outcome.timeline or None,
         "undoes": json.dumps(list(outcome.undoes)) if outcome.undoes else None,
+        "partly": outcome.partly,
     }

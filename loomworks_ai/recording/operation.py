@@ -47,6 +47,7 @@ class Outcome:
     lsn: str
     timeline: int
     undoes: tuple[int, ...]
+    partly: bool  # it has undone a part of them only
 
 
 Effect = tuple[str, dict]  # kind (mail, sms, request, cron), and what is to be said of it
@@ -85,6 +86,7 @@ class Operation:
     call: Call
     log: Log
     undoes: tuple[int, ...] = ()
+    partly: bool = False
     number: int | None = None
     answered: bool = False  # the request's work is done: the commit that follows is its last
     closed: bool = False
@@ -124,7 +126,7 @@ class Operation:
         return self.number
 
     def committing(self, connection: Any, *, alone: bool = True) -> None:
-        """End the capture of this transaction, and list the operation with it if it has changed anything.
+        """End the capture of this transaction, and list the operation with it if it has changed anything, or undone.
 
         :param alone: nobody but this operation uses this transaction
         """
@@ -136,7 +138,7 @@ class Operation:
                 return
             self._transactions[id(connection)] = transaction
             self._effects += self._begun.pop(id(connection), [])
-            if transaction.entries or transaction.reason:
+            if transaction.entries or transaction.reason or self.undoes:
                 self._list(cr, transaction)
 
     def committed(self, connection: Any) -> None:
@@ -240,6 +242,7 @@ class Operation:
             lsn=self._lsn,
             timeline=self._timeline,
             undoes=self.undoes,
+            partly=self.partly,
         )
 
 

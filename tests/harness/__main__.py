@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 
 from stack.settings import Settings
@@ -12,7 +13,8 @@ from .suites import Runner, Suite, addons
 
 PLAIN = Suite("unit", ("tests/unit",))
 SERVER = Suite("server", ("tests/server",))
-SCENES = Suite("scenes", ("tests/scenes",))
+SCENES = Suite("scenes", ("tests/scenes",), ("--ignore=tests/scenes/test_random_days.py",))
+DAYS = Suite("days", ("tests/scenes/test_random_days.py",))
 STACK = Suite("stack", ("tests/stack",))
 MANIFESTS = Suite("kubernetes", ("tests/kubernetes",))
 END_TO_END = Suite("e2e", ("tests/e2e",))
@@ -20,11 +22,16 @@ BROWSER = Suite("browser", ("tests/browser",))
 EVERY_CALL = Suite(
     "killed", ("tests/e2e/test_killed_anywhere.py",), ("--timeout=3600",), env={"LOOMWORKS_KILL_EVERY": "1"}
 )
+SEED = secrets.randbelow(2**32)  # of the long runs; the short ones are the same each time
+EXAMPLES = {"LOOMWORKS_UNDO_EXAMPLES": "10000", "LOOMWORKS_DAYS_EXAMPLES": "10000", "LOOMWORKS_UNDO_RANDOM": "1"}
+AT_RANDOM = ("--timeout=0", f"--hypothesis-seed={SEED}", "--hypothesis-show-statistics")
+MANY_DAYS = Suite("days", DAYS.paths, AT_RANDOM, EXAMPLES)
+MANY_UNDOS = Suite("undos", ("tests/unit/loomworks_ai/test_journal_properties.py",), AT_RANDOM, EXAMPLES)
 LONG = Suite("long", ("tests/long",))
 
 GROUPS = {
     "e2e": (STACK, MANIFESTS, END_TO_END, BROWSER),
-    "long": (EVERY_CALL, LONG),
+    "long": (MANY_UNDOS, MANY_DAYS, EVERY_CALL, LONG),
 }
 
 
@@ -53,12 +60,21 @@ def _run(settings: Settings, runner: Runner, name: str) -> bool:
 
 def _unit(settings: Settings, runner: Runner) -> bool:
     databases = OdooDatabases(settings)
-    results = [runner.run(PLAIN), runner.run(SERVER), runner.run(SCENES)]
-    results += [runner.run_addon(databases, addon) for addon in addons(settings)]
-    return all(results)
+
+    def days(lane: Runner) -> bool:
+        return lane.run(DAYS)
+
+    def others(lane: Runner) -> bool:
+        results = [lane.run(PLAIN), lane.run(SERVER), lane.run(SCENES)]
+        results += [lane.run_addon(databases, addon) for addon in addons(settings)]
+        return all(results)
+
+    return runner.at_once(days, others)
 
 
 def _group(runner: Runner, name: str) -> bool:
+    if name == "long":
+        print(f"--hypothesis-seed={SEED}", flush=True)
     results = [runner.run(suite) for suite in GROUPS[name]]  # all of them, whatever the first says
     return all(results)
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,12 +39,13 @@ def addons(settings: Settings) -> list[str]:
 
 
 class Runner:
-    """Runs suites one after another; what each reports is left in the folder ``reports``."""
+    """Runs suites, one after another or beside each other; what each reports is left in the folder ``reports``."""
 
     def __init__(self, settings: Settings, reports: Path, arguments: Sequence[str]) -> None:
         self._settings = settings
         self._reports = reports
         self._arguments = arguments
+        self._live = True
         shutil.rmtree(reports, ignore_errors=True)
         reports.mkdir(parents=True)
 
@@ -49,13 +54,35 @@ class Runner:
         existing = [path for path in suite.paths if (self._settings.repository / path).exists()]
         if not existing:
             return True
-        print(f"\n== {suite.name} ==", flush=True)
         command = [sys.executable, "-m", "pytest", *suite.options, *self._options(suite), *existing, *self._arguments]
         env = {**os.environ, **suite.env, "COVERAGE_FILE": str(self._reports / f"coverage.{suite.name}")}
-        done = subprocess.run(command, cwd=self._settings.repository, env=env, check=False)
+        with self._telling(suite) as stream:
+            done = subprocess.run(command, cwd=self._settings.repository, env=env, check=False, stdout=stream)
         if not (self._reports / f"{suite.name}.xml").exists():
             closing.record_death(self._reports, suite.name, done.returncode)
         return done.returncode in (0, NO_TESTS)
+
+    def at_once(self, *lanes: Callable[[Runner], bool]) -> bool:
+        """Run suites of several lanes beside each other; each suite is told as a whole when it is done."""
+        quiet = copy.copy(self)
+        quiet._live = False
+        with ThreadPoolExecutor(len(lanes)) as pool:
+            results = list(pool.map(lambda lane: lane(quiet), lanes))  # all of them, whatever the first says
+        return all(results)
+
+    @contextmanager
+    def _telling(self, suite: Suite) -> Iterator[int | None]:
+        """Offer where the suite's output goes: None for the screen."""
+        if self._live:
+            print(f"\n== {suite.name} ==", flush=True)
+            yield None
+            return
+        with tempfile.TemporaryFile() as stream:
+            yield stream.fileno()
+            stream.seek(0)
+            told = stream.read().decode("utf-8", "replace")
+        sys.stdout.write(f"\n== {suite.name} ==\n{told}")
+        sys.stdout.flush()
 
     def run_addon(self, databases: OdooDatabases, addon: str) -> bool:
         """Run the Odoo tests of ``addon`` in a database of their own."""

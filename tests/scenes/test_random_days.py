@@ -1,30 +1,48 @@
 """Random days of an agent and of people on the same records, through the ORM, each action in a transaction of its own.
 
-The oracle is a replay without what was undone: a plain model of the records, in which no value is ever used twice, so
-that nothing goes there and back again. An undo leaves exactly what the replay has, or refuses and changes nothing.
+Some begin while the agent's is not yet committed, on another connection: they wait for it, or fail and are tried again,
+as Odoo does it. The oracle is a replay without what was undone: a plain model of the records, in which no value is ever
+used twice, so that nothing goes there and back again. An undo leaves exactly what the replay has, or refuses and
+changes nothing.
 """
 
 import itertools
 import os
+from concurrent.futures import ThreadPoolExecutor, wait
 
+import psycopg2.errors
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
+from odoo.exceptions import MissingError
 from whole_state import differences
 
-EXAMPLES = int(os.environ.get("LOOMWORKS_DAYS_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("LOOMWORKS_DAYS_EXAMPLES", "500"))
 FIELDS = ("phone", "email", "function")  # of those that Odoo copies to nobody else
 SLOTS = 4  # records that are there from the morning on
 
-WHO = st.sampled_from(("agent", "person"))
+OVERLAP = 0.1  # seconds that a person's transaction has before the agent's is committed
+TRIES = 5
+
+WHO = st.sampled_from(("agent", "person", "both"))
 SLOT = st.integers(0, SLOTS + 2)  # the last ones are those that the day may make
-ACTION = st.one_of(
-    st.tuples(WHO, st.just("write"), SLOT, st.lists(st.sampled_from(FIELDS), min_size=1, max_size=3, unique=True)),
-    st.tuples(WHO, st.just("tag"), SLOT, st.integers(0, 2)),
-    st.tuples(WHO, st.just("create"), st.none(), st.none()),
-    st.tuples(WHO, st.just("unlink"), SLOT, st.none()),
-    st.tuples(WHO, st.just("adopt"), SLOT, SLOT),
+WORK = st.one_of(
+    st.tuples(st.just("write"), SLOT, st.lists(st.sampled_from(FIELDS), min_size=1, max_size=3, unique=True)),
+    st.tuples(st.just("tag"), SLOT, st.integers(0, 2)),
+    st.tuples(st.just("create"), st.none(), st.none()),
+    st.tuples(st.just("unlink"), SLOT, st.none()),
+    st.tuples(st.just("adopt"), SLOT, SLOT),
 )
+# The second one is a person's, at the same time; on the same record or any.
+ACTION = st.tuples(WHO, WORK, WORK, st.booleans())
 DAY = st.lists(ACTION, min_size=2, max_size=9)
+
+
+def there(env, number):
+    """Return the record, as far as this transaction can see it."""
+    record = env["res.partner"].browse(number)
+    if not record.exists():
+        raise MissingError(str(number))
+    return record
 
 
 class Day:
@@ -39,26 +57,69 @@ class Day:
             self.tags = env["res.partner.category"].create([{"name": f"tag {number}"} for number in range(3)]).ids
             partners = env["res.partner"].create([{"name": f"slot {number}"} for number in range(SLOTS)])
             self.records = partners.ids
-        self.made = set()
 
-    def act(self, who, kind, slot, detail):
-        """Do one action, and take note of it if it was possible."""
+    def act(self, who, first, second, same):
+        """Do one action, or two at once, and take note of what was possible."""
+        if same:
+            second = (second[0], first[1], second[2]) if second[0] != "create" else second
+        if who == "both" and "adopt" not in (first[0], second[0]) and (first != second or first[0] != "tag"):
+            self._together(self._prepared(*first), self._prepared(*second))
+        elif who == "person":
+            self._note(None, self._by_person(self._prepared(*first)))
+        else:
+            self._note(*self._by_agent(self._prepared(*first)))
+
+    def _prepared(self, kind, slot, detail):
+        """Return what does an action to an environment; None where it is not possible."""
         number = self.records[slot] if slot is not None and slot < len(self.records) else None
         if kind == "adopt":
             detail = self.records[detail] if detail < len(self.records) else None
         if kind != "create" and (number is None or not self.exists(number)):
-            return
-        changes = getattr(self, f"_{kind}")(number, detail)
-        if changes is None:
-            return
-        if who == "agent":
-            with self.agent.request() as env:
-                changes = changes(env)
-            self.done.append((self.agent.last, changes))
-        else:
-            with self.office.person() as env:
-                changes = changes(env)
-            self.done.append((None, changes))
+            return None
+        return getattr(self, f"_{kind}")(number, detail)
+
+    def _by_agent(self, work, meanwhile=lambda: None):
+        if work is None:
+            return None, None
+        with self.agent.request() as env:
+            changes = work(env)
+            env.flush_all()
+            meanwhile()
+        return self.agent.last, changes
+
+    def _by_person(self, work):
+        """Do it as a request does: again when it could not serialize. What is gone by then is nobody's to change."""
+        for _try in range(TRIES if work else 0):
+            try:
+                with self.office.person() as env:
+                    return work(env)
+            except psycopg2.errors.SerializationFailure:
+                continue
+            except MissingError:
+                return None
+        return None
+
+    def _together(self, agents, persons):
+        with ThreadPoolExecutor(1) as pool:
+            begun = []
+            noted = self._by_agent(
+                agents, lambda: begun.append(wait([pool.submit(self._by_person, persons)], timeout=OVERLAP))
+            )
+            if not begun:
+                self._note(None, self._by_person(persons))
+                return
+            (now, later), *_rest = begun
+            event("at once" if now else "one after the other")
+            for future in now:
+                self._note(None, future.result())
+            self._note(*noted)
+            for future in later:
+                self._note(None, future.result())
+
+    def _note(self, operation, changes):
+        if changes:
+            self.done.append((operation, changes))
+            self.records += [number for kind, number, *_rest in changes if kind == "create"]
 
     def exists(self, number):
         with self.office.person() as env:
@@ -68,7 +129,7 @@ class Day:
         values = {name: f"v{next(self.values)}@example.test" for name in names}
 
         def work(env):
-            env["res.partner"].browse(number).write(values)
+            there(env, number).write(values)
             return [("set", number, name, value) for name, value in values.items()]
 
         return work
@@ -79,22 +140,20 @@ class Day:
             return None  # once only
 
         def work(env):
-            env["res.partner"].browse(number).category_id = [(4, tag)]
+            there(env, number).category_id = [(4, tag)]
             return [("tag", number, tag)]
 
         return work
 
     def _create(self, _number, _detail):
         def work(env):
-            created = env["res.partner"].create({"name": f"made {next(self.values)}"}).id
-            self.records.append(created)
-            return [("create", created, f"made {created}")]
+            return [("create", env["res.partner"].create({"name": f"made {next(self.values)}"}).id)]
 
         return work
 
     def _unlink(self, number, _detail):
         def work(env):
-            env["res.partner"].browse(number).unlink()
+            there(env, number).unlink()
             return [("unlink", number)]
 
         children = [

@@ -49,6 +49,20 @@ def test_a_total_that_both_changed_is_computed_anew(office, agent):
     assert len(lines) == 3
 
 
+def test_what_follows_from_it_in_records_made_since_is_computed_anew(office, agent):
+    model, numbers = made(office, partner)
+    with agent.request() as env:
+        env[model].browse(numbers).name = "Blue"
+    with office.person() as env:
+        child = env[model].create({"name": "Bob", "parent_id": numbers[0]})
+        assert child.complete_name == "Blue, Bob"
+        number = child.id
+    assert agent.undo()["done"]
+    assert read(office, model, [*numbers, number], "complete_name") == [("Azure",), ("Azure, Bob",)]
+    assert agent.undo(kind="redo")["done"]
+    assert read(office, model, [*numbers, number], "complete_name") == [("Blue",), ("Blue, Bob",)]
+
+
 def test_what_a_person_wrote_on_it_since_depends_on_it(office, agent):
     with agent.request() as env:
         created = partner(env)
@@ -92,6 +106,23 @@ def test_a_person_deleted_what_the_agent_changed(office, agent):
     assert differences(before, office.state()) == []
 
 
+def test_a_person_deleted_what_the_agent_had_made(office, agent):
+    with agent.request() as env:
+        number = partner(env).id
+    with office.person() as env:
+        env["res.partner"].browse(number).unlink()
+    before = office.state()
+    report = agent.undo()
+    assert report["done"], report["conflicts"]
+    assert report["gone"] > 0
+    assert report["touched"] == 0
+    assert agent.state_of() == "rolled_back"
+    assert agent.state_of(report["operation"]) == "done"  # also an undo that had nothing to do is one
+    assert agent.undo(kind="redo")["done"]
+    assert agent.state_of() == "done"
+    assert differences(before, office.state()) == []
+
+
 def test_a_person_took_the_unique_value(office, agent):
     model, numbers = made(office, lambda env: env["product.tag"].create({"name": "Red"}))
     with agent.request() as env:
@@ -113,6 +144,24 @@ def test_chosen_records_and_then_the_rest(office, agent):
     assert agent.undo()["done"]
     assert agent.state_of() == "rolled_back"
     assert differences(before, office.state()) == []
+
+
+def test_the_state_says_what_is_left_of_undos_in_parts(office, agent):
+    model, numbers = made(office, lambda env: partner(env) | partner(env) | partner(env))
+    with agent.request() as env:
+        env[model].browse(numbers).write({"phone": "2"})
+    first = agent.undo(records=[{"model": model, "id": numbers[0]}])["operation"]
+    rest = agent.undo()["operation"]
+    assert agent.state_of() == "rolled_back"
+    assert agent.undo(rest)["done"]
+    assert read(office, model, numbers, "phone") == [("1",), ("2",), ("2",)]
+    assert agent.state_of() == "partially_rolled_back"
+    again = agent.undo(first)["operation"]
+    assert read(office, model, numbers, "phone") == [("2",), ("2",), ("2",)]
+    assert agent.state_of() == "done"
+    assert agent.undo(again)["done"]
+    assert read(office, model, numbers, "phone") == [("1",), ("2",), ("2",)]
+    assert agent.state_of() == "partially_rolled_back"
 
 
 def test_a_new_analytic_plan_can_only_be_restored(office, agent):
