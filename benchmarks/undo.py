@@ -25,6 +25,7 @@ from stack.settings import Settings  # noqa: E402
 
 RAW_ROWS = 20_000
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
+SIZE_ROUNDS = 7
 RESAMPLED = 2_000
 # A table as wide as Odoo's are.
 WIDE = ", ".join(
@@ -39,7 +40,7 @@ def main():
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=30)
-    parser.add_argument("--orders", type=int, default=25)
+    parser.add_argument("--orders", type=int, default=100)
     parser.add_argument("--rows", type=int, default=SIZES[-1], help="the most rows of the growth")
     arguments = parser.parse_args()
     figures = Figures("undo")
@@ -52,6 +53,7 @@ def main():
         mix(figures, office, plain(without.name), arguments)
         raw(figures, office, arguments.pairs)
         growth(figures, office, arguments.rows)
+        database_sizes(figures, office, arguments.rows)
         months(figures, office)
 
 
@@ -181,9 +183,9 @@ def wide(office, name, rows, journalled):
         cr.execute(f"ANALYZE {name}")
 
 
-def update(env, name):
+def update(env, name, where=""):
     """Change three columns of every row."""
-    env.cr.execute(f"UPDATE {name} SET n1 = n1 + 1, t1 = 'x' || n1, d = clock_timestamp()")
+    env.cr.execute(f"UPDATE {name} SET n1 = n1 + 1, t1 = 'x' || n1, d = clock_timestamp() {where}")
 
 
 def raw(figures, office, pairs):
@@ -226,6 +228,22 @@ def growth(figures, office, most):
         each = (time.perf_counter() - began) / rows
         first = first or each
         figures.add(f"undo_{rows}_rows", each * 1e6, "us a row", each / first)
+
+
+def database_sizes(figures, office, most):
+    """Time the undo of as many rows in larger and larger tables; independent of their size is a ratio of 1."""
+    agent, first = Agent(office), None
+    for rows in (size for size in SIZES if size <= most):
+        wide(office, "bench_size", rows, journalled=True)
+        seconds = []
+        for _time in range(SIZE_ROUNDS):
+            as_agent(office, agent, lambda env: update(env, "bench_size", f"WHERE id <= {SIZES[0]}"))
+            began = time.perf_counter()
+            assert agent.undo()["done"]
+            seconds.append(time.perf_counter() - began)
+        took = statistics.median(seconds)
+        first = first or took
+        figures.add(f"undo_{SIZES[0]}_of_{rows}", took * 1e3, "ms", took / first, 1.0)
 
 
 def months(figures, office):

@@ -1,5 +1,5 @@
 # Figures: each a JSON object a line in build/bench, as a ratio to a floor or a peer of the same run.
-.PHONY: bench-tenant bench-undo
+.PHONY: bench-tenant bench-undo bench-capture
 
 bench-tenant: ## time from "create it" to the login page, against a bare script; time and memory of make up (build/bench/tenant.jsonl)
 	@eval "$$($(HOSTTOOLS) env)" && $(TOOLS) $$ODOO_PYTHON benchmarks/tenant.py $(ARGS)
@@ -7,3 +7,7 @@ bench-tenant: ## time from "create it" to the login page, against a bare script;
 bench-undo: ## what the journal costs and what an undo takes, in Odoo and in plain rows (build/bench/undo.jsonl)
 	@$(HOSTTOOLS) up
 	@$(WITH_TOOLS) benchmarks/undo.py $(ARGS)
+
+bench-capture: ## ways to write down what an UPDATE changes, against the UPDATE alone and a peer's way (build/bench/capture.jsonl)
+	@$(HOSTTOOLS) up
+	@$(WITH_TOOLS) benchmarks/capture.py $(ARGS)

@@ -221,11 +221,15 @@ def changed_since(cr: Cursor, before: Counts) -> Counts:
     return {oid: counts for oid, counts in changed.items() if counts != (0, 0)}
 
 
+def journal(cr: Cursor) -> int:
+    """Return the oid of the table of entries, which is counted like the others."""
+    return value(cr, "SELECT 'loomworks.entry'::regclass::oid")
+
+
 def _unwritten(cr: Cursor, begun: Begun, lenient: bool) -> str | None:
     """Compare the server's count of rows changed with the entries made."""
-    journal = value(cr, "SELECT 'loomworks.entry'::regclass::oid")
     changed = changed_since(cr, begun.counted)
-    made, removed = changed.pop(journal, (0, 0))
+    made, removed = changed.pop(journal(cr), (0, 0))
     if removed:
         return "entries of the journal were deleted"
     if made == sum(written + deleted for written, deleted in changed.values()):

@@ -19,7 +19,7 @@ from .sqltext import Cursor, Part, compose, execute, rows
 # Within the statement deletions come first, then updates, then insertions: a unique value is free before it is taken.
 AFTER = "(SELECT count(*) FROM {step}) >= 0"
 APPLY = """
-    WITH {steps}, done (relation, shape, action, key, old, new, secret, moved) AS MATERIALIZED ({done}),
+    WITH {steps}, done (relation, shape, action, key, old, new, secret, moved, meant) AS MATERIALIZED ({done}),
     written AS (
         INSERT INTO loomworks.entry (operation, shape, action, key, old, new, secret)
         SELECT {by}, shape, action, CASE action WHEN 'U' THEN key END, old, new, secret FROM done WHERE NOT moved
@@ -29,20 +29,18 @@ APPLY = """
             AS half(action, old, new)
         WHERE moved
     )
-    SELECT relation, NULL::jsonb AS key, count(*) AS done, count(*) FILTER (WHERE action <> 'D') AS written,
-           count(*) FILTER (WHERE action = 'D' OR moved) AS deleted
+    SELECT relation, count(*) AS done, count(*) FILTER (WHERE action <> 'D') AS written,
+           count(*) FILTER (WHERE action = 'D' OR moved) AS deleted,
+           (array_agg({h}.hstore_to_jsonb(key)) FILTER (WHERE NOT meant))[1:20] AS wrong
     FROM done GROUP BY relation
-  UNION ALL (
-    SELECT n.relation, {h}.hstore_to_jsonb(n.key), 0, 0, 0
-    FROM loomworks_net n
-    LEFT JOIN done d ON d.relation = n.relation AND d.key OPERATOR({h}.=) n.key AND d.action = n.act
-    WHERE d.relation IS NULL
-       OR n.act = 'U' AND NOT (CASE WHEN moved THEN {h}.delete(d.new, d.old) ELSE d.new END) OPERATOR({h}.=) n.target
-       OR n.act = 'I' AND NOT {h}.hs_contains(d.new, n.target)
-    LIMIT 20)
 """
 DONE = """
-    SELECT {relation}, {shape}, {act}::"char", key, {old}, {new}, secret, moved FROM {step}
+    SELECT {relation}, {shape}, {act}::"char", step.key, {old}, {new}, step.secret, moved, {meant} FROM {step}
+"""
+# A row that was inserted has every value that it was to have; others may have come from defaults of later columns.
+INSERTED = """
+    {step} AS step
+    LEFT JOIN loomworks_net m ON m.relation = {relation} AND m.act = 'I' AND m.key OPERATOR({h}.=) step.key
 """
 
 
@@ -90,19 +88,29 @@ def _wait_for(before: list[str], act: str) -> Part:
 
 def _done(step: str, act: str, relation: Relation, h: Part) -> Part:
     """Return what a step has done, as entries are written: of an update only what it changed."""
+    parts = {"h": h, "relation": sql.Literal(relation.id), "step": sql.Identifier(step)}
+    source, meant = compose("{step} AS step", **parts), sql.SQL("true")
     old, new = sql.SQL("old"), sql.SQL("new")
-    if act == "U" and _is_watched(relation.table):
-        changed = compose("{h}.delete(new, old)", h=h)
-        old = compose("CASE WHEN moved THEN old ELSE {h}.slice(old, {h}.akeys({changed})) END", h=h, changed=changed)
-        new = compose("CASE WHEN moved THEN new ELSE {changed} END", changed=changed)
+    if act == "U":
+        changed = new
+        if _is_watched(relation.table):
+            changed = compose("{h}.delete(new, old)", h=h)
+            old = compose(
+                "CASE WHEN moved THEN old ELSE {h}.slice(old, {h}.akeys({changed})) END", h=h, changed=changed
+            )
+            new = compose("CASE WHEN moved THEN new ELSE {changed} END", changed=changed)
+        meant = compose("{changed} OPERATOR({h}.=) step.target", h=h, changed=changed)
+    if act == "I":
+        source, meant = compose(INSERTED, **parts), compose("COALESCE({h}.hs_contains(new, m.target), false)", h=h)
     return compose(
         DONE,
-        relation=sql.Literal(relation.id),
+        relation=parts["relation"],
         shape=sql.Literal(relation.shape),
         act=sql.Literal(act),
         old=old,
         new=new,
-        step=sql.Identifier(step),
+        meant=meant,
+        step=source,
     )
 
 
@@ -173,7 +181,7 @@ def _update(relation: Relation, scope: Scope, wait: Part) -> Part:
             UPDATE {table} t SET {assignments}
             FROM loomworks_net n, {table} o
             WHERE n.relation = {number} AND n.act = 'U' AND {match} AND {same} AND {wait}
-            RETURNING n.key AS key, {old} AS old, {new} AS new, NULL::text[] AS secret,
+            RETURNING n.key AS key, n.target AS target, {old} AS old, {new} AS new, NULL::text[] AS secret,
                       o.tableoid <> t.tableoid AS moved
             """,
             same=key_match(table, "o", sql.SQL("n.key"), h),
@@ -186,8 +194,8 @@ def _update(relation: Relation, scope: Scope, wait: Part) -> Part:
         UPDATE {table} t SET {assignments}
         FROM loomworks_net n
         WHERE n.relation = {number} AND n.act = 'U' AND {match} AND {wait}
-        RETURNING n.key AS key, n.expected AS old, {h}.slice({new}, {h}.akeys(n.target)) AS new,
-                  NULL::text[] AS secret, false AS moved
+        RETURNING n.key AS key, n.target AS target, n.expected AS old,
+                  {h}.slice({new}, {h}.akeys(n.target)) AS new, NULL::text[] AS secret, false AS moved
         """,
         new=some(relation.restored, "t", h),
         **parts,
@@ -285,13 +293,14 @@ MEANT = """
 def _unmeant(cr: Cursor, scope: Scope, found: list[dict]) -> list[str]:
     """Return the rows that did not become what they were."""
     labels = {one.id: one.label for one in scope.relations}
-    wrong = [f"{labels[row['relation']]} {row['key']} would not become what it was" for row in found if row["key"]]
-    done = {row["relation"]: row["done"] for row in found if not row["key"]}
-    return wrong or [
-        f"{labels[row['relation']]}: {done.get(row['relation'], 0)} rows would be changed instead of {row['rows']}"
-        for row in rows(cr, MEANT)
-        if done.get(row["relation"], 0) != row["rows"]
-    ]
+    done = {row["relation"]: row for row in found}
+    wrong = []
+    for relation, meant in ((row["relation"], row["rows"]) for row in rows(cr, MEANT)):
+        made = done.get(relation, {"done": 0, "wrong": None})
+        wrong += [f"{labels[relation]} {key} would not become what it was" for key in made["wrong"] or []]
+        if made["done"] != meant:
+            wrong.append(f"{labels[relation]}: {made['done']} of {meant} rows would become what they were")
+    return wrong
 
 
 def _uncalled_for(
@@ -299,10 +308,10 @@ def _uncalled_for(
 ) -> list[str]:
     """Return the tables in which the server has counted more changes than were written down."""
     oids = {one.id: one.table.oid for one in scope.relations if one.table}
-    done = {oids[row["relation"]]: (row["written"], row["deleted"]) for row in found if not row["key"]}
+    meant = {oids[row["relation"]]: (row["written"], row["deleted"]) for row in found}
     wrong = []
     for oid, (written, deleted) in capture.changed_since(cr, before).items():
-        own_written, own_deleted = done.get(oid, (0, 0))
-        if (written - parked.get(oid, 0), deleted) != (own_written, own_deleted) and oid in scope.by_oid:
-            wrong.append(f"{scope.by_oid[oid].label}: other rows would be changed as well")
-    return sorted(wrong)
+        if (written - parked.get(oid, 0), deleted) != meant.get(oid, (0, 0)) and oid != capture.journal(cr):
+            wrong.append(oid)
+    names = rows(cr, "SELECT oid::regclass::text AS name FROM unnest(%s::oid[]) AS oid ORDER BY 1", [wrong])
+    return [f"{row['name']}: other rows would be changed as well" for row in names]

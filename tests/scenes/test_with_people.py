@@ -367,6 +367,68 @@ def test_a_model_of_ones_own_is_captured(office, agent):
     assert "table is gone" in str(agent.undo()["conflicts"]) or not agent.undo()["done"]
 
 
+def test_a_module_that_is_upgraded_between(office, agent):
+    from odoo.modules.registry import Registry
+
+    model, numbers = made(
+        office, lambda env: env["hr.employee"].create({"name": "Ada", "work_email": "a@example.test"})
+    )
+    with agent.request() as env:
+        env[model].browse(numbers).write({"job_title": "Engineer", "work_email": "b@example.test"})
+        made_by_agent = env[model].create({"name": "Bob"}).id
+    Registry.new(office.database, update_module=True, upgrade_modules=["hr"])
+    report = agent.undo()
+    assert report["done"], report
+    assert read(office, model, numbers, "job_title", "work_email") == [(False, "a@example.test")]
+    with office.person() as env:
+        assert not env[model].browse(made_by_agent).exists()
+    with agent.request() as env:
+        env[model].browse(numbers).job_title = "Boss"
+    assert agent.undo()["done"]
+    assert read(office, model, numbers, "job_title") == [(False,)]
+
+
+# --- many rows, and cursors that only read ---
+
+
+def test_a_hundred_thousand_records_are_changed_through_the_orm(office, agent):
+    with office.person() as env:
+        env.cr.execute(
+            """
+            INSERT INTO crm_tag (name, color)
+            SELECT jsonb_build_object('en_US', 'tag ' || i), i % 11 FROM generate_series(1, 100000) i RETURNING id
+            """
+        )
+        numbers = [number for (number,) in env.cr.fetchall()]
+    before = office.state()
+    with agent.request() as env:
+        env["crm.tag"].browse(numbers).write({"color": 3})
+    report = agent.undo()
+    assert report["done"], report
+    assert report["touched"] == len(numbers)
+    assert differences(before, office.state()) == []
+    with office.cursor() as cr:
+        cr.execute("DELETE FROM crm_tag WHERE id = ANY(%s)", [numbers])
+
+
+def test_a_cursor_that_only_reads_shows_an_operation_and_undoes_nothing(office, agent):
+    model, numbers = made(office, partner)
+    with agent.request() as env:
+        env[model].browse(numbers).phone = "2"
+    before = office.state()
+    with office.person() as env:
+        env.cr.execute("SET TRANSACTION READ ONLY")
+        log = env["loomworks.ai.operation.log"].browse(agent.last)
+        (values,) = log.read(["values_before", "values_after", "changes_html", "effects", "can_undo"])
+        assert "Azure" in values["changes_html"]
+        assert values["can_undo"]
+        with pytest.raises(psycopg2.errors.ReadOnlySqlTransaction):
+            log.action_undo()
+        env.cr.rollback()
+    assert differences(before, office.state()) == []
+    assert agent.undo()["done"]
+
+
 # --- files ---
 
 

@@ -247,7 +247,7 @@ TRIGGERS = """
     [
         ("BEFORE UPDATE ON doc FOR EACH ROW EXECUTE FUNCTION doc_words()", None),
         ("BEFORE UPDATE ON doc FOR EACH ROW EXECUTE FUNCTION doc_edition()", "would not become what it was"),
-        ("BEFORE UPDATE ON doc FOR EACH ROW EXECUTE FUNCTION doc_kept()", "would not become what it was"),
+        ("BEFORE UPDATE ON doc FOR EACH ROW EXECUTE FUNCTION doc_kept()", "0 of 1 rows would become what they were"),
         ("AFTER UPDATE ON doc FOR EACH ROW EXECUTE FUNCTION doc_tally()", "tally: other rows would be changed as well"),
     ],
 )

@@ -281,9 +281,14 @@ def test_changes_are_read_as_before_and_after(cr):
     assert journal.changes(cr, [1], tables=["note"]) == []
     assert journal.counts(cr, [1, 2]) == {1: 3}
     assert journal.undo(cr, [1], by=2)["done"]
-    assert journal.touched(cr) == {
-        "res_partner": {"deleted": [{"id": "10"}], "restored": [{"id": "1"}], "inserted": [{"id": "2"}]}
+    touched = journal.touched(cr).pop("res_partner")
+    assert {act: found["keys"] for act, found in touched.items()} == {
+        "deleted": [{"id": "10"}],
+        "restored": [{"id": "1"}],
+        "inserted": [{"id": "2"}],
     }
+    assert (touched["deleted"]["columns"], touched["restored"]["columns"]) == ([], ["name"])
+    assert {"id", "name", "total"} <= set(touched["inserted"]["columns"])
 
 
 def test_changes_made_before_the_capture_are_noticed(cr):
