@@ -193,14 +193,16 @@ def counted(cr: Cursor) -> Counts:
 
 def before_savepoint(cr: Cursor) -> Counts:
     """Return the counters for `taken_back`; none where all there is was left by earlier transactions."""
-    return counted(cr) if _transaction(cr) else {}
+    return counted(cr) if _transaction(cr) or cr.connection in _begun else {}
 
 
 def taken_back(cr: Cursor, before: Counts) -> None:
     """Leave out of the count what has been changed since `before_savepoint`: it was rolled back."""
+    now = _transaction(cr)
+    if not now:
+        return
     changed = changed_since(cr, before)
     transaction, discount = _taken_back.get(cr.connection, ("", {}))
-    now = _transaction(cr)
     if transaction == now:
         for oid, (written, deleted) in discount.items():
             more_written, more_deleted = changed.get(oid, (0, 0))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from psycopg2 import sql
 
 from . import rules
-from .sqltext import Cursor, Part, rows, value
+from .sqltext import Cursor, Name, Part, rows, value
 
 # A key is the primary key, or else a unique index of plain columns that are never null; the narrowest one.
 TABLES = """
@@ -89,7 +89,7 @@ class Table:
     @property
     def sql(self) -> Part:
         """The quoted name."""
-        return sql.Identifier(self.schema, self.name)
+        return Name(self.schema, self.name)
 
     @property
     def only(self) -> Part:

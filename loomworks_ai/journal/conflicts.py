@@ -32,7 +32,7 @@ from .catalog import ForeignKey, UniqueIndex
 from .depended import INSERT
 from .images import equal, key_match, key_of, some
 from .scope import Relation, Scope
-from .sqltext import Cursor, Part, compose, execute, rows
+from .sqltext import Constant, Cursor, Name, Part, as_written, compose, execute, rows
 
 CHOICES = {
     "changed": ("theirs", "ours", "skip"),
@@ -104,7 +104,7 @@ def lock(cr: Cursor, scope: Scope) -> None:
                 [relation.id],
                 table=relation.table.only,
                 match=key_match(relation.table, "t", sql.SQL("n.key"), scope.h),
-                key=sql.SQL(", ").join(sql.Identifier("t", name) for name in relation.table.key),
+                key=sql.SQL(", ").join(Name("t", name) for name in relation.table.key),
             )
 
 
@@ -122,7 +122,7 @@ def forget_gone(cr: Cursor, scope: Scope) -> int:
                 DELETE FROM loomworks_net n WHERE n.relation = {number} AND n.act = 'D'
                 AND NOT EXISTS (SELECT FROM {table} t WHERE {match})
                 """,
-                number=sql.Literal(relation.id),
+                number=Constant(relation.id),
                 table=relation.table.only,
                 match=key_match(relation.table, "t", sql.SQL("n.key"), scope.h),
             )
@@ -221,8 +221,8 @@ def _compare(cr: Cursor, scope: Scope, relation: Relation, act: str, image: Part
         image=image,
         table=relation.table.only,
         match=key_match(relation.table, "t", sql.SQL("n.key"), scope.h),
-        first=sql.Identifier("t", relation.table.key[0]),
-        expected=compose("{h}.delete(n.expected, {gone}::text[])", h=scope.h, gone=sql.Literal(list(relation.dropped)))
+        first=Name("t", relation.table.key[0]),
+        expected=compose("{h}.delete(n.expected, {gone}::text[])", h=scope.h, gone=Constant(list(relation.dropped)))
         if relation.dropped
         else sql.SQL("n.expected"),
     )
@@ -273,7 +273,7 @@ def _dependants(cr: Cursor, scope: Scope, key: ForeignKey) -> None:
     if table.oid not in scope.filled:
         return
     match = equal(table, key.columns, key.referenced_columns, "r", sql.SQL("n.expected"), scope.h)
-    rows_of = compose("(SELECT * FROM loomworks_net WHERE relation = {id}) n", id=sql.Literal(referenced.id))
+    rows_of = compose("(SELECT * FROM loomworks_net WHERE relation = {id}) n", id=Constant(referenced.id))
     depended.find(cr, scope, rows_of, table, key.columns, match, constraint=key.name, on_delete=key.on_delete)
 
 
@@ -291,27 +291,19 @@ def _parents(cr: Cursor, scope: Scope, key: ForeignKey) -> None:
             SELECT FROM loomworks_net m WHERE m.relation = %s AND m.act = 'I' AND {again})
     """
     there = [
-        compose("{q} = {p}", q=sql.Identifier("q", theirs), p=sql.Identifier("p", own))
+        compose("{q} = {p}", q=Name("q", theirs), p=Name("p", own))
         for own, theirs in zip(key.columns, key.referenced_columns, strict=True)
     ]
-    again = [
-        compose(
-            "{h}.fetchval(m.target, {name}) = {p}::text",
-            h=scope.h,
-            name=sql.Literal(theirs),
-            p=sql.Identifier("p", own),
-        )
-        for own, theirs in zip(key.columns, key.referenced_columns, strict=True)
-    ]
+    again = equal(relation.table, key.columns, key.referenced_columns, "p", sql.SQL("m.target"), scope.h)
     execute(
         cr,
         INSERT + query,
         [list(key.columns), parent.label, key.name, scope.numbers.get(key.referenced)],
         future=future(scope, relation, key.columns),
-        filled=sql.SQL(" AND ").join(compose("{p} IS NOT NULL", p=sql.Identifier("p", name)) for name in key.columns),
+        filled=sql.SQL(" AND ").join(compose("{p} IS NOT NULL", p=Name("p", name)) for name in key.columns),
         parent=parent.sql,
         there=sql.SQL(" AND ").join(there),
-        again=sql.SQL(" AND ").join(again),
+        again=again,
     )
 
 
@@ -328,9 +320,9 @@ def future(scope: Scope, relation: Relation, names: tuple[str, ...] = ()) -> Par
         CROSS JOIN LATERAL {h}.populate_record(CASE WHEN n.act = 'U' THEN t.* ELSE NULL::{row} END, n.target) p
         """,
         h=scope.h,
-        number=sql.Literal(relation.id),
-        all=sql.Literal(not names),
-        names=sql.Literal(list(names)),
+        number=Constant(relation.id),
+        all=Constant(not names),
+        names=Constant(list(names)),
         table=relation.table.only,
         row=relation.table.sql,
         match=key_match(relation.table, "t", sql.SQL("n.key"), scope.h),
@@ -346,10 +338,17 @@ def _unique(cr: Cursor, scope: Scope, index: UniqueIndex) -> None:
         SELECT n.relation, n.key, 'unique', %s, jsonb_build_object('index', %s::text, 'by', {h}.hstore_to_jsonb(b.key))
         FROM {holders}
         WHERE NOT EXISTS (
-            SELECT FROM loomworks_net m WHERE m.relation = %s AND m.key OPERATOR({h}.=) b.key AND m.act <> 'I')
+            SELECT FROM loomworks_net m WHERE m.relation = %s AND m.key OPERATOR({h}.=) b.key
+              AND (m.act = 'D' OR m.act = 'U' AND (%s::text[] IS NULL OR {h}.exists_any(m.target, %s))))
     """
     names = list(index.columns) if len(index.columns) == len(index.expressions) else None
-    execute(cr, INSERT + query, [names, index.name, relation.id], holders=holders(scope, relation, index), h=scope.h)
+    execute(
+        cr,
+        INSERT + query,
+        [names, index.name, relation.id, names, names],
+        holders=holders(scope, relation, index),
+        h=scope.h,
+    )
 
 
 def _concerns(relation: Relation, index: UniqueIndex) -> bool:
@@ -362,7 +361,10 @@ def _concerns(relation: Relation, index: UniqueIndex) -> bool:
 def holders(scope: Scope, relation: Relation, index: UniqueIndex) -> Part:
     """Return the FROM items ``n`` (a row with a value to come) and ``b`` (another row that has it now; its ``key``)."""
     plain = len(index.columns) == len(index.expressions)
-    values = [sql.SQL("({}) AS e{}").format(sql.SQL(text), sql.SQL(str(i))) for i, text in enumerate(index.expressions)]
+    values = [
+        compose("({text}) AS {e}", text=as_written(text), e=sql.SQL(f"e{i}"))
+        for i, text in enumerate(index.expressions)
+    ]
     operator = sql.SQL("IS NOT DISTINCT FROM" if index.nulls_equal else "=")
     same = [
         compose("n.{e} {operator} b.{e}", e=sql.SQL(f"e{i}"), operator=operator) for i in range(len(index.expressions))
@@ -378,7 +380,7 @@ def holders(scope: Scope, relation: Relation, index: UniqueIndex) -> Part:
         h=scope.h,
         values=sql.SQL(", ").join(values),
         future=future(scope, relation, index.columns if plain else ()),
-        predicate=sql.SQL(index.predicate or "true"),
+        predicate=as_written(index.predicate or "true"),
         own=key_of(relation.table, "t", scope.h),
         table=relation.table.only,
         same=sql.SQL(" AND ").join(same),

@@ -11,7 +11,7 @@ from psycopg2 import sql
 from . import keyless
 from .catalog import Table
 from .conflicts import CHOICES
-from .images import key_match, key_of, whole
+from .images import equal, key_match, key_of, whole
 from .scope import Scope
 from .sqltext import Cursor, Part, compose, execute, rows, value
 
@@ -133,16 +133,9 @@ def _link(scope: Scope, row: dict) -> tuple[list[str], Part, Part]:
         for one in scope.foreign_keys
         if one.name == row["constraint"] and scope.numbers.get(one.referenced) == row["relation"]
     )
-    terms = [
-        compose(
-            "{r}::text = {h}.fetchval(n.expected, {name})",
-            r=sql.Identifier("r", own),
-            h=scope.h,
-            name=sql.Literal(theirs),
-        )
-        for own, theirs in zip(key.columns, key.referenced_columns, strict=True)
-    ]
-    return list(key.columns), sql.SQL("loomworks_net n"), sql.SQL(" AND ").join(terms)
+    table = scope.labelled(row["table"])
+    match = equal(table, key.columns, key.referenced_columns, "r", sql.SQL("n.expected"), scope.h)
+    return list(key.columns), sql.SQL("loomworks_net n"), match
 
 
 def _take_along(

@@ -68,7 +68,7 @@ def touched(cr: Cursor) -> dict[str, dict[str, dict[str, Any]]]:
     return found
 
 
-def last_moment(cr: Cursor, operations: Sequence[int]) -> datetime | None:
-    """Return when the last transaction of the operations began, in UTC: what Odoo writes as the date of its changes."""
-    query = "SELECT max(at) AT TIME ZONE 'UTC' FROM loomworks.transaction WHERE operation = ANY(%s)"
+def first_moment(cr: Cursor, operations: Sequence[int]) -> datetime | None:
+    """Return when the operations' first transaction began, in UTC: what Odoo writes as the date of its changes."""
+    query = "SELECT min(at) AT TIME ZONE 'UTC' FROM loomworks.transaction WHERE operation = ANY(%s)"
     return value(cr, query, [list(operations)])

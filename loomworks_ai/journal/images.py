@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from psycopg2 import sql
 
 from .catalog import Table
-from .sqltext import Part, columns, compose
+from .sqltext import Constant, Name, Part, as_written, columns, compose
 
 
 def names(given: Sequence[str]) -> Part:
     """Return names as an array of text."""
-    return sql.SQL("{}::text[]").format(sql.Literal(list(given)))
+    return sql.SQL("{}::text[]").format(Constant(list(given)))
 
 
 def shown(table: Table, image: Part, h: Part) -> Part:
@@ -24,7 +24,7 @@ def shown(table: Table, image: Part, h: Part) -> Part:
 
 def whole(table: Table, alias: str, h: Part) -> Part:
     """Return the row ``alias`` of ``table`` as the journal holds it."""
-    return shown(table, compose("{h}.hstore({alias}.*)", h=h, alias=sql.Identifier(alias)), h)
+    return shown(table, compose("{h}.hstore({alias}.*)", h=h, alias=Name(alias)), h)
 
 
 def some(given: Sequence[str], alias: str, h: Part) -> Part:
@@ -38,8 +38,7 @@ def key_of(table: Table, alias: str, h: Part) -> Part:
     """Return the key of the row ``alias``: its columns, or the whole row where the table has none."""
     if not table.key:
         return whole(table, alias, h)
-    pairs = sql.SQL(", ").join(compose("{c}::text", c=sql.Identifier(alias, name)) for name in table.key)
-    return compose("{h}.hstore({names}, ARRAY[{pairs}]::text[])", h=h, names=names(table.key), pairs=pairs)
+    return some(table.key, alias, h)
 
 
 def key_match(table: Table, alias: str, key: Part, h: Part) -> Part:
@@ -53,10 +52,10 @@ def equal(table: Table, own: Sequence[str], others: Sequence[str], alias: str, i
         compose(
             "{column} = ({h}.fetchval({image}, {key}))::{type}",
             h=h,
-            column=sql.Identifier(alias, name),
+            column=Name(alias, name),
             image=image,
-            key=sql.Literal(key),
-            type=sql.SQL(table.columns[name]),
+            key=Constant(key),
+            type=as_written(table.columns[name]),
         )
         for name, key in zip(own, others, strict=True)
     ]

@@ -8,7 +8,7 @@ from psycopg2 import sql
 
 from . import capture, catalog, images, schema
 from .catalog import Table
-from .sqltext import Cursor, Part, compose, execute, rows, text, value
+from .sqltext import Constant, Cursor, Name, Part, compose, execute, rows, text, value
 
 # Sorts before the triggers of foreign keys: a row's changes are written down in the order in which they were made.
 TRIGGER = "00_loomworks_capture"
@@ -45,7 +45,7 @@ def install(cr: Cursor) -> dict[str, int]:
     for table in untriggered:
         _make_trigger(cr, table)
     for name in gone:
-        execute(cr, "DROP TRIGGER {trigger} ON {table}", trigger=sql.Identifier(TRIGGER), table=name)
+        execute(cr, "DROP TRIGGER {trigger} ON {table}", trigger=Name(TRIGGER), table=name)
     execute(cr, "UPDATE loomworks.relation SET shape = NULL WHERE id = ANY(%s)", [_dropped(cr)])
     return {"made": len(untriggered), "dropped": len(gone), "shape": len(reshaped)}
 
@@ -87,7 +87,7 @@ def _name_of(cr: Cursor, oid: int) -> Part:
         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = %s
     """
     (row,) = rows(cr, query, [oid])
-    return sql.Identifier(row["schema_name"], row["table_name"])
+    return Name(row["schema_name"], row["table_name"])
 
 
 def _write_shape(cr: Cursor, table: Table, h: Part) -> None:
@@ -108,8 +108,8 @@ def _write_shape(cr: Cursor, table: Table, h: Part) -> None:
         [relation, list(table.key), table.hidden, list(table.secret), json.dumps(table.columns)],
     )
     execute(cr, "UPDATE loomworks.relation SET shape = %s WHERE id = %s", [shape, relation])
-    function = sql.Identifier(schema.NAME, f"capture_{relation}")
-    body = sql.Literal(text(cr, _body(table, shape, h)))
+    function = Name(schema.NAME, f"capture_{relation}")
+    body = Constant(text(cr, _body(table, shape, h)))
     statement = "CREATE OR REPLACE FUNCTION {f}() RETURNS trigger LANGUAGE plpgsql {settings} AS {body}"
     # The text of a moment depends on the zone. Setting it takes its time, so only where there are such columns.
     settings = sql.SQL("SET timezone TO 'UTC'" if any(_is_zoned(kind) for kind in table.columns.values()) else "")
@@ -133,9 +133,9 @@ def _make_trigger(cr: Cursor, table: Table) -> None:
         WHEN (pg_catalog.current_setting('loomworks.operation', true) OPERATOR(pg_catalog.<>) '')
         EXECUTE FUNCTION {function}()
         """,
-        trigger=sql.Identifier(TRIGGER),
+        trigger=Name(TRIGGER),
         table=table.sql,
-        function=sql.Identifier(schema.NAME, f"capture_{relation}"),
+        function=Name(schema.NAME, f"capture_{relation}"),
     )
 
 
@@ -184,7 +184,7 @@ def _body(table: Table, shape: int, h: Part) -> Part:
     parts = {
         "h": h,
         "operation": sql.SQL("pg_catalog.current_setting('loomworks.operation')::bigint"),
-        "shape": sql.Literal(shape),
+        "shape": Constant(shape),
         "key": images.names(table.key),
         "shown_n": images.shown(table, new, h),
         "shown_o": images.shown(table, old, h),
@@ -203,9 +203,7 @@ def uninstall(cr: Cursor) -> None:
     if not schema.exists(cr):
         return
     for row in rows(cr, TRIGGERS):
-        execute(
-            cr, "DROP TRIGGER {trigger} ON {table}", trigger=sql.Identifier(TRIGGER), table=_name_of(cr, row["oid"])
-        )
+        execute(cr, "DROP TRIGGER {trigger} ON {table}", trigger=Name(TRIGGER), table=_name_of(cr, row["oid"]))
     execute(cr, "DROP SCHEMA loomworks CASCADE")
     if value(cr, "SELECT true FROM pg_catalog.pg_namespace WHERE nspname = 'loomworks_hstore'"):
         _drop_extension(cr)

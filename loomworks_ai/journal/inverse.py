@@ -14,28 +14,23 @@ from .catalog import Table, UniqueIndex
 from .conflicts import holders
 from .images import filled_credentials, key_match, key_of, some, whole
 from .scope import Relation, Scope
-from .sqltext import Cursor, Part, compose, execute, rows
+from .sqltext import Constant, Cursor, Name, Part, as_written, compose, execute, rows
 
 # Within the statement deletions come first, then updates, then insertions: a unique value is free before it is taken.
 AFTER = "(SELECT count(*) FROM {step}) >= 0"
 APPLY = """
-    WITH {steps}, done (relation, shape, action, key, old, new, secret, moved, meant) AS MATERIALIZED ({done}),
+    WITH {steps}, done (relation, shape, action, key, old, new, secret, meant) AS MATERIALIZED ({done}),
     written AS (
         INSERT INTO loomworks.entry (operation, shape, action, key, old, new, secret)
-        SELECT {by}, shape, action, CASE action WHEN 'U' THEN key END, old, new, secret FROM done WHERE NOT moved
-      UNION ALL
-        SELECT {by}, shape, half.action, NULL, half.old, half.new, secret FROM done
-        CROSS JOIN LATERAL (VALUES ('D'::"char", old, NULL::{h}.hstore), ('I'::"char", NULL, new))
-            AS half(action, old, new)
-        WHERE moved
+        SELECT {by}, shape, action, CASE action WHEN 'U' THEN key END, old, new, secret FROM done
     )
     SELECT relation, count(*) AS done, count(*) FILTER (WHERE action <> 'D') AS written,
-           count(*) FILTER (WHERE action = 'D' OR moved) AS deleted,
+           count(*) FILTER (WHERE action = 'D') AS deleted,
            (array_agg({h}.hstore_to_jsonb(key)) FILTER (WHERE NOT meant))[1:20] AS wrong
     FROM done GROUP BY relation
 """
 DONE = """
-    SELECT {relation}, {shape}, {act}::"char", step.key, {old}, {new}, step.secret, moved, {meant} FROM {step}
+    SELECT {relation}, {shape}, {act}::"char", step.key, {old}, {new}, step.secret, {meant} FROM {step}
 """
 # A row that was inserted has every value that it was to have; others may have come from defaults of later columns.
 INSERTED = """
@@ -68,13 +63,13 @@ def _in_one_statement(cr: Cursor, scope: Scope, by: int) -> list[dict]:
             done.append(_done(name, act, relation, scope.h))
     if not steps:
         return []
-    ctes = [compose("{name} AS ({step})", name=sql.Identifier(name), step=step) for name, step in steps.items()]
+    ctes = [compose("{name} AS ({step})", name=Name(name), step=step) for name, step in steps.items()]
     return rows(
         cr,
         APPLY,
         steps=sql.SQL(", ").join(ctes),
         done=sql.SQL(" UNION ALL ").join(done),
-        by=sql.Literal(by),
+        by=Constant(by),
         h=scope.h,
     )
 
@@ -83,30 +78,28 @@ def _wait_for(before: list[str], act: str) -> Part:
     earlier = [name for name in before if not name.startswith(f"{act.lower()}_")]
     if not earlier:
         return sql.SQL("true")
-    return sql.SQL(" AND ").join(compose(AFTER, step=sql.Identifier(name)) for name in earlier)
+    return sql.SQL(" AND ").join(compose(AFTER, step=Name(name)) for name in earlier)
 
 
 def _done(step: str, act: str, relation: Relation, h: Part) -> Part:
     """Return what a step has done, as entries are written: of an update only what it changed."""
-    parts = {"h": h, "relation": sql.Literal(relation.id), "step": sql.Identifier(step)}
+    parts = {"h": h, "relation": Constant(relation.id), "step": Name(step)}
     source, meant = compose("{step} AS step", **parts), sql.SQL("true")
     old, new = sql.SQL("old"), sql.SQL("new")
     if act == "U":
         changed = new
         if _is_watched(relation.table):
             changed = compose("{h}.delete(new, old)", h=h)
-            old = compose(
-                "CASE WHEN moved THEN old ELSE {h}.slice(old, {h}.akeys({changed})) END", h=h, changed=changed
-            )
-            new = compose("CASE WHEN moved THEN new ELSE {changed} END", changed=changed)
+            old = compose("{h}.slice(old, {h}.akeys({changed}))", h=h, changed=changed)
+            new = changed
         meant = compose("{changed} OPERATOR({h}.=) step.target", h=h, changed=changed)
     if act == "I":
         source, meant = compose(INSERTED, **parts), compose("COALESCE({h}.hs_contains(new, m.target), false)", h=h)
     return compose(
         DONE,
         relation=parts["relation"],
-        shape=sql.Literal(relation.shape),
-        act=sql.Literal(act),
+        shape=Constant(relation.shape),
+        act=Constant(act),
         old=old,
         new=new,
         meant=meant,
@@ -115,15 +108,15 @@ def _done(step: str, act: str, relation: Relation, h: Part) -> Part:
 
 
 def _is_watched(table: Table) -> bool:
-    """Whether an update may change more than it says, or move the row to another partition: look at whole rows."""
-    return table.partitioned or table.triggered
+    """Whether an update may change more than it says: look at whole rows."""
+    return table.triggered
 
 
 def _delete(relation: Relation, scope: Scope, _wait: Part) -> Part:
     table, h = relation.table, scope.h
     parts = {
         "table": table.only,
-        "number": sql.Literal(relation.id),
+        "number": Constant(relation.id),
         "old": whole(table, "t", h),
         "secret": filled_credentials(table, compose("{h}.hstore(t.*)", h=h), h),
         "h": h,
@@ -137,7 +130,7 @@ def _delete(relation: Relation, scope: Scope, _wait: Part) -> Part:
                     FROM {table} s
                 ) c JOIN loomworks_net n ON n.relation = {number} AND n.act = 'D' AND n.key OPERATOR({h}.=) c.image
                 WHERE c.number <= n.copies)
-            RETURNING {old} AS key, {old} AS old, NULL::{h}.hstore AS new, {secret} AS secret, false AS moved
+            RETURNING {old} AS key, {old} AS old, NULL::{h}.hstore AS new, {secret} AS secret
             """,
             image=key_of(table, "s", h),
             **parts,
@@ -146,7 +139,7 @@ def _delete(relation: Relation, scope: Scope, _wait: Part) -> Part:
         """
         DELETE FROM {table} t USING loomworks_net n
         WHERE n.relation = {number} AND n.act = 'D' AND {match}
-        RETURNING n.key AS key, {old} AS old, NULL::{h}.hstore AS new, {secret} AS secret, false AS moved
+        RETURNING n.key AS key, {old} AS old, NULL::{h}.hstore AS new, {secret} AS secret
         """,
         match=key_match(table, "t", sql.SQL("n.key"), h),
         **parts,
@@ -159,11 +152,11 @@ def _update(relation: Relation, scope: Scope, wait: Part) -> Part:
         compose(
             "{column} = CASE WHEN {h}.exist(n.target, {name}) THEN ({h}.fetchval(n.target, {name}))::{type} "
             "ELSE {kept} END",
-            column=sql.Identifier(name),
+            column=Name(name),
             h=h,
-            name=sql.Literal(name),
-            type=sql.SQL(table.columns[name]),
-            kept=sql.Identifier("t", name),
+            name=Constant(name),
+            type=as_written(table.columns[name]),
+            kept=Name("t", name),
         )
         for name in relation.restored
     ]
@@ -171,7 +164,7 @@ def _update(relation: Relation, scope: Scope, wait: Part) -> Part:
         "table": table.only,
         "assignments": sql.SQL(", ").join(assignments),
         "h": h,
-        "number": sql.Literal(relation.id),
+        "number": Constant(relation.id),
         "match": key_match(table, "t", sql.SQL("n.key"), h),
         "wait": wait,
     }
@@ -181,11 +174,11 @@ def _update(relation: Relation, scope: Scope, wait: Part) -> Part:
             UPDATE {table} t SET {assignments}
             FROM loomworks_net n, {table} o
             WHERE n.relation = {number} AND n.act = 'U' AND {match} AND {same} AND {wait}
-            RETURNING n.key AS key, n.target AS target, {old} AS old, {new} AS new, NULL::text[] AS secret,
-                      o.tableoid <> t.tableoid AS moved
+            RETURNING n.key AS key, n.target AS target, {old} AS old, {new} AS new, NULL::text[] AS secret
             """,
             same=key_match(table, "o", sql.SQL("n.key"), h),
-            old=whole(table, "o", h),
+            # What it held before it was parked.
+            old=compose("{h}.hs_concat({now}, n.expected)", h=h, now=whole(table, "o", h)),
             new=whole(table, "t", h),
             **parts,
         )
@@ -195,7 +188,7 @@ def _update(relation: Relation, scope: Scope, wait: Part) -> Part:
         FROM loomworks_net n
         WHERE n.relation = {number} AND n.act = 'U' AND {match} AND {wait}
         RETURNING n.key AS key, n.target AS target, n.expected AS old,
-                  {h}.slice({new}, {h}.akeys(n.target)) AS new, NULL::text[] AS secret, false AS moved
+                  {h}.slice({new}, {h}.akeys(n.target)) AS new, NULL::text[] AS secret
         """,
         new=some(relation.restored, "t", h),
         **parts,
@@ -211,13 +204,13 @@ def _insert(relation: Relation, scope: Scope, wait: Part) -> Part:
         SELECT {values} FROM loomworks_net n CROSS JOIN LATERAL {h}.populate_record(NULL::{table}, n.target) p
         CROSS JOIN LATERAL generate_series(1, n.copies)
         WHERE n.relation = {number} AND n.act = 'I' AND {wait}
-        RETURNING {key} AS key, NULL::{h}.hstore AS old, {new} AS new, {secret} AS secret, false AS moved
+        RETURNING {key} AS key, NULL::{h}.hstore AS old, {new} AS new, {secret} AS secret
         """,
         table=table.sql,
-        names=sql.SQL(", ").join(map(sql.Identifier, names)),
-        values=sql.SQL(", ").join(sql.Identifier("p", name) for name in names),
+        names=sql.SQL(", ").join(map(Name, names)),
+        values=sql.SQL(", ").join(Name("p", name) for name in names),
         h=h,
-        number=sql.Literal(relation.id),
+        number=Constant(relation.id),
         wait=wait,
         key=key_of(table, "t", h),
         new=whole(table, "t", h),
@@ -237,47 +230,47 @@ def _park(cr: Cursor, scope: Scope) -> dict[int, int]:
     for index in scope.unique_indexes:
         relation = scope.of(index.table)
         if relation and relation.keyed and not index.primary and set(index.columns) & set(relation.restored):
-            column = _parking_column(cr, relation, index.columns)
-            if column:
-                held = _park_rows(cr, scope, relation, index, *column)
+            for column, harmless in _parking_places(cr, relation, index):
+                held = _park_rows(cr, scope, relation, index, column, harmless)
                 parked[index.table] = parked.get(index.table, 0) + held
     return parked
 
 
-def _parking_column(cr: Cursor, relation: Relation, names: tuple[str, ...]) -> tuple[str, Part] | None:
-    """Return a column of an index that can hold something harmless for one statement, and that something."""
+def _parking_places(cr: Cursor, relation: Relation, index: UniqueIndex) -> list[tuple[str, Part]]:
+    """Return the columns of an index that can hold something harmless for one statement, and that something."""
     query = (
         "SELECT attname::text AS name FROM pg_attribute WHERE attrelid = %s AND attname = ANY(%s) AND NOT attnotnull"
     )
-    nullable = rows(cr, query, [relation.table.oid, list(names)])
-    restored = set(relation.restored)
-    for row in nullable:
-        if row["name"] in restored:
-            return row["name"], sql.SQL("NULL")
-    for name in names:
+    nullable = {row["name"] for row in rows(cr, query, [relation.table.oid, list(index.columns)])}
+    places = []
+    for name in (name for name in index.columns if name in relation.restored):
         kind = relation.table.columns[name]
-        if name in restored and kind.startswith(("text", "character varying")):
-            return name, compose("left('loomworks ' || md5(random()::text), 255)::{t}", t=sql.SQL(kind))
-        if name in restored and kind in ("integer", "bigint"):
-            return name, sql.SQL("-1000000000 - (random() * 1000000000)::integer")
-    return None
+        if name in nullable and not index.nulls_equal:
+            places.append((name, sql.SQL("NULL")))
+        elif kind.startswith(("text", "character varying")):
+            places.append((name, compose("left('loomworks ' || md5(random()::text), 255)::{t}", t=as_written(kind))))
+        elif kind in ("integer", "bigint"):
+            places.append((name, sql.SQL("-1000000000 - (random() * 1000000000)::integer")))
+    return places
 
 
-def _park_rows(cr: Cursor, scope: Scope, relation: Relation, index: UniqueIndex, column: str, parked: Part) -> int:
+def _park_rows(cr: Cursor, scope: Scope, relation: Relation, index: UniqueIndex, column: str, harmless: Part) -> int:
+    """Park ``column`` of rows that will get their own value for it, and hold a value that another one will get."""
     return execute(
         cr,
         """
-        UPDATE {table} t SET {column} = {parked} FROM (
+        UPDATE {table} t SET {column} = {harmless} FROM (
             SELECT DISTINCT b.key FROM {holders}
-            WHERE EXISTS (SELECT FROM loomworks_net m
-                          WHERE m.relation = {number} AND m.act = 'U' AND m.key OPERATOR({h}.=) b.key)
+            WHERE EXISTS (SELECT FROM loomworks_net m WHERE m.relation = {number} AND m.act = 'U'
+                            AND m.key OPERATOR({h}.=) b.key AND {h}.exist(m.target, {name}))
         ) held WHERE {match}
         """,
         table=relation.table.only,
-        column=sql.Identifier(column),
-        parked=parked,
+        column=Name(column),
+        name=Constant(column),
+        harmless=harmless,
         holders=holders(scope, relation, index),
-        number=sql.Literal(relation.id),
+        number=Constant(relation.id),
         h=scope.h,
         match=key_match(relation.table, "t", sql.SQL("held.key"), scope.h),
     )

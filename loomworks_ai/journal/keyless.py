@@ -11,7 +11,7 @@ from .catalog import Table
 from .depended import INSERT
 from .references import BELONGING, Reference, table_of
 from .scope import Relation, Scope
-from .sqltext import Cursor, Part, compose, execute, rows
+from .sqltext import Constant, Cursor, Name, Part, as_written, compose, execute, rows
 
 
 def fate(reference: Reference) -> str:
@@ -23,15 +23,15 @@ def fate(reference: Reference) -> str:
 
 def match(scope: Scope, reference: Reference) -> Part:
     """Return the condition that the row ``r`` refers to the row of ``n``, which is one of the model ``named.model``."""
-    column = sql.Identifier("r", reference.column)
+    column = Name("r", reference.column)
     number = compose("{h}.fetchval(n.key, 'id')", h=scope.h)
     if reference.kind == "polymorph":
         return compose(
             "{column} = ({number})::{kind} AND {model} = named.model",
             column=column,
             number=number,
-            kind=sql.SQL(scope.labelled(reference.table).columns[reference.column]),
-            model=sql.Identifier("r", reference.model_column),
+            kind=as_written(scope.labelled(reference.table).columns[reference.column]),
+            model=Name("r", reference.model_column),
         )
     if reference.kind == "text":
         return compose(
@@ -47,7 +47,7 @@ def match(scope: Scope, reference: Reference) -> Part:
 def named(scope: Scope, reference: Reference) -> Part | None:
     """Return the FROM item ``n`` of rows to be deleted that the reference can be to, ``named`` by their models."""
     pairs = [
-        compose("({id}, {model})", id=sql.Literal(relation.id), model=sql.Literal(model))
+        compose("({id}, {model})", id=Constant(relation.id), model=Constant(model))
         for relation in scope.present("D")
         if relation.table.key == ("id",)
         for model in scope.models.get(relation.label, [])

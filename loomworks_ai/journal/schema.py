@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from psycopg2 import sql
-
-from .sqltext import Cursor, Part, compose, execute, rows, value
+from .sqltext import Cursor, Name, Part, compose, execute, rows, value
 
 NAME = "loomworks"
 LOCK = 0x4C4F4F4D  # advisory: one installation at a time
@@ -91,7 +89,7 @@ def hstore(cr: Cursor) -> Part:
         execute(cr, "CREATE SCHEMA IF NOT EXISTS loomworks_hstore")
         execute(cr, "CREATE EXTENSION hstore SCHEMA loomworks_hstore")
         found = "loomworks_hstore"
-    return sql.Identifier(found)
+    return Name(found)
 
 
 def create(cr: Cursor) -> None:
@@ -137,7 +135,7 @@ PARTITIONS = """
 
 def _make_month(cr: Cursor, parent: str, name: str, month: dict) -> None:
     # Attached, not created as a partition: that takes the lighter lock of the two, so nobody waits for a new month.
-    parts = {"child": sql.Identifier(NAME, name), "parent": sql.Identifier(NAME, parent)}
+    parts = {"child": Name(NAME, name), "parent": Name(NAME, parent)}
     execute(cr, "CREATE TABLE {child} (LIKE {parent} INCLUDING DEFAULTS INCLUDING INDEXES)", **parts)
     bounds = [f"{month[end]:%Y-%m-%d} 00:00:00+00" for end in ("first", "last")]
     execute(cr, "ALTER TABLE {parent} ATTACH PARTITION {child} FOR VALUES FROM (%s) TO (%s)", bounds, **parts)
@@ -147,5 +145,5 @@ def drop_months(cr: Cursor, before: str) -> list[str]:
     """Drop the partitions that end before the month ``before`` (``2026_03``); return their names."""
     old = [row["name"] for row in rows(cr, PARTITIONS) if row["name"].split("_", 1)[1] < before]
     for name in old:
-        execute(cr, "DROP TABLE {child}", child=sql.Identifier(NAME, name))
+        execute(cr, "DROP TABLE {child}", child=Name(NAME, name))
     return old

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from psycopg2 import sql
 
-from .sqltext import Cursor, compose, execute, rows, value
+from .sqltext import Cursor, Name, compose, execute, rows, value
 
 EXISTS = "SELECT to_regclass('public.' || quote_ident(%s)) IS NOT NULL"
 # A number as Odoo writes it into a name: at least three digits.
@@ -49,7 +49,7 @@ def remember(cr: Cursor, operation: int, names: Sequence[str]) -> None:
                 FROM {sequence} q, pg_sequence s WHERE s.seqrelid = %s::regclass
                 """,
                 [operation, name, f'public."{name}"'],
-                sequence=sql.Identifier("public", name),
+                sequence=Name("public", name),
             )
 
 
@@ -67,11 +67,11 @@ def follow(cr: Cursor, h: sql.Composable, by: int) -> None:
                 _create(cr, row)
             elif there:
                 remember(cr, by, [row["name"]])
-                execute(cr, "DROP SEQUENCE {name}", name=sql.Identifier("public", row["name"]))
+                execute(cr, "DROP SEQUENCE {name}", name=Name("public", row["name"]))
 
 
 def _alter(cr: Cursor, row: dict) -> None:
-    execute(cr, "ALTER SEQUENCE {name} INCREMENT BY %s", [row["step"]], name=sql.Identifier("public", row["name"]))
+    execute(cr, "ALTER SEQUENCE {name} INCREMENT BY %s", [row["step"]], name=Name("public", row["name"]))
 
 
 def _create(cr: Cursor, row: dict) -> None:
@@ -80,5 +80,5 @@ def _create(cr: Cursor, row: dict) -> None:
         cr,
         "CREATE SEQUENCE {name} INCREMENT BY %s START WITH %s",
         [row["step"], row["next"] if last is None else last],
-        name=sql.Identifier("public", row["name"]),
+        name=Name("public", row["name"]),
     )

@@ -9,11 +9,10 @@ from typing import Any
 
 import psycopg2
 import psycopg2.errors
-from psycopg2 import sql
 
 from . import capture, conflicts, decisions, inverse, net, schema, scope, sequences
 from .conflicts import Computed
-from .sqltext import Cursor, Part, execute, rows, value
+from .sqltext import Cursor, Name, Part, execute, rows, value
 
 ROUNDS = 50  # each may bring new dependants to light; a chain of references deeper than that is refused
 PREVIEW = -1  # the operation under which a preview is captured and rolled back
@@ -105,7 +104,7 @@ def preview(
 
 
 def _roll_back(cr: Cursor, savepoint: str, before: capture.Counts) -> None:
-    execute(cr, "ROLLBACK TO SAVEPOINT {savepoint}", savepoint=sql.Identifier(savepoint))
+    execute(cr, "ROLLBACK TO SAVEPOINT {savepoint}", savepoint=Name(savepoint))
     capture.taken_back(cr, before)
 
 

@@ -101,7 +101,7 @@ class OperationLog(models.Model):
             number = operation.arm(self.env.cr._cnx)
             with self.env.cr._cnx.cursor() as cr:
                 report = journal.undo(cr, self.ids, by=number, **arguments)
-                touched, since = journal.touched(cr) if report["done"] else {}, journal.last_moment(cr, self.ids)
+                touched, since = journal.touched(cr) if report["done"] else {}, journal.first_moment(cr, self.ids)
             if report["done"]:
                 operation.undoes = tuple(self.ids)
                 operation.partly = partial or bool(report["skipped"])
@@ -157,7 +157,7 @@ class OperationLog(models.Model):
                 return self.env._(
                     "Operation %(id)s has been undone already, by operation %(by)s.", id=log.id, by=log.undone_by
                 )
-            if log.row_changes and not counts.get(log.id):
+            if counts.get(log.id, 0) < log.row_changes:
                 return self.env._("Operation %s is too old: its journal is no longer kept.", log.id)
         return None
 
