@@ -30,7 +30,7 @@ from psycopg2 import sql
 from . import depended, keyless, rules
 from .catalog import ForeignKey, UniqueIndex
 from .depended import INSERT
-from .images import equal, key_match, key_of, some
+from .images import equal, key_match, key_of, names, some
 from .scope import Relation, Scope
 from .sqltext import Constant, Cursor, Name, Part, as_written, compose, execute, rows
 
@@ -48,7 +48,7 @@ CHOICES = {
     "computed": ("recompute",),
 }
 Computed = Mapping[str, Collection[str]]  # table -> columns that the caller works out from others
-TABLE_GONE = "the table is gone"
+TABLE_GONE = "the table is gone, or its rows have another key now"
 CREATE = """
     CREATE TEMPORARY TABLE IF NOT EXISTS loomworks_conflict (
         relation integer NOT NULL, key {h}.hstore NOT NULL, type text NOT NULL,
@@ -222,10 +222,20 @@ def _compare(cr: Cursor, scope: Scope, relation: Relation, act: str, image: Part
         table=relation.table.only,
         match=key_match(relation.table, "t", sql.SQL("n.key"), scope.h),
         first=Name("t", relation.table.key[0]),
-        expected=compose("{h}.delete(n.expected, {gone}::text[])", h=scope.h, gone=Constant(list(relation.dropped)))
-        if relation.dropped
-        else sql.SQL("n.expected"),
+        expected=_expected(scope, relation, act),
     )
+
+
+def _expected(scope: Scope, relation: Relation, act: str) -> Part:
+    """Return what the operations left; of a row to be deleted: nothing in columns that came later."""
+    expected = sql.SQL("n.expected")
+    if relation.dropped:
+        expected = compose("{h}.delete({e}, {gone})", h=scope.h, e=expected, gone=names(relation.dropped))
+    if act == "D" and relation.added:
+        nothing = compose("pg_catalog.array_fill(NULL::text, ARRAY[{n}])", n=Constant(len(relation.added)))
+        later = compose("{h}.hstore({added}, {nothing})", h=scope.h, added=names(relation.added), nothing=nothing)
+        expected = compose("{h}.hs_concat({e}, {later})", h=scope.h, e=expected, later=later)
+    return expected
 
 
 GAPS = """
@@ -248,21 +258,29 @@ def _keyless(cr: Cursor, scope: Scope) -> None:
 
 
 def _protected(cr: Cursor, scope: Scope, relation: Relation) -> None:
+    """Find rows that must not be rewritten, as they are and as they would be."""
+    now = compose(
+        """
+        SELECT n.relation, n.key FROM loomworks_net n JOIN {table} t ON {match}
+        WHERE n.relation = {number} AND n.act IN ('U', 'D')
+        """,
+        table=relation.table.only,
+        match=key_match(relation.table, "t", sql.SQL("n.key"), scope.h),
+        number=Constant(relation.id),
+    )
     for condition, reason, needed in rules.protections(relation.table.schema, relation.table.name):
         if set(needed) <= relation.table.columns.keys():
             query = """
-                SELECT n.relation, n.key, 'protected', NULL, jsonb_build_object('reason', %s::text)
-                FROM loomworks_net n JOIN {table} t ON {match}
-                WHERE n.relation = %s AND n.act IN ('U', 'D') AND ({condition})
+                SELECT relation, key, 'protected', NULL, jsonb_build_object('reason', %s::text) FROM (
+                    {now} AND ({condition})
+                  UNION
+                    SELECT t."loomworks relation", t."loomworks key" FROM (
+                        SELECT n.relation AS "loomworks relation", n.key AS "loomworks key", p.* FROM {future}
+                    ) t WHERE {condition}
+                ) protected
             """
-            execute(
-                cr,
-                INSERT + query,
-                [reason, relation.id],
-                table=relation.table.only,
-                match=key_match(relation.table, "t", sql.SQL("n.key"), scope.h),
-                condition=sql.SQL(condition),
-            )
+            parts = {"now": now, "condition": as_written(condition), "future": future(scope, relation, needed)}
+            execute(cr, INSERT + query, [reason], **parts)
 
 
 def _dependants(cr: Cursor, scope: Scope, key: ForeignKey) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from . import catalog, references
@@ -10,8 +11,7 @@ from .references import Reference
 from .sqltext import Cursor, Part, rows
 
 RELATIONS = """
-    SELECT r.id, r.schema_name, r.table_name, r.shape, n.acts, n.restored, n.inserted,
-           (SELECT jsonb_agg(s.columns) FROM loomworks.shape s WHERE s.relation = r.id) AS shapes
+    SELECT r.id, r.schema_name, r.table_name, r.shape, n.acts, n.restored, n.inserted
     FROM (
         SELECT relation, array_agg(act::text) AS acts, max(names) FILTER (WHERE act = 'U') AS restored,
                max(names) FILTER (WHERE act = 'I') AS inserted
@@ -20,12 +20,21 @@ RELATIONS = """
         ) named GROUP BY relation
     ) n JOIN loomworks.relation r ON r.id = n.relation ORDER BY r.id
 """
+# What the tables looked like when the operations changed them.
+SHAPES = """
+    SELECT s.relation, jsonb_agg(s.columns) AS shapes, jsonb_agg(s.key) AS keys
+    FROM loomworks.shape s
+    WHERE s.id IN (SELECT e.shape FROM loomworks.entry e WHERE e.operation = ANY(%s)) GROUP BY s.relation
+"""
 TEXTS = ("text", "character varying")
 
 
 @dataclass(frozen=True)
 class Relation:
-    """A table of the undo: what it does there (``acts``), and to which columns. ``table`` is None when it is gone."""
+    """A table of the undo: what it does there (``acts``), and to which columns.
+
+    ``table`` is None when it is gone, or its rows are told apart by another key now.
+    """
 
     id: int
     shape: int
@@ -36,6 +45,7 @@ class Relation:
     inserted: tuple[str, ...]
     dropped: tuple[str, ...]
     retyped: tuple[str, ...]
+    added: tuple[str, ...]  # columns that the operations did not know
 
     @property
     def keyed(self) -> bool:
@@ -70,8 +80,8 @@ class Scope:
         return next((one for one in self.relations if one.table and one.table.oid == oid), None)
 
 
-def read(cr: Cursor, h: Part) -> Scope:
-    """Read the scope of what is in ``loomworks_net``."""
+def read(cr: Cursor, h: Part, operations: Sequence[int]) -> Scope:
+    """Read the scope of what is in ``loomworks_net``, the net change of ``operations``."""
     tables = catalog.tables(cr)
     by_name = {(table.schema, table.name): table for table in tables}
     listed = rows(cr, "SELECT id, schema_name, table_name FROM loomworks.relation")
@@ -80,8 +90,10 @@ def read(cr: Cursor, h: Part) -> Scope:
         for row in listed
         if (row["schema_name"], row["table_name"]) in by_name
     }
+    shapes = {row["relation"]: row for row in rows(cr, SHAPES, [list(operations)])}
     relations = tuple(
-        _relation(row, by_name.get((row["schema_name"], row["table_name"]))) for row in rows(cr, RELATIONS, h=h)
+        _relation(row, by_name.get((row["schema_name"], row["table_name"])), shapes.get(row["id"]))
+        for row in rows(cr, RELATIONS, h=h)
     )
     by_label = {table.label for table in tables}
     oids = [one.table.oid for one in relations if one.table]
@@ -98,10 +110,12 @@ def read(cr: Cursor, h: Part) -> Scope:
     )
 
 
-def _relation(row: dict, table: Table | None) -> Relation:
+def _relation(row: dict, table: Table | None, past: dict | None) -> Relation:
+    if table and past and any(key != list(table.key) for key in past["keys"]):
+        table = None
     now = table.columns if table else {}
     then: dict[str, set[str]] = {}
-    for shape in row["shapes"] or []:
+    for shape in past["shapes"] if past else []:
         for name, kind in shape.items():
             then.setdefault(name, set()).add(kind)
     return Relation(
@@ -114,6 +128,7 @@ def _relation(row: dict, table: Table | None) -> Relation:
         inserted=tuple(sorted(name for name in row["inserted"] or [] if name in now)),
         dropped=tuple(sorted(name for name in then if name not in now)),
         retyped=tuple(sorted(name for name, kinds in then.items() if name in now and not _same(kinds, now[name]))),
+        added=tuple(sorted(now.keys() - then.keys() - set(table.hidden))) if table and then else (),
     )
 
 

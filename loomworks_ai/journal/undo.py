@@ -16,6 +16,12 @@ from .sqltext import Cursor, Name, Part, execute, rows, value
 
 ROUNDS = 50  # each may bring new dependants to light; a chain of references deeper than that is refused
 PREVIEW = -1  # the operation under which a preview is captured and rolled back
+REFUSALS = (
+    psycopg2.IntegrityError,
+    psycopg2.DataError,
+    psycopg2.errors.RaiseException,  # by a trigger of the table
+    psycopg2.errors.GeneratedAlways,  # a column that is computed by the database by now
+)
 LISTED = 200  # conflicts named in a report; all are counted
 
 Report = dict[str, Any]
@@ -134,7 +140,7 @@ def _run(cr: Cursor, operations: Sequence[int], by: int, terms: Terms) -> Report
     except Refused as refusal:
         report["refused"] = str(refusal)
         _roll_back(cr, "loomworks_undo", before)
-    except (psycopg2.IntegrityError, psycopg2.DataError) as error:
+    except REFUSALS as error:
         _roll_back(cr, "loomworks_undo", before)
         report["refused"] = f"the database does not take it: {error.diag.message_primary}"
         report["conflicts"].append(_as_conflict(error))
@@ -150,7 +156,7 @@ def _work(cr: Cursor, operations: list[int], by: int, terms: Terms, report: Repo
     net.collect(cr, operations, h)
     if terms.only is not None:
         _keep_only(cr, terms.only, h)
-    seen = _decide(cr, h, terms, report)
+    seen = _decide(cr, h, operations, terms, report)
     report["rows"] = _counts(cr)
     wrong = inverse.apply(cr, seen, by)
     if wrong:
@@ -159,10 +165,10 @@ def _work(cr: Cursor, operations: list[int], by: int, terms: Terms, report: Repo
     report["touched"] = value(cr, "SELECT COALESCE(sum(copies), 0)::bigint FROM loomworks_net")
 
 
-def _decide(cr: Cursor, h: Part, terms: Terms, report: Report) -> scope.Scope:
+def _decide(cr: Cursor, h: Part, operations: list[int], terms: Terms, report: Report) -> scope.Scope:
     """Settle conflicts until there are none; return the scope of what is left to do."""
     for _round in range(ROUNDS):
-        seen = scope.read(cr, h)
+        seen = scope.read(cr, h, operations)
         conflicts.lock(cr, seen)
         report["gone"] += conflicts.forget_gone(cr, seen)
         if not conflicts.find(cr, seen, terms.computed):
@@ -241,10 +247,7 @@ def _conflicts(cr: Cursor) -> list[dict[str, Any]]:
 def _as_conflict(error: psycopg2.Error) -> dict[str, Any]:
     """Return what a constraint has refused as a conflict; a check before should have named it more precisely."""
     kind = "unique" if isinstance(error, psycopg2.errors.UniqueViolation) else "refused"
-    detail = {
-        "constraint": error.diag.constraint_name,
-        "reason": error.diag.message_detail or error.diag.message_primary,
-    }
+    detail = {"constraint": error.diag.constraint_name, "reason": error.diag.message_primary}
     return {
         "type": kind,
         "table": error.diag.table_name,

@@ -69,8 +69,13 @@ class OperationLog(models.Model):
 
     def _undoing(self):
         """Return the operations by which these are undone now."""
-        logs = self.sudo().search([("undoes", "!=", False), ("state", "=", "done")])
-        return logs.filtered(lambda log: set(log.undoes or ()) & set(self.ids)).sudo(self.env.su)
+        undoing = self._undone_by().filtered(lambda log: log.state in ("done", "partially_rolled_back"))
+        return undoing.sudo(self.env.su)
+
+    def _undone_by(self):
+        """Return the operations that undid these, whatever has become of those since."""
+        logs = self.sudo().search([("undoes", "!=", False)])
+        return logs.filtered(lambda log: set(log.undoes or ()) & set(self.ids))
 
     # --- one run ---
 
@@ -186,7 +191,10 @@ class OperationLog(models.Model):
         """Return the rows that earlier, partial undos have left; None where there were none."""
         if not any(log.state == "partially_rolled_back" for log in self):
             return None
-        undoing = self._undoing()
+        undoing = found = self._undoing()
+        while found:  # with what was taken back of them
+            found = found._undone_by() - undoing.sudo()
+            undoing |= found
         with self.env.cr._cnx.cursor() as cr:
             done = {_identity(one) for one in journal.changes(cr, undoing.ids, limit=10**9)}
             all_rows = journal.changes(cr, self.ids, limit=10**9)
@@ -235,9 +243,9 @@ class OperationLog(models.Model):
             "table": conflict["table"],
             "model": words.model._name if words.model is not None else None,
             "id": (conflict["key"] or {}).get("id"),
-            "fields": conflict["columns"] or [],
+            "fields": words.columns(),
             "message": words.message(),
-            "detail": conflict["detail"] if words.visible else None,
+            "detail": words.detail(),
             "choices": choices,
             "choice": conflict["choice"],
         }

@@ -8,13 +8,36 @@ class ConflictWords:
         self.env = env
         self.conflict = conflict
         self.model = changes.model_of(conflict["table"])
-        self.visible = self.model is None or changes.may_see(self.model, conflict)
+        self.visible = self.model is None or (bool(conflict["key"]) and changes.may_see(self.model, conflict))
         self._changes = changes
         self._detail = conflict["detail"] or {}
 
+    def columns(self):
+        """Return the columns in question that the user may read."""
+        return [name for name in self.conflict["columns"] or [] if self._may_read(name)]
+
+    def detail(self):
+        """Return what the journal says of it, without what the user may not see; None if that is the whole record."""
+        if not self.visible or self.conflict["detail"] is None:
+            return None
+        detail = dict(self._detail)
+        for side in {"left", "now"} & detail.keys():
+            detail[side] = {name: text for name, text in detail[side].items() if self._may_read(name)}
+        if "keys" in detail:
+            detail["keys"] = self._changes.readable_keys(self._changes.model_of(detail["table"]), detail["keys"])
+        if "by" in detail:
+            detail["by"] = next(iter(self._changes.readable_keys(self.model, [detail["by"]])), None)
+        return detail
+
+    def _may_read(self, column):
+        field = self.model._fields.get(column) if self.model is not None else None
+        return self.env.su or field is None or self.model._has_field_access(field, "read")
+
     def message(self):
         """Return what stands in the way of which record."""
-        if self.visible:
+        if not self.conflict["key"]:  # the database has refused a row without saying which
+            name = self.conflict["table"] if self.model is None else self.model._description
+        elif self.visible:
             name = self._changes.name_of(self.model, self.conflict["key"])
         else:
             name = self.env._("A record that you may not see")
@@ -38,7 +61,7 @@ class ConflictWords:
 
     def _changed(self):
         told = self._values() if self.visible and self.model is not None else []
-        columns = ", ".join(self.conflict["columns"] or [])
+        columns = ", ".join(self.columns())
         return self.env._("somebody has changed it since: %s.", "; ".join(told) or columns)
 
     def _values(self):
@@ -53,7 +76,7 @@ class ConflictWords:
                 now=self._quoted(field, now.get(column)),
             )
             for column, field in fields
-            if field is not None and (self.env.su or self.model._has_field_access(field, "read"))
+            if field is not None and self._may_read(column)
         ]
 
     def _quoted(self, field, text):
@@ -75,5 +98,5 @@ class ConflictWords:
         )
 
     def _unique(self):
-        columns = ", ".join(self.conflict["columns"] or [])
+        columns = ", ".join(self.columns()) or self._detail.get("constraint") or ""
         return self.env._("another record has its value of “%s” now, which must be unique.", columns)

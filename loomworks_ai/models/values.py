@@ -123,6 +123,12 @@ class Changes:
             if field.store and field.column_type and (self.env.su or model._has_field_access(field, "read"))
         ]
 
+    def readable_keys(self, model, keys):
+        """Return those of ``keys`` that are of records which the user may read; of tables without a model, none."""
+        numbers = {int(key["id"]) for key in keys if "id" in key}
+        readable = self._readable(model, numbers) if model is not None else set()
+        return [key for key in keys if "id" in key and int(key["id"]) in readable]
+
     def may_see(self, model, change):
         """Tell whether the user may read the record; of one that is gone, managers only may."""
         if model._name not in self._visible:

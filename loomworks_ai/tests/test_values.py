@@ -45,6 +45,34 @@ class TestValues(AgentCase):
         self.assertNotIn("“3”", conflict["message"])
         self.assertIsNone(conflict["detail"])
 
+    def test_fields_of_other_groups_are_hidden_in_a_conflict_as_well(self):
+        operation = self.change_phone().with_user(self.agent)
+        self.patch(type(self.partner)._fields["phone"], "groups", "base.group_system")
+        self.partner.sudo().phone = "3"
+        (conflict,) = operation.preview_undo()["conflicts"]
+        self.assertEqual((conflict["type"], conflict["fields"]), ("changed", []))
+        self.assertNotIn("phone", conflict["detail"]["left"] | conflict["detail"]["now"])
+        self.assertNotIn("3", conflict["message"].replace(str(self.partner.id), ""))
+
+    def test_records_that_came_later_are_named_to_those_who_may_see_them(self):
+        with self.request() as env:
+            created = env["res.partner"].create({"name": "New"})
+        child = self.env["res.partner"].create({"name": "Bob", "parent_id": created.id})
+
+        def told(user):
+            conflicts = self.operation.with_user(user).preview_undo()["conflicts"]
+            return next(one["detail"] for one in conflicts if one["type"] == "depended")
+
+        self.assertEqual(told(self.agent)["keys"], [{"id": str(child.id)}])
+        self.env["ir.rule"].create(
+            {
+                "name": "hide",
+                "model_id": self.env["ir.model"]._get_id("res.partner"),
+                "domain_force": f"[('id', '!=', {child.id})]",
+            }
+        )
+        self.assertEqual((told(self.agent)["rows"], told(self.agent)["keys"]), (1, []))
+
     def test_secrets_are_not_in_the_journal(self):
         with self.request() as env:
             self.bystander.with_env(env).sudo().password = "correct horse"

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg2
 import psycopg2.errors
 import pytest
-from test_scenes import bill, order
+from test_scenes import bill, order, posted
 from whole_state import differences
 
 
@@ -164,6 +164,45 @@ def test_the_state_says_what_is_left_of_undos_in_parts(office, agent):
     assert agent.state_of() == "partially_rolled_back"
 
 
+def test_a_redo_in_parts(office, agent):
+    model, numbers = made(office, lambda env: partner(env) | partner(env))
+    with agent.request() as env:
+        env[model].browse(numbers).write({"phone": "2"})
+    assert agent.undo()["done"]
+    assert agent.undo(kind="redo", records=[{"model": model, "id": numbers[0]}])["done"]
+    assert read(office, model, numbers, "phone") == [("2",), ("1",)]
+    assert agent.state_of() == "partially_rolled_back"
+    assert agent.undo(kind="redo")["done"]
+    assert read(office, model, numbers, "phone") == [("2",), ("2",)]
+    assert agent.state_of() == "done"
+    assert agent.undo()["done"]
+    assert read(office, model, numbers, "phone") == [("1",), ("1",)]
+
+
+def test_the_rest_after_a_redo_in_parts(office, agent):
+    model, numbers = made(office, lambda env: partner(env) | partner(env))
+    with agent.request() as env:
+        env[model].browse(numbers).write({"phone": "2"})
+    assert agent.undo()["done"]
+    assert agent.undo(kind="redo", records=[{"model": model, "id": numbers[0]}])["done"]
+    assert agent.undo()["done"]
+    assert read(office, model, numbers, "phone") == [("1",), ("1",)]
+    assert agent.state_of() == "rolled_back"
+
+
+def test_what_follows_is_computed_anew_also_between_two_operations(office, agent):
+    model, numbers = made(office, lambda env: partner(env) | partner(env))
+    with agent.request() as env:
+        env[model].browse(numbers[0]).name = "Blue"
+    first = agent.last
+    with office.person() as env:
+        number = env[model].create({"name": "Bob", "parent_id": numbers[0]}).id
+    with agent.request() as env:
+        env[model].browse(numbers[1]).phone = "2"
+    assert agent.undo(first, agent.last)["done"]
+    assert read(office, model, [number], "complete_name") == [("Azure, Bob",)]
+
+
 def test_a_new_analytic_plan_can_only_be_restored(office, agent):
     before = office.state()
     with agent.request() as env:
@@ -214,6 +253,63 @@ def test_an_entry_that_was_secured_since_is_not_touched(office, agent):
     with office.person() as env:
         env.cr.execute("UPDATE account_move SET inalterable_hash = NULL WHERE id = %s", numbers)
     assert agent.undo()["done"]
+
+
+def test_a_posted_entry_does_not_come_back_into_a_closed_period(office, agent):
+    model, numbers = made(office, lambda env: posted(bill(env)))
+    with agent.request() as env:
+        moves = env[model].browse(numbers)
+        moves.button_draft()
+        moves.with_context(force_delete=True).unlink()
+    with office.person() as env:
+        env.company.sudo().fiscalyear_lock_date = "2026-03-31"
+    before = office.state()
+    report = agent.undo(on_conflict="ours")
+    assert not report["done"]
+    assert {one["table"] for one in report["conflicts"] if one["type"] == "protected"} >= {"account_move"}
+    assert differences(before, office.state()) == []
+    with office.person() as env:
+        env.company.sudo().fiscalyear_lock_date = False
+    assert agent.undo()["done"]
+    assert read(office, model, numbers, "state") == [("posted",)]
+
+
+def test_what_the_database_refuses_is_told_and_not_thrown(office, agent):
+    model, numbers = made(office, partner)
+    with agent.request() as env:
+        env[model].browse(numbers).write({"function": "Boss"})
+    with office.cursor() as cr:
+        cr.execute("ALTER TABLE res_partner ADD CONSTRAINT told CHECK (function IS NOT NULL OR id <> %s)", numbers)
+    try:
+        report = agent.undo()
+    finally:
+        with office.cursor() as cr:
+            cr.execute("ALTER TABLE res_partner DROP CONSTRAINT told")
+    assert not report["done"]
+    (conflict,) = report["conflicts"]
+    assert (conflict["type"], conflict["choices"]) == ("refused", [])
+    assert "told" in conflict["message"]
+    assert agent.undo()["done"]
+
+
+def test_an_operation_whose_journal_is_only_half_there_is_refused(office, agent):
+    model, numbers = made(office, partner)
+    with agent.request() as env:
+        env[model].browse(numbers).phone = "2"
+        env.cr.commit()
+        env[model].browse(numbers).email = "b@example.test"
+    with office.cursor() as cr:  # what dropping a month does to an operation that went on past midnight
+        first = "(SELECT min(at) FROM loomworks.entry WHERE operation = %(number)s)"
+        for table in ("entry", "transaction"):
+            first_of = f"DELETE FROM loomworks.{table} WHERE operation = %(number)s AND at = "
+            cr.execute(
+                first_of + (first if table == "entry" else first.replace("entry", table)), {"number": agent.last}
+            )
+    before = office.state()
+    report = agent.undo()
+    assert not report["done"]
+    assert "no longer kept" in report["refused"]
+    assert differences(before, office.state()) == []
 
 
 # --- transactions ---

@@ -328,3 +328,155 @@ def test_whoever_drops_a_table_does_not_hide_it_by_installing_the_journal_again(
     cr.execute("DROP TABLE wide")
     journal.install(cr)
     assert "wide (dropped)" in journal.end(cr)["restore_only"]
+
+
+UNIQUE = """
+    CREATE TABLE badge (id int PRIMARY KEY, code text UNIQUE, name text);
+    INSERT INTO badge VALUES (1, 'A', 'x'), (2, 'B', 'y');
+    CREATE TABLE place (id int PRIMARY KEY, a int, b int, UNIQUE (a, b));
+    INSERT INTO place VALUES (1, 1, 1), (2, 1, 2);
+"""
+
+
+@pytest.fixture
+def unique(cr):
+    person(cr, UNIQUE)
+    journal.install(cr)
+    cr.connection.commit()
+    return cr
+
+
+def test_a_value_that_a_person_took_is_a_conflict_although_the_undo_touches_the_holder(unique):
+    act(unique, 1, "UPDATE badge SET code = 'Z' WHERE id = 1", "UPDATE badge SET name = 'n' WHERE id = 2")
+    person(unique, "UPDATE badge SET code = 'A' WHERE id = 2")
+    after = state(unique)
+    report = journal.undo(unique, [1], by=2)
+    assert [one["type"] for one in report["conflicts"]] == ["unique"]
+    assert state(unique) == after
+    assert journal.undo(unique, [1], by=2, on_conflict="skip")["done"]
+    unique.execute("SELECT id, code, name FROM badge ORDER BY id")
+    assert unique.fetchall() == [(1, "Z", "x"), (2, "A", "y")]
+
+
+def test_values_are_passed_on_in_any_column_of_a_unique_index(unique):
+    before = state(unique)
+    act(unique, 1, "UPDATE place SET a = 5 WHERE id = 1", "UPDATE place SET b = 1 WHERE id = 2")
+    after = state(unique)
+    assert journal.undo(unique, [1], by=2)["done"]
+    assert state(unique) == before
+    unique.connection.commit()
+    assert journal.undo(unique, [2], by=3)["done"]
+    assert state(unique) == after
+
+
+def test_values_are_passed_on_under_a_trigger_of_the_table(unique):
+    before = state(unique)
+    swap = "UPDATE badge SET code = 'T' WHERE id = 1", "UPDATE badge SET code = 'A' WHERE id = 2"
+    act(unique, 1, *swap, "UPDATE badge SET code = 'B' WHERE id = 1")
+    after = state(unique)
+    person(
+        unique,
+        "CREATE FUNCTION same() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+        "CREATE TRIGGER own BEFORE UPDATE ON badge FOR EACH ROW EXECUTE FUNCTION same()",
+    )
+    for number, content in ((1, before), (2, after), (3, before)):
+        assert journal.undo(unique, [number], by=number + 1)["done"]
+        assert state(unique) == content
+        unique.connection.commit()
+
+
+def test_a_column_that_came_later_and_was_filled_keeps_the_row(cr):
+    act(cr, 1, "INSERT INTO l0 (id) VALUES (70), (71)")
+    person(cr, "ALTER TABLE l0 ADD note text")
+    journal.install(cr)
+    person(cr, "UPDATE l0 SET note = 'call them' WHERE id = 70")
+    report = journal.undo(cr, [1], by=2)
+    assert [(one["key"]["id"], one["columns"]) for one in report["conflicts"]] == [("70", ["note"])]
+    assert journal.undo(cr, [1], by=2, on_conflict="skip")["rows"] == {
+        "l0": {"restored": 0, "inserted": 0, "deleted": 1}
+    }
+
+
+def test_a_type_that_changed_before_is_no_conflict(cr):
+    act(cr, 1, "UPDATE wide SET n = 1", "UPDATE a0 SET name = 'before' WHERE id = 1")
+    person(cr, "ALTER TABLE a0 ALTER name TYPE jsonb USING jsonb_build_object('en_US', name)")
+    journal.install(cr)
+    cr.connection.commit()
+    before = state(cr)
+    act(cr, 2, """UPDATE a0 SET name = '{"en_US": "after"}' WHERE id = 1""")
+    assert journal.undo(cr, [2], by=3)["done"]
+    assert state(cr) == before
+    assert "schema" in {one["type"] for one in journal.undo(cr, [1], by=4)["conflicts"]}
+
+
+def test_rows_that_are_told_apart_by_another_key_now_are_refused(cr):
+    person(cr, "CREATE TABLE coded (code text PRIMARY KEY, n int)", "INSERT INTO coded VALUES ('a', 1)")
+    journal.install(cr)
+    cr.connection.commit()
+    act(cr, 1, "INSERT INTO coded VALUES ('b', 2)")
+    act(cr, 2, "UPDATE coded SET n = 3")
+    person(cr, "ALTER TABLE coded DROP CONSTRAINT coded_pkey")
+    journal.install(cr)
+    assert [one["type"] for one in journal.undo(cr, [2], by=3)["conflicts"]] == ["schema", "schema"]
+    person(cr, "ALTER TABLE coded ADD id serial PRIMARY KEY")
+    journal.install(cr)
+    cr.connection.commit()
+    after = state(cr)
+    assert [one["type"] for one in journal.undo(cr, [1], by=3)["conflicts"]] == ["schema"]
+    assert state(cr) == after
+
+
+@pytest.mark.parametrize(
+    "key", ["product int, active boolean", "name char(5), host inet", "at timestamptz, amount numeric"]
+)
+def test_keys_of_any_type(cr, key):
+    values = {
+        "product int, active boolean": "(1, true), (1, false)",
+        "name char(5), host inet": "('ab', '10.0.0.1'), ('ab', '10.0.0.0/8')",
+        "at timestamptz, amount numeric": "('2026-01-01 00:00:00.000001+02', 1.50), ('2026-01-01', 1)",
+    }[key]
+    names = ", ".join(column.split()[0] for column in key.split(", "))
+    person(cr, f"CREATE TABLE keyed ({key}, note text, PRIMARY KEY ({names}))")
+    person(cr, f"CREATE TABLE referring (id serial, {key}, FOREIGN KEY ({names}) REFERENCES keyed ON DELETE CASCADE)")
+    person(cr, f"INSERT INTO keyed ({names}) VALUES {values}", f"INSERT INTO referring ({names}) VALUES {values}")
+    journal.install(cr)
+    cr.connection.commit()
+    before = state(cr)
+    act(cr, 1, "UPDATE keyed SET note = 'x'", "DELETE FROM keyed")
+    after = state(cr)
+    for number, content in ((1, before), (2, after), (3, before)):
+        report = journal.undo(cr, [number], by=number + 1)
+        assert report["done"], report
+        assert state(cr) == content
+        cr.connection.commit()
+
+
+def test_percent_signs_in_names_and_predicates(cr):
+    person(
+        cr,
+        'CREATE TABLE "100%s" (id serial PRIMARY KEY, "rate %" text, "%(x)s" text)',
+        """CREATE UNIQUE INDEX ON "100%s" ("rate %") WHERE "rate %" LIKE 'x%'""",
+        """CREATE UNIQUE INDEX ON "100%s" (("%(x)s" || '%'))""",
+        """INSERT INTO "100%s" ("rate %", "%(x)s") VALUES ('x1', 'a'), ('x2', 'b')""",
+    )
+    journal.install(cr)
+    cr.connection.commit()
+    before = state(cr)
+    act(cr, 1, """UPDATE "100%s" SET "rate %" = 'x3%' WHERE id = 1""", """DELETE FROM "100%s" WHERE id = 2""")
+    person(cr, """UPDATE "100%s" SET "%(x)s" = '%s' WHERE id = 1""")
+    report = journal.undo(cr, [1], by=2)
+    assert report["done"], report
+    person(cr, """UPDATE "100%s" SET "%(x)s" = 'a' WHERE id = 1""")
+    assert state(cr) == before
+
+
+def test_a_refused_preview_does_not_darken_the_next_transaction(cr):
+    act(cr, 1, "TRUNCATE l5")
+    act(cr, 2, "DELETE FROM l5", "UPDATE wide SET n = 1")
+    assert journal.preview(cr, [1])["refused"]
+    cr.connection.commit()
+    person(cr, "DELETE FROM l4")
+    assert journal.preview(cr, [1])["refused"]
+    journal.begin(cr, 3)
+    cr.execute("INSERT INTO l0 (id) VALUES (80)")
+    assert journal.end(cr)["restore_only"] is None
