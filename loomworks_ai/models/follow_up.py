@@ -60,7 +60,8 @@ class FollowUp:
                 touched = acts.get(act, {"keys": [], "columns": []})
                 names = [name for name in touched["columns"] if name in model._fields]
                 for keys in split_every(BATCH, touched["keys"]):
-                    _records(model, keys).modified(names)
+                    # Marked at its end only: it searches, which would compute what is marked already.
+                    _records(model, keys).modified(names, before=True)
                     self._keep_later(since)
 
     def _keep_later(self, since):
