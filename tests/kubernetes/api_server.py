@@ -20,14 +20,8 @@ RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 OURS = {"app.kubernetes.io/managed-by": "loomworks"}
 
 
-@dataclass(frozen=True)
 class Refused(Exception):
     """The API server did not do what was asked; ``str`` is what it said."""
-
-    message: str
-
-    def __str__(self) -> str:
-        return self.message
 
 
 @dataclass(frozen=True)
