@@ -27,10 +27,10 @@ from collections.abc import Collection, Mapping
 
 from psycopg2 import sql
 
-from . import depended, keyless, rules
+from . import depended, images, keyless, rules
 from .catalog import ForeignKey, UniqueIndex
 from .depended import INSERT
-from .images import equal, key_match, key_of, names, some
+from .images import equal, key_match, key_of, some
 from .scope import Relation, Scope
 from .sqltext import Constant, Cursor, Name, Part, as_written, compose, execute, rows
 
@@ -190,16 +190,13 @@ def _values(cr: Cursor, scope: Scope, relation: Relation) -> None:
             _compare(cr, scope, relation, act, image)
     if relation.acts & {"U", "D"}:
         execute(cr, INSERT + GAPS, [relation.id])
-    parts = {
-        "table": relation.table.only,
-        "match": key_match(relation.table, "t", sql.SQL("n.key"), scope.h),
-    }
     if "I" in relation.acts:
         query = """
             SELECT n.relation, n.key, 'key_taken', NULL, NULL FROM loomworks_net n JOIN {table} t ON {match}
             WHERE n.relation = %s AND n.act = 'I'
         """
-        execute(cr, INSERT + query, [relation.id], **parts)
+        match = key_match(relation.table, "t", sql.SQL("n.key"), scope.h)
+        execute(cr, INSERT + query, [relation.id], table=relation.table.only, match=match)
 
 
 def _compare(cr: Cursor, scope: Scope, relation: Relation, act: str, image: Part) -> None:
@@ -230,10 +227,12 @@ def _expected(scope: Scope, relation: Relation, act: str) -> Part:
     """Return what the operations left; of a row to be deleted: nothing in columns that came later."""
     expected = sql.SQL("n.expected")
     if relation.dropped:
-        expected = compose("{h}.delete({e}, {gone})", h=scope.h, e=expected, gone=names(relation.dropped))
+        expected = compose("{h}.delete({e}, {gone})", h=scope.h, e=expected, gone=images.names(relation.dropped))
     if act == "D" and relation.added:
         nothing = compose("pg_catalog.array_fill(NULL::text, ARRAY[{n}])", n=Constant(len(relation.added)))
-        later = compose("{h}.hstore({added}, {nothing})", h=scope.h, added=names(relation.added), nothing=nothing)
+        later = compose(
+            "{h}.hstore({added}, {nothing})", h=scope.h, added=images.names(relation.added), nothing=nothing
+        )
         expected = compose("{h}.hs_concat({e}, {later})", h=scope.h, e=expected, later=later)
     return expected
 

@@ -26,6 +26,14 @@ def partner(env):
     return env["res.partner"].create({"name": "Azure", "phone": "1", "email": "a@example.test"})
 
 
+def partners_with_a_new_phone(office, agent, count):
+    """Partners that people have made, and whose phone the agent has changed from 1 to 2."""
+    model, numbers = made(office, lambda env: env["res.partner"].union(*(partner(env) for _one in range(count))))
+    with agent.request() as env:
+        env[model].browse(numbers).write({"phone": "2"})
+    return model, numbers
+
+
 def read(office, model, numbers, *names):
     with office.person() as env:
         return [tuple(record[name] for name in names) for record in env[model].browse(numbers)]
@@ -147,9 +155,7 @@ def test_chosen_records_and_then_the_rest(office, agent):
 
 
 def test_the_state_says_what_is_left_of_undos_in_parts(office, agent):
-    model, numbers = made(office, lambda env: partner(env) | partner(env) | partner(env))
-    with agent.request() as env:
-        env[model].browse(numbers).write({"phone": "2"})
+    model, numbers = partners_with_a_new_phone(office, agent, 3)
     first = agent.undo(records=[{"model": model, "id": numbers[0]}])["operation"]
     rest = agent.undo()["operation"]
     assert agent.state_of() == "rolled_back"
@@ -165,9 +171,7 @@ def test_the_state_says_what_is_left_of_undos_in_parts(office, agent):
 
 
 def test_a_redo_in_parts(office, agent):
-    model, numbers = made(office, lambda env: partner(env) | partner(env))
-    with agent.request() as env:
-        env[model].browse(numbers).write({"phone": "2"})
+    model, numbers = partners_with_a_new_phone(office, agent, 2)
     assert agent.undo()["done"]
     assert agent.undo(kind="redo", records=[{"model": model, "id": numbers[0]}])["done"]
     assert read(office, model, numbers, "phone") == [("2",), ("1",)]
@@ -180,9 +184,7 @@ def test_a_redo_in_parts(office, agent):
 
 
 def test_the_rest_after_a_redo_in_parts(office, agent):
-    model, numbers = made(office, lambda env: partner(env) | partner(env))
-    with agent.request() as env:
-        env[model].browse(numbers).write({"phone": "2"})
+    model, numbers = partners_with_a_new_phone(office, agent, 2)
     assert agent.undo()["done"]
     assert agent.undo(kind="redo", records=[{"model": model, "id": numbers[0]}])["done"]
     assert agent.undo()["done"]
