@@ -80,7 +80,7 @@ def test_owner_of_a_database_may_create_hstore(other):
 
 
 def test_server_leaves_no_mount_on_the_machine():
-    assert "test-postgres" not in Path("/proc/self/mounts").read_text()
+    assert "postgres-root" not in Path("/proc/self/mounts").read_text()
 
 
 def test_password_is_readable_by_its_owner_only():

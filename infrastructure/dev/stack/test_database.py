@@ -1,8 +1,7 @@
-"""The PostgreSQL of the host's tests: version 17 from Debian trixie, in a root folder of its own.
+"""The PostgreSQL of the host's tests (:mod:`stack.postgres_root`).
 
-The server runs under ``chroot`` in a private mount namespace, so that it uses trixie's C library on any
-host and leaves no mount behind. It listens on loopback only, keeps nothing safe on disk
-(``fsync`` is off), and its superuser is reachable by the unix socket alone.
+The server listens on loopback only, keeps nothing safe on disk (``fsync`` is off), and its superuser is
+reachable by the unix socket alone.
 """
 
 from __future__ import annotations
@@ -10,35 +9,25 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import shlex
 import shutil
 import signal
 import subprocess
 import time
 from pathlib import Path
 
-from . import packages
-from .cache import built, digest
+from . import postgres_root
 from .errors import StackError
+from .postgres_root import BINARIES, USER_ID
 from .settings import Settings
 from .shell import run
 
-SUITE = "trixie"
-MAJOR = "17"
-PACKAGES = (f"postgresql-{MAJOR}", "dash")  # PostgreSQL runs its helpers by /bin/sh
 ROLE = "loomworks_test"
 ADDRESS = "127.0.0.1"
-USER_ID = 54317  # in no range that distributions hand out
 START_TIMEOUT = 60  # seconds
 STOP_TIMEOUT = 30  # seconds
 STATUS_LINE = 7  # of postmaster.pid, counted from 0
 
-BINARIES = f"/usr/lib/postgresql/{MAJOR}/bin"
-INSIDE = "/var/lib/loomworks"  # where the server sees its state folder
-
-PASSWD = f"""root:x:0:0:root:/root:/bin/sh
-postgres:x:{USER_ID}:{USER_ID}::{INSIDE}:/bin/sh
-"""
+INSIDE = postgres_root.MOUNTS  # where the server sees its state folder
 
 CONFIGURATION = """
 listen_addresses = '{address}'
@@ -152,37 +141,8 @@ def _password_file(settings: Settings) -> Path:
     return _folder(settings) / "password"
 
 
-def _root(settings: Settings) -> Path:
-    key = digest([SUITE, *PACKAGES, PASSWD])
-    return built(settings.cache, "test-postgres", key, lambda target: _unpack(settings, target))
-
-
-def _unpack(settings: Settings, target: Path) -> None:
-    log = settings.logs / "test-database.log"
-    debs = packages.download(SUITE, PACKAGES, target / "debs", log=log, closure=True)
-    root = target / "root"
-    for name in ("bin", "sbin", "lib", "lib64"):
-        (root / "usr" / name).mkdir(parents=True)
-        (root / name).symlink_to(f"usr/{name}")
-    packages.unpack(debs, root)
-    shutil.rmtree(target / "debs")
-    for name in ("dev", "proc", "tmp", INSIDE.strip("/")):
-        (root / name).mkdir(parents=True, exist_ok=True)
-    (root / "etc" / "passwd").write_text(PASSWD)
-
-
 def _inside(settings: Settings, argv: list[str]) -> list[str]:
-    """Wrap ``argv`` to run as the server's user in its root; the same process throughout."""
-    root = _root(settings) / "root"
-    script = "; ".join(
-        (
-            "set -e",
-            f"mount --rbind /dev {shlex.quote(str(root / 'dev'))}",
-            f"mount --bind {shlex.quote(str(_folder(settings)))} {shlex.quote(str(root) + INSIDE)}",
-            f"exec chroot --userspec={USER_ID}:{USER_ID} --groups= {shlex.quote(str(root))} {shlex.join(argv)}",
-        )
-    )
-    return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
+    return postgres_root.inside(settings, argv, {_folder(settings): INSIDE})
 
 
 def _initialise(settings: Settings, folder: Path) -> None:

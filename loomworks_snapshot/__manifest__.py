@@ -1,0 +1,10 @@
+{
+    "name": "Loomworks Snapshot",
+    "summary": "Snapshots that do not lie, and one tenant restored to any moment",
+    "version": "19.0.1.0.0",
+    "category": "Administration",
+    "author": "Loomworks",
+    "website": "https://github.com/loomworks/loomworks",
+    "license": "LGPL-3",
+    "depends": ["loomworks_tenant", "loomworks_storage", "loomworks_ai"],
+}

@@ -1,0 +1,1 @@
+"""Restore one database of a server to a moment, out of its pgBackRest repository. Never imports odoo."""

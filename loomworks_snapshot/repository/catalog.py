@@ -1,0 +1,108 @@
+"""What a stanza's ``backup.info`` says: its base backups and the server that they are of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from . import cipher
+from .errors import ObjectMissing
+from .info_file import InfoFile
+from .segments import Segment, parse_lsn
+from .store import Store
+
+
+@dataclass(frozen=True)
+class Backup:
+    """One base backup; times are seconds since 1970, sizes are bytes."""
+
+    label: str
+    kind: str  # full, diff or incr
+    prior: str  # label of the backup that an incremental one builds on
+    references: tuple[str, ...]  # labels of all backups that it needs
+    first_segment: str
+    last_segment: str
+    lsn_start: int
+    lsn_stop: int
+    started: int
+    stopped: int
+    size: int
+    repository_size: int
+    failed: bool  # pages with wrong checksums were found
+    history_id: int
+
+    @property
+    def timeline(self) -> int:
+        """The timeline on which it was taken."""
+        return Segment.parse(self.first_segment).timeline
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """A stanza: its backups from the oldest to the newest, and which server they are of."""
+
+    backups: tuple[Backup, ...]
+    archive_id: str  # the archive's folder, such as 17-1
+    system_identifier: int
+    version: str
+    manifest_pass: str
+    info: InfoFile
+
+    def get(self, label: str) -> Backup | None:
+        """Return the backup of this label, or None."""
+        return next((one for one in self.backups if one.label == label), None)
+
+
+def read(store: Store) -> Catalog:
+    """Read the stanza's catalogue from the repository.
+
+    :raises ObjectMissing: when there is no stanza
+    :raises WrongKey, RepositoryDamaged, UnknownFormat: when it cannot be read
+    """
+    info = read_info(store, f"backup/{store.location.stanza}/backup.info", store.location.cipher_pass)
+    history = info.get("db", "db-id")
+    version = info.get("db", "db-version")
+    return Catalog(
+        backups=tuple(_backup(label, facts) for label, facts in info.items("backup:current")),
+        archive_id=f"{version}-{history}",
+        system_identifier=info.get("db", "db-system-id"),
+        version=version,
+        manifest_pass=info.get("cipher", "cipher-pass"),
+        info=info,
+    )
+
+
+def archive_pass(store: Store) -> str:
+    """Return the passphrase of the archive's WAL segments."""
+    name = f"archive/{store.location.stanza}/archive.info"
+    return read_info(store, name, store.location.cipher_pass).get("cipher", "cipher-pass")
+
+
+def read_info(store: Store, name: str, passphrase: str) -> InfoFile:
+    """Read one of pgBackRest's info files, or its copy when it is being replaced just now."""
+    try:
+        data = store.read(name)
+    except ObjectMissing:
+        data = store.read(f"{name}.copy")
+    return InfoFile.parse(cipher.decrypt(data, passphrase).decode())
+
+
+def _backup(label: str, facts: dict[str, Any]) -> Backup:
+    references: Sequence[str] = facts.get("backup-reference") or ()
+    return Backup(
+        label=label,
+        kind=facts["backup-type"],
+        prior=facts.get("backup-prior") or "",
+        references=tuple(references),
+        first_segment=facts["backup-archive-start"],
+        last_segment=facts["backup-archive-stop"],
+        lsn_start=parse_lsn(facts["backup-lsn-start"]),
+        lsn_stop=parse_lsn(facts["backup-lsn-stop"]),
+        started=facts["backup-timestamp-start"],
+        stopped=facts["backup-timestamp-stop"],
+        size=facts["backup-info-size"],
+        repository_size=facts["backup-info-repo-size-delta"],
+        failed=bool(facts.get("backup-error")),
+        history_id=facts["db-id"],
+    )
