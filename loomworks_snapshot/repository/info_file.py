@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from .errors import RepositoryDamaged, UnknownFormat
@@ -24,11 +24,10 @@ class InfoFile:
         self.sections = sections
 
     @classmethod
-    def parse(cls, text: str) -> InfoFile:
-        """Read ``text``.
+    def read(cls, text: str) -> InfoFile:
+        """Read ``text`` without looking at its checksum.
 
         :raises UnknownFormat: when another format's number stands there
-        :raises RepositoryDamaged: when the checksum is not that of the text
         """
         file = cls(dict(_sections(text)))
         found = file.get(OWN_SECTION, "backrest-format")
@@ -37,29 +36,47 @@ class InfoFile:
                 f"the repository has format {found}, and this engine knows {FORMAT}",
                 "Restore with the pgBackRest that wrote it.",
             )
+        return file
+
+    @classmethod
+    def parse(cls, text: str) -> InfoFile:
+        """Read ``text``.
+
+        :raises UnknownFormat: when another format's number stands there
+        :raises RepositoryDamaged: when the checksum is not that of the text
+        """
+        file = cls.read(text)
         if file.get(OWN_SECTION, CHECKSUM) != file.checksum():
             raise RepositoryDamaged("a file of the repository is not what its own checksum says")
         return file
 
-    def render(self) -> str:
-        """Return the text, with its checksum."""
-        sections = {name: list(lines) for name, lines in self.sections.items() if name != OWN_SECTION}
-        own = [line for line in self.sections[OWN_SECTION] if not line.startswith(f"{CHECKSUM}=")]
-        parts = [("[backrest]", own), *((f"[{name}]", lines) for name, lines in sections.items())]
-        parts.append(("[backrest]", [f'{CHECKSUM}="{self.checksum()}"']))
-        return "\n\n".join("\n".join([head, *lines]) for head, lines in parts) + "\n"
+    def render(self, checksum: str | None = None) -> str:
+        """Return the text; ``checksum`` where it is that of more than the text has."""
+        sections = [(name, lines) for name, lines in self.sections.items() if name != OWN_SECTION]
+        last = (OWN_SECTION, [f'{CHECKSUM}="{checksum or self.checksum()}"'])
+        parts = [(OWN_SECTION, list(self._own())), *sections, last]
+        return "\n\n".join("\n".join([f"[{name}]", *lines]) for name, lines in parts) + "\n"
 
     def checksum(self) -> str:
         """Return the SHA-1 of the sections as one JSON object, the checksum itself left out."""
         digest = hashlib.sha1(usedforsecurity=False)
-        names = [OWN_SECTION, *(name for name in self.sections if name != OWN_SECTION)]
-        opening = "{"
-        for name in names:
-            kept = (line for line in self.sections[name] if not line.startswith(f"{CHECKSUM}="))
-            digest.update(f"{opening}{json.dumps(name)}:{{{','.join(map(_json_pair, kept))}}}".encode())
-            opening = ","
-        digest.update(b"}")
+        for part in self.json_parts():
+            digest.update(part)
         return digest.hexdigest()
+
+    def json_parts(self, instead: Mapping[str, Callable[[], bytes]] | None = None) -> Iterator[bytes]:
+        """Yield the JSON that the checksum is of; ``instead`` gives the inside of sections kept elsewhere."""
+        instead = instead or {}
+        opening = b"{"
+        for name in [OWN_SECTION, *(name for name in self.sections if name != OWN_SECTION)]:
+            lines = self._own() if name == OWN_SECTION else self.sections[name]
+            inside = instead[name]() if name in instead else ",".join(map(_json_pair, lines)).encode()
+            yield b"%b%b:{%b}" % (opening, json.dumps(name).encode(), inside)
+            opening = b","
+        yield b"}"
+
+    def _own(self) -> Iterator[str]:
+        return (line for line in self.sections[OWN_SECTION] if not line.startswith(f"{CHECKSUM}="))
 
     def get(self, section: str, key: str, default: Any = None) -> Any:
         """Return one value, read from its JSON."""

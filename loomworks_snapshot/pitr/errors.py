@@ -1,0 +1,53 @@
+"""What can go wrong with a restore, each with a stable code."""
+
+from __future__ import annotations
+
+from ...loomworks_tenant.errors import PermanentError, RetryableError
+
+
+class NoBaseBackup(PermanentError):
+    """No base backup ends before the target, or the one asked for is gone."""
+
+    code = "no_base_backup"
+
+
+class TargetNotReached(PermanentError):
+    """The WAL in the repository ends, or breaks off, before the target."""
+
+    code = "target_not_reached"
+
+
+class DatabaseNotThere(PermanentError):
+    """The server had no database of this name at the target."""
+
+    code = "database_not_there"
+
+
+class FilesMissing(PermanentError):
+    """What was fetched is not complete; a server started on it would lose data without a word."""
+
+    code = "files_missing"
+
+
+class ScratchFull(RetryableError):
+    """The scratch volume is too small."""
+
+    code = "scratch_full"
+
+
+class CheckFailed(PermanentError):
+    """The restored database has damaged tables or indexes."""
+
+    code = "check_failed"
+
+
+class ProgramFailed(RetryableError):
+    """One of PostgreSQL's or pgBackRest's programs failed."""
+
+    code = "program_failed"
+
+
+class LoadFailed(PermanentError):
+    """The restored database could not be loaded into the server."""
+
+    code = "load_failed"

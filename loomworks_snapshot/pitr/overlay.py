@@ -1,0 +1,117 @@
+"""A repository on local disk that holds of one base backup just what a restore of some databases reads.
+
+pgBackRest restores from it as from any other: the manifest lists only the files that are wanted, and their content lies
+at its own places in files that are holes elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..repository import cipher
+from ..repository.catalog import Catalog
+from ..repository.errors import ObjectMissing
+from ..repository.store import Store
+from . import block_map
+from .fetch import Piece, fetch, merged
+from .manifest import Manifest, StoredFile
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a restore of some databases takes from a backup."""
+
+    manifest: Manifest  # filtered
+    files: tuple[StoredFile, ...]
+    requests: tuple[Piece, ...]  # without the pieces that only block maps know of
+
+    @property
+    def size(self) -> int:
+        """Bytes of the restored files."""
+        return sum(file.size for file in self.files)
+
+    @property
+    def transfer(self) -> int:
+        """Bytes to fetch, those apart that only block maps know of."""
+        return sum(piece.length for piece in self.requests)
+
+
+def read_manifest(store: Store, catalog: Catalog, label: str) -> Manifest:
+    """Return the manifest of a backup.
+
+    :raises ObjectMissing: when the backup is not there any more
+    """
+    stanza = f"backup/{store.location.stanza}"
+    try:
+        data = store.read(f"{stanza}/{label}/backup.manifest")
+    except ObjectMissing:
+        data = store.read(f"{stanza}/{label}/backup.manifest.copy")
+    return Manifest.parse(cipher.decrypt(data, catalog.manifest_pass))
+
+
+def plan(store: Store, manifest: Manifest, databases: list[int]) -> Plan:
+    """Say what restoring the databases of these numbers takes."""
+    chosen = manifest.filtered(databases)
+    files = tuple(chosen.files())
+    pieces = (_piece(store, manifest, file) for file in files if file.size and file.stored_size)
+    return Plan(chosen, files, tuple(merged(pieces)))
+
+
+def write(
+    store: Store, catalog: Catalog, planned: Plan, root: Path, done: Callable[[int], None] = lambda size: None
+) -> None:
+    """Make the overlay repository in ``root``.
+
+    :param done: told the size of each piece that has arrived
+    :raises ObjectMissing: when something of the backup is not there
+    """
+    stanza = store.location.stanza
+    for name in (f"backup/{stanza}/backup.info", f"archive/{stanza}/archive.info"):
+        _write(root / name, store.read(name))
+    fetch(store, planned.requests, root, done)
+    fetch(store, merged(_named_by_maps(store, planned, root)), root, done)
+    manifest = cipher.encrypt(planned.manifest.render(), catalog.manifest_pass)
+    folder = root / "backup" / stanza / planned.manifest.label
+    for name in ("backup.manifest", "backup.manifest.copy"):
+        _write(folder / name, manifest)
+
+
+def _piece(store: Store, manifest: Manifest, file: StoredFile) -> Piece:
+    return Piece(_object(store, manifest, file.label, file.name, file.bundle, file), file.offset, file.stored_size)
+
+
+def _object(store: Store, manifest: Manifest, label: str, name: str, bundle: int, file: StoredFile) -> str:
+    folder = f"backup/{store.location.stanza}/{label}"
+    if bundle:
+        return f"{folder}/bundle/{bundle}"
+    return f"{folder}/{name}{'.pgbi' if file.block_size else manifest.extension}"
+
+
+def _named_by_maps(store: Store, planned: Plan, root: Path) -> Iterator[Piece]:
+    """Yield what the block maps, fetched by now, name in other backups than their own."""
+    manifest = planned.manifest
+    references = manifest.references
+    for file in planned.files:
+        if not file.block_size or not file.size:
+            continue
+        for block in set(_read_map(store, manifest, file, root)):
+            label = references[block.reference]
+            if label != file.label:
+                yield Piece(_object(store, manifest, label, file.name, block.bundle, file), block.offset, block.length)
+
+
+def _read_map(store: Store, manifest: Manifest, file: StoredFile, root: Path) -> list[block_map.SuperBlock]:
+    """A block map is the end of what a file stores."""
+    whole = _piece(store, manifest, file)
+    with (root / whole.name).open("rb") as stream:
+        stream.seek(whole.end - file.map_size)
+        encrypted = stream.read(file.map_size)
+    return block_map.read(cipher.decrypt(encrypted, manifest.data_pass, raw=True), file.block_size, file.checksum_size)
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.write_bytes(data)

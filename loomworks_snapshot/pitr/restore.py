@@ -1,0 +1,197 @@
+"""Restore one database to a moment, a stage at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..repository import catalog as catalogs
+from ..repository.catalog import Backup, Catalog
+from ..repository.segments import Segment, parse_lsn
+from ..repository.store import Store
+from . import checks, overlay, transfer
+from .errors import DatabaseNotThere, NoBaseBackup
+from .manifest import Manifest
+from .overlay import Plan
+from .programs import Programs
+from .request import Request, Target, TargetKind
+from .scratch import Scratch
+from .scratch_server import ScratchServer
+
+# Share of the scratch space that the restored files and the dump take beside what is fetched.
+ROOM_FOR_DUMP = 2
+
+
+@dataclass
+class Report:
+    """What a restore did; ``seconds`` by stage."""
+
+    backup: str = ""
+    database_number: int | None = None
+    fetched: int = 0  # bytes
+    size: int = 0  # bytes of the restored files
+    segments: int = 0  # of WAL that were replayed
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+Tell = Callable[[str, float], None]  # stage and how much of it is done (0 to 1)
+
+
+class Restore:
+    """One restore; :meth:`run` may be called again after any failure.
+
+    :param tell: told the progress
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        store: Store,
+        scratch: Scratch,
+        programs: Programs,
+        tell: Tell = lambda stage, share: None,
+    ) -> None:
+        self.request = request
+        self.report = Report()
+        self._store = store
+        self._scratch = scratch
+        self._programs = programs
+        self._tell = tell
+        self._server = ScratchServer(programs, scratch, store.location, request)
+
+    def to_server(self, address: Mapping[str, str]) -> Report:
+        """Restore into the empty database at ``address`` (libpq's variables)."""
+        with self._restored() as folder, self._stage("load"):
+            transfer.load(self._programs, folder, address, self.request.jobs)
+        return self.report
+
+    @contextmanager
+    def _restored(self) -> Iterator[Path]:
+        """Offer the dump of the restored database; everything is wiped afterwards."""
+        try:
+            self._scratch.prepare()
+            self._bring_up()
+            with self._stage("check"):
+                checks.check(self._programs, self._server, self.request.database, self.request.jobs)
+            folder = self._scratch.dump / "database"
+            with self._stage("dump"):
+                transfer.dump(self._programs, self._server, self.request.database, folder, self.request.jobs)
+            self._server.stop()
+            yield folder
+        finally:
+            self._server.stop()
+            with self._stage("wipe"):
+                self._scratch.wipe()
+
+    def _bring_up(self) -> None:
+        """Have the scratch server run with the database as it was.
+
+        Which files are its own is known by number, and the manifest knows the number of its name at the time of the
+        backup. Where another database has got the name in between, the first replay tells, and a second one follows.
+        """
+        with self._stage("catalogue"):
+            catalog = catalogs.read(self._store)
+            backup = choose_backup(catalog, self.request)
+            manifest = overlay.read_manifest(self._store, catalog, backup.label)
+            self.report.backup = backup.label
+        known = manifest.databases()
+        numbers = [known[self.request.database]] if self.request.database in known else []
+        self._replay(catalog, backup, manifest, numbers)
+        number = self._server.database_number(self.request.database)
+        if number is not None and number in known.values() and number not in numbers:
+            self._server.stop()
+            self._scratch.prepare()
+            self._replay(catalog, backup, manifest, [number])
+        self.report.database_number = self._number_at_target()
+
+    def _number_at_target(self) -> int:
+        number = self._server.database_number(self.request.database)
+        if number is None:
+            target = self.request.target
+            raise DatabaseNotThere(
+                f"the server had no database {self.request.database} at {target.kind} {target.value}",
+                "Take a later moment: the tenant was made after this one.",
+            )
+        return number
+
+    def _replay(self, catalog: Catalog, backup: Backup, manifest: Manifest, numbers: list[int]) -> None:
+        planned = overlay.plan(self._store, manifest, numbers)
+        self.report.size, self.report.fetched = planned.size, planned.transfer
+        self._scratch.require(planned.transfer + planned.size * (1 + ROOM_FOR_DUMP))
+        with self._stage("fetch"):
+            self._fetch(catalog, planned)
+        with self._stage("restore"):
+            self._server.restore(planned)
+        with self._stage("replay"):
+            self._server.replay(self._replayed(backup))
+
+    def _fetch(self, catalog: Catalog, planned: Plan) -> None:
+        arrived = 0
+
+        def done(size: int) -> None:
+            nonlocal arrived
+            arrived += size
+            self._tell("fetch", min(1.0, arrived / max(planned.transfer, 1)))
+
+        overlay.write(self._store, catalog, planned, self._scratch.overlay, done)
+
+    def _replayed(self, backup: Backup) -> Callable[[Segment], None]:
+        first = Segment.parse(backup.first_segment).number
+        lsn = target_lsn(self.request.target)
+        last = Segment.ending(1, lsn).number if lsn else None
+
+        def done(segment: Segment) -> None:
+            self.report.segments = segment.number - first + 1
+            if last is not None:
+                self._tell("replay", min(1.0, self.report.segments / (last - first + 1)))
+
+        return done
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        self._tell(name, 0.0)
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            spent = time.monotonic() - began
+            self.report.seconds[name] = round(self.report.seconds.get(name, 0.0) + spent, 3)
+        self._tell(name, 1.0)
+
+
+def target_lsn(target: Target) -> int | None:
+    """Return the WAL position of a target, where it is known."""
+    return parse_lsn(target.value) if target.kind == TargetKind.LSN else target.lsn
+
+
+def choose_backup(catalog: Catalog, request: Request) -> Backup:
+    """Return the base backup to start from: the one asked for, or the newest that ends before the target.
+
+    :raises NoBaseBackup: when there is none, or the repository is of another server
+    """
+    if request.system_identifier not in (None, catalog.system_identifier):
+        raise NoBaseBackup(
+            f"the repository is of the server {catalog.system_identifier}, not of {request.system_identifier}",
+            "The server was made anew after this moment, or the repository's address is another server's.",
+        )
+    fitting = [one for one in catalog.backups if not one.failed and _ends_before(one, request.target)]
+    if request.backup_label:
+        fitting = [one for one in fitting if one.label == request.backup_label]
+    if not fitting:
+        oldest = min((one.stopped for one in catalog.backups), default=None)
+        since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(oldest)) if oldest else "the first backup"
+        raise NoBaseBackup(
+            f"no base backup in the repository ends before {request.target.kind} {request.target.value}",
+            f"The repository goes back to {since}. Take a later moment.",
+        )
+    return max(fitting, key=lambda one: one.lsn_stop)
+
+
+def _ends_before(backup: Backup, target: Target) -> bool:
+    lsn = target_lsn(target)
+    if lsn is not None:
+        return backup.lsn_stop <= lsn
+    return target.timestamp is None or backup.stopped <= target.timestamp

@@ -1,0 +1,59 @@
+"""The scratch folder of one restore. It holds pages of other tenants: nobody else may look in, and it is wiped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from .errors import ScratchFull
+
+RESERVE = 256 * 1024 * 1024  # bytes: WAL that waits to be replayed, logs, and the unexpected
+
+
+class Scratch:
+    """Folders below ``root``, which belongs to the user who runs PostgreSQL."""
+
+    def __init__(self, root: Path, owner: int | None = None) -> None:
+        self.root = root
+        self._owner = owner  # user id, where it is another than this process's
+
+    def prepare(self) -> None:
+        """Make it empty and private, whatever an earlier attempt has left."""
+        self.wipe()
+        for name in ("", "data", "overlay", "socket", "spool", "lock", "dump", "spaces"):
+            self._make(self.root / name)
+
+    def wipe(self) -> None:
+        """Delete everything."""
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def require(self, size: int) -> None:
+        """Make sure of ``size`` bytes.
+
+        :raises ScratchFull: when there is less
+        """
+        free = shutil.disk_usage(self.root).free
+        if free < size + RESERVE:
+            needed, there = (size + RESERVE) >> 20, free >> 20
+            raise ScratchFull(
+                f"the restore needs {needed} MiB of scratch space, and {there} MiB are free",
+                "Give the restore a larger scratch volume; it is tried again by itself.",
+            )
+
+    def owned(self) -> None:
+        """Hand everything to the user who runs PostgreSQL."""
+        if self._owner is not None:
+            for folder, names, files in os.walk(self.root):
+                for name in ("", *names, *files):
+                    os.chown(Path(folder) / name, self._owner, self._owner)
+
+    def _make(self, path: Path) -> None:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._owner is not None:
+            os.chown(path, self._owner, self._owner)
+
+    def __getattr__(self, name: str) -> Path:
+        if name in {"data", "overlay", "socket", "spool", "lock", "dump", "spaces"}:
+            return self.root / name
+        raise AttributeError(name)

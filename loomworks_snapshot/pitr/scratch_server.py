@@ -1,0 +1,280 @@
+"""A PostgreSQL server on scratch space: restored from an overlay, replayed to a moment, and asked for one database."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg2
+
+from ..repository.location import Location
+from ..repository.segments import Segment
+from .errors import FilesMissing, ProgramFailed, TargetNotReached
+from .overlay import Plan
+from .programs import Programs, last_words
+from .request import Request, TargetKind
+from .scratch import Scratch
+
+USER = "postgres"
+LOOK = 0.1  # seconds between two looks at a recovering server
+STOP_TIMEOUT = 60
+QUEUE = "1GiB"  # of WAL that is fetched ahead
+RESTORED = re.compile(r'restored log file "([0-9A-F]{24})" from archive')
+STOPPED = re.compile(
+    r"recovery stopping (at restore point|after WAL location|before WAL location|before commit|after commit"
+    r"|before abort|after abort)"
+)
+SHORT = ("recovery ended before configured recovery target was reached", "requested timeline")
+
+# Nothing here outlives the restore: no safety against a crash, no background work, nobody from outside.
+SETTINGS = """
+listen_addresses = ''
+port = {port}
+unix_socket_directories = '{socket}'
+unix_socket_permissions = 0700
+hba_file = '{root}/pg_hba.conf'
+ident_file = '{root}/pg_ident.conf'
+shared_buffers = {shared_buffers}
+maintenance_work_mem = 128MB
+fsync = off
+synchronous_commit = off
+full_page_writes = off
+wal_level = minimal
+max_wal_senders = 0
+archive_mode = off
+hot_standby = off
+autovacuum = off
+jit = off
+max_wal_size = 64GB
+checkpoint_timeout = 1d
+max_connections = 50
+max_locks_per_transaction = 512
+max_prepared_transactions = 20
+log_destination = stderr
+logging_collector = off
+log_timezone = UTC
+timezone = UTC
+lc_messages = C
+log_checkpoints = off
+"""
+ACCESS = "local all postgres peer map=restore\nlocal all all reject\n"
+IDENTITIES = "restore postgres postgres\nrestore root postgres\n"
+PORT = 5432  # only a part of the socket's name
+
+ARCHIVE = """[global]
+repo1-type=s3
+repo1-path={path}
+repo1-s3-uri-style=path
+repo1-cipher-type=aes-256-cbc
+archive-async=y
+spool-path={spool}
+lock-path={lock}
+archive-get-queue-max={queue}
+process-max={jobs}
+io-timeout=15
+log-level-file=off
+log-level-console=warn
+log-level-stderr=warn
+
+[{stanza}]
+pg1-path={data}
+"""
+
+
+class ScratchServer:
+    """One server in one scratch folder; :meth:`stop` may be called at any time."""
+
+    def __init__(self, programs: Programs, scratch: Scratch, location: Location, request: Request) -> None:
+        self._programs = programs
+        self._scratch = scratch
+        self._location = location
+        self._request = request
+        self._process: subprocess.Popen | None = None
+        self.log = scratch.root / "postgres.log"
+
+    # --- from the overlay to files ------------------------------------------------------------------
+
+    def restore(self, planned: Plan) -> None:
+        """Have pgBackRest restore the overlay, and make sure that every file is there.
+
+        :raises ProgramFailed: when pgBackRest fails (it compares every file's checksum)
+        :raises FilesMissing: when a file is missing or has another size
+        """
+        scratch, request = self._scratch, self._request
+        scratch.owned()
+        get = f'pgbackrest --config={scratch.root}/archive.conf --stanza={self._location.stanza} archive-get %f "%p"'
+        options = [f"--target-timeline={request.target.timeline}"] if request.target.timeline else []
+        if request.target.kind == TargetKind.LSN:
+            options.append("--target-exclusive")  # else the first record behind the position would be replayed, too
+        self._programs.run(
+            "pgbackrest",
+            "--no-config",
+            f"--stanza={self._location.stanza}",
+            "--repo1-type=posix",
+            f"--repo1-path={scratch.overlay}",
+            "--repo1-cipher-type=aes-256-cbc",
+            f"--pg1-path={scratch.data}",
+            f"--lock-path={scratch.lock}",
+            f"--process-max={request.jobs}",
+            "--log-level-file=off",
+            "--log-level-console=warn",
+            f"--set={planned.manifest.label}",
+            f"--type={request.target.kind}",
+            f"--target={request.target.value}",
+            "--target-action=promote",
+            *options,
+            "--archive-mode=off",
+            f"--tablespace-map-all={scratch.spaces}",
+            f"--recovery-option=restore_command={get}",
+            "restore",
+            env={"PGBACKREST_REPO1_CIPHER_PASS": self._location.cipher_pass},
+            log=scratch.root / "restore.log",
+        )
+        self._check_files(planned)
+
+    def _check_files(self, planned: Plan) -> None:
+        """A file that is missing before the start is made anew by replay, empty, and nothing else would notice."""
+        missing = [file.name for file in planned.files if not self._is_there(file.name, file.size)]
+        if missing:
+            named = ", ".join(missing[:5])
+            raise FilesMissing(f"{len(missing)} restored file(s) are missing or have another size: {named}")
+
+    def _is_there(self, name: str, size: int) -> bool:
+        top, _, rest = name.partition("/")
+        path = self._scratch.data / rest if top == "pg_data" else self._scratch.data / name
+        try:
+            return path.stat().st_size == size or name in REWRITTEN
+        except FileNotFoundError:
+            return name in REMOVED
+
+    # --- replay ---------------------------------------------------------------------------------------
+
+    def replay(self, done: Callable[[Segment], None] = lambda segment: None) -> None:
+        """Start the server and wait until it has replayed to the target and takes statements.
+
+        :param done: told the newest segment that is being replayed
+        :raises TargetNotReached: when the WAL ends before
+        :raises ProgramFailed: when the server ends for another reason
+        """
+        self._configure()
+        with self.log.open("a") as log:
+            self._process = self._programs.start(
+                "postgres",
+                "-D",
+                self._scratch.data,
+                "-c",
+                f"config_file={self._scratch.root}/postgresql.conf",
+                log=log,
+                env=self._location.to_environment(),
+            )
+        shown = None
+        while not self._answers():
+            self._check_alive()
+            newest = self._newest_segment()
+            if newest and newest != shown:
+                shown = newest
+                done(newest)
+            time.sleep(LOOK)
+        self._check_stopped_at_target()
+
+    def _configure(self) -> None:
+        root = self._scratch.root
+        memory = "512MB"
+        (root / "postgresql.conf").write_text(
+            SETTINGS.format(port=PORT, socket=self._scratch.socket, root=root, shared_buffers=memory)
+        )
+        (root / "pg_hba.conf").write_text(ACCESS)
+        (root / "pg_ident.conf").write_text(IDENTITIES)
+        (root / "archive.conf").write_text(
+            ARCHIVE.format(
+                path=self._location.path,
+                spool=self._scratch.spool,
+                lock=self._scratch.lock,
+                queue=QUEUE,
+                jobs=self._request.jobs,
+                stanza=self._location.stanza,
+                data=self._scratch.data,
+            )
+        )
+        self._scratch.owned()
+
+    def _answers(self) -> bool:
+        try:
+            with self.connect("postgres") as cr:
+                cr.execute("SELECT pg_is_in_recovery()")
+                return not cr.fetchone()[0]
+        except psycopg2.OperationalError:
+            return False
+
+    def _check_alive(self) -> None:
+        if self._process is None or self._process.poll() is None:
+            return
+        said = self.log.read_text(errors="replace")
+        if any(words in said for words in SHORT):
+            target = self._request.target
+            raise TargetNotReached(
+                f"the WAL in the repository ends before {target.kind} {target.value}: {last_words(said)}",
+                "Take an earlier moment, or look whether the server's archive has a gap.",
+            )
+        raise ProgramFailed(f"the scratch server ended: {last_words(said)}")
+
+    def _newest_segment(self) -> Segment | None:
+        names = RESTORED.findall(self.log.read_text(errors="replace"))
+        return Segment.parse(names[-1]) if names else None
+
+    def _check_stopped_at_target(self) -> None:
+        said = self.log.read_text(errors="replace")
+        match = STOPPED.search(said)
+        wanted = {TargetKind.NAME: "at restore point", TargetKind.LSN: "before WAL location"}.get(
+            self._request.target.kind, ""
+        )
+        if not match or wanted not in match[1]:
+            raise TargetNotReached(f"the scratch server did not stop at the target: {last_words(said)}")
+
+    # --- asking it ------------------------------------------------------------------------------------
+
+    @contextmanager
+    def connect(self, database: str) -> Iterator[Any]:
+        """Yield a cursor of its superuser."""
+        connection = psycopg2.connect(host=str(self._scratch.socket), port=PORT, user=USER, dbname=database)
+        try:
+            with connection.cursor() as cr:
+                yield cr
+        finally:
+            connection.close()
+
+    def database_number(self, name: str) -> int | None:
+        """Return the number of a database, or None when there is none of this name."""
+        with self.connect("postgres") as cr:
+            cr.execute("SELECT oid::int8 FROM pg_database WHERE datname = %s", [name])
+            found = cr.fetchone()
+        return found[0] if found else None
+
+    def address(self) -> dict[str, str]:
+        """Return the environment by which PostgreSQL's programs find it."""
+        return {"PGHOST": str(self._scratch.socket), "PGPORT": str(PORT), "PGUSER": USER}
+
+    def stop(self) -> None:
+        """End it at once; nothing of it is needed any more."""
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGQUIT)
+        try:
+            self._process.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+
+# pgBackRest writes the recovery's settings into one file, and leaves out what a recovery must not find (tablespaces
+# have links by then).
+REWRITTEN = frozenset({"pg_data/postgresql.auto.conf"})
+REMOVED = frozenset(
+    f"pg_data/{name}" for name in ("tablespace_map", "postmaster.pid", "recovery.signal", "standby.signal")
+)

@@ -1,0 +1,49 @@
+"""Carry the restored database from the scratch server into its new place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from .checks import AMCHECK
+from .errors import LoadFailed, ProgramFailed
+from .programs import Programs
+from .scratch_server import ScratchServer
+
+
+def dump(programs: Programs, server: ScratchServer, database: str, folder: Path, jobs: int) -> None:
+    """Write the database as a directory that ``pg_restore`` reads; ``folder`` must not exist.
+
+    What was installed for the checks stays out.
+    """
+    programs.run(
+        "pg_dump",
+        "--format=directory",
+        "--compress=none",
+        f"--jobs={jobs}",
+        f"--exclude-extension={AMCHECK}",
+        f"--file={folder}",
+        f"--dbname={database}",
+        env=server.address(),
+    )
+
+
+def load(programs: Programs, folder: Path, address: Mapping[str, str], jobs: int) -> None:
+    """Fill an empty database with what :func:`dump` wrote; it belongs to the role that connects, or that it acts as.
+
+    :param address: PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE and whatever else libpq needs
+    :raises LoadFailed: at the first statement that fails
+    """
+    try:
+        programs.run(
+            "pg_restore",
+            "--exit-on-error",
+            "--no-owner",
+            "--no-tablespaces",
+            f"--jobs={jobs}",
+            f"--dbname={address['PGDATABASE']}",
+            folder,
+            env=address,
+        )
+    except ProgramFailed as error:
+        raise LoadFailed(f"the restored database could not be loaded: {error.message}") from error

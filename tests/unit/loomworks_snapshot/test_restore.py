@@ -1,0 +1,134 @@
+"""One database out of a server's repository: as it was at the moment, whatever the neighbours did meanwhile."""
+
+import shutil
+
+import pytest
+from addons.loomworks_snapshot.pitr.request import Target, TargetKind
+from harness.restoring import at_lsn, named, restore, whole
+
+CONTENT = """
+CREATE TABLE line (id serial PRIMARY KEY, name text UNIQUE, note jsonb, big text);
+INSERT INTO line (name, note, big)
+    SELECT 'n' || g, jsonb_build_object('g', g), repeat(md5(g::text), 200) FROM generate_series(1, 3000) g;
+CREATE TABLE child (id serial PRIMARY KEY, line_id int REFERENCES line ON DELETE CASCADE);
+INSERT INTO child (line_id) SELECT id FROM line;
+CREATE TABLE "Odd ""name"" %" (a int, b bytea);
+INSERT INTO "Odd ""name"" %" VALUES (1, '\\x00ff');
+CREATE VIEW first_lines AS SELECT * FROM line WHERE id < 10;
+CREATE INDEX ON line USING gin (note);
+SELECT lo_from_bytea(0, 'a large object');
+"""
+NEIGHBOURS = ("t_n1", "t_n2", "t_n3", "t_n4")
+
+
+@pytest.fixture(scope="module")
+def server(cell):
+    """A server with a tenant and its neighbours, a full backup and two incremental ones with changes between them."""
+    for name in ("t_mine", *NEIGHBOURS):
+        cell.ask(f"CREATE DATABASE {name} STRATEGY wal_log")
+        cell.ask(CONTENT, name)
+    cell.backup("full")
+    cell.ask("UPDATE line SET big = big || 'x' WHERE id % 10 = 0", "t_mine")
+    cell.ask("UPDATE line SET big = big || 'x' WHERE id % 3 = 0", "t_n1")
+    cell.backup("incr")
+    cell.ask("DELETE FROM line WHERE id % 7 = 0", "t_mine")
+    cell.ask("VACUUM line", "t_mine")
+    cell.backup("incr")
+    return cell
+
+
+def test_tables_are_as_they_were_at_the_restore_point(server):
+    server.ask("INSERT INTO line (name) VALUES ('just before')", "t_mine")
+    before = whole(server, "t_mine")
+    target = named(server, "point")
+    server.ask("INSERT INTO line (name) VALUES ('after'); DROP TABLE child", "t_mine")
+    report = restore(server, "t_mine", target, "t_back")
+    assert whole(server, "t_back") == before
+    assert report.database_number
+    assert not (server.folder / "scratch" / "restore").exists()
+
+
+def test_a_position_holds_what_was_committed_before_it_and_no_more(server):
+    before = whole(server, "t_mine")
+    target = at_lsn(server)
+    server.ask("INSERT INTO line (name) VALUES ('the very next transaction')", "t_mine")
+    restore(server, "t_mine", target, "t_back")
+    assert whole(server, "t_back") == before
+
+
+def test_a_time_holds_what_was_committed_until_then(server):
+    before = whole(server, "t_mine")
+    [(moment, seconds)] = server.ask("SELECT clock_timestamp()::text, extract(epoch FROM clock_timestamp())::int")
+    server.ask("INSERT INTO line (name) VALUES ('after the time')", "t_mine")
+    server.archive()
+    restore(server, "t_mine", Target(TargetKind.TIME, moment, timestamp=seconds), "t_back")
+    assert whole(server, "t_back") == before
+
+
+def test_what_neighbours_do_in_the_window_changes_nothing(server):
+    before = whole(server, "t_mine")
+    server.ask("DROP DATABASE t_n4")
+    server.ask("CREATE DATABASE t_n4 STRATEGY wal_log")
+    server.ask("CREATE DATABASE t_n5 TEMPLATE t_n2 STRATEGY wal_log")
+    server.ask("TRUNCATE line CASCADE", "t_n1")
+    server.ask("VACUUM FULL", "t_n2")
+    server.ask("REINDEX DATABASE t_n3", "t_n3")
+    server.ask("CLUSTER line USING line_pkey", "t_n3")
+    server.ask(
+        "DROP TABLE child; CREATE TABLE child (id int); INSERT INTO child SELECT generate_series(1, 1000)", "t_n3"
+    )
+    server.ask("CREATE UNLOGGED TABLE quick AS SELECT generate_series(1, 10)", "t_n2")
+    target = named(server, "busy neighbours")
+    others = {name: whole(server, name) for name in (*NEIGHBOURS, "t_n5")}
+    restore(server, "t_mine", target, "t_back")
+    assert whole(server, "t_back") == before
+    assert {name: whole(server, name) for name in others} == others
+
+
+def test_tables_dropped_created_and_rewritten_in_the_window(server):
+    server.ask("CREATE TABLE new AS SELECT g, md5(g::text) FROM generate_series(1, 5000) g", "t_n2")
+    server.ask("DROP TABLE child; CREATE TABLE child AS SELECT 1 AS one", "t_n2")
+    server.ask("TRUNCATE new; INSERT INTO new VALUES (7, 'seven')", "t_n2")
+    server.ask("VACUUM FULL line", "t_n2")
+    server.ask("ALTER TABLE line ADD COLUMN later int DEFAULT 3; REINDEX TABLE line", "t_n2")
+    before = whole(server, "t_n2")
+    restore(server, "t_n2", named(server, "rewritten"), "t_back")
+    assert whole(server, "t_back") == before
+
+
+def test_a_tenant_younger_than_the_last_backup_comes_from_wal_alone(server):
+    server.ask("CREATE DATABASE t_young TEMPLATE template0 STRATEGY wal_log")
+    server.ask(CONTENT, "t_young")
+    before = whole(server, "t_young")
+    target = named(server, "young")
+    server.ask("DROP DATABASE t_young")
+    restore(server, "t_young", target, "t_back")
+    assert whole(server, "t_back") == before
+
+
+def test_the_name_had_another_database_in_the_backup(server):
+    server.ask("ALTER DATABASE t_n3 RENAME TO t_moved")
+    server.ask("ALTER DATABASE t_n1 RENAME TO t_n3")
+    before = whole(server, "t_n3")
+    target = named(server, "renamed")
+    restore(server, "t_n3", target, "t_back")
+    assert whole(server, "t_back") == before
+    server.ask("ALTER DATABASE t_n3 RENAME TO t_n1")
+    server.ask("ALTER DATABASE t_moved RENAME TO t_n3")
+
+
+def test_a_tablespace_of_its_own(server):
+    space = server.folder / "space"
+    space.mkdir()
+
+    shutil.chown(space, server.data.stat().st_uid, server.data.stat().st_gid)
+    server.ask(f"CREATE TABLESPACE fast LOCATION '{space}'")
+    server.ask(
+        "CREATE TABLE there (a int) TABLESPACE fast; INSERT INTO there SELECT generate_series(1, 9999)", "t_mine"
+    )
+    server.ask("CREATE TABLE there (a int) TABLESPACE fast", "t_n1")
+    server.backup("incr")
+    server.ask("UPDATE there SET a = a + 1", "t_mine")
+    before = whole(server, "t_mine")
+    restore(server, "t_mine", named(server, "space"), "t_back")
+    assert whole(server, "t_back") == before
