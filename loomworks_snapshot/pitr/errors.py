@@ -17,6 +17,12 @@ class TargetNotReached(PermanentError):
     code = "target_not_reached"
 
 
+class WalDamaged(PermanentError):
+    """A WAL segment in the repository cannot be unpacked, or is not what its checksum says."""
+
+    code = "wal_damaged"
+
+
 class DatabaseNotThere(PermanentError):
     """The server had no database of this name at the target."""
 

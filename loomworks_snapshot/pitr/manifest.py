@@ -62,7 +62,7 @@ class Manifest:
         if start < 0 or end < start:
             raise RepositoryDamaged("a manifest of the repository has no list of files")
         start += len(HEAD)
-        rest = InfoFile.read((data[: start - 1] + data[end:]).decode())
+        rest = InfoFile.read((data[: start - 1] + data[end:]).decode(errors="replace"))
         manifest = cls(rest, data[start:end])
         if rest.get("backrest", "backrest-checksum") != manifest.checksum():
             raise RepositoryDamaged("a manifest of the repository is not what its own checksum says")

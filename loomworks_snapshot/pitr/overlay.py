@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..repository import cipher
 from ..repository.catalog import Catalog
-from ..repository.errors import ObjectMissing
+from ..repository.errors import ObjectMissing, RepositoryDamaged, WrongKey
 from ..repository.store import Store
 from . import block_map
 from .fetch import Piece, fetch, merged
@@ -68,14 +68,14 @@ def write(
     :raises ObjectMissing: when something of the backup is not there
     """
     stanza = store.location.stanza
-    for name in (f"backup/{stanza}/backup.info", f"archive/{stanza}/archive.info"):
-        _write(root / name, store.read(name))
+    info = f"backup/{stanza}/backup.info"
+    write_file(root / info, store.read(info))
     fetch(store, planned.requests, root, done)
     fetch(store, merged(_named_by_maps(store, planned, root)), root, done)
     manifest = cipher.encrypt(planned.manifest.render(), catalog.manifest_pass)
     folder = root / "backup" / stanza / planned.manifest.label
     for name in ("backup.manifest", "backup.manifest.copy"):
-        _write(folder / name, manifest)
+        write_file(folder / name, manifest)
 
 
 def _piece(store: Store, manifest: Manifest, file: StoredFile) -> Piece:
@@ -108,10 +108,15 @@ def _read_map(store: Store, manifest: Manifest, file: StoredFile, root: Path) ->
     with (root / whole.name).open("rb") as stream:
         stream.seek(whole.end - file.map_size)
         encrypted = stream.read(file.map_size)
-    return block_map.read(cipher.decrypt(encrypted, manifest.data_pass, raw=True), file.block_size, file.checksum_size)
+    try:
+        plain = cipher.decrypt(encrypted, manifest.data_pass, raw=True)
+    except WrongKey as error:  # the manifest could be read with the key that it names
+        raise RepositoryDamaged(f"the block map of {file.name} in the backup {file.label} is damaged") from error
+    return block_map.read(plain, file.block_size, file.checksum_size)
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file that nobody else may read."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600)
     path.write_bytes(data)

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ...loomworks_tenant.errors import LoomworksError
 from ..repository import catalog as catalogs
 from ..repository.catalog import Backup, Catalog
-from ..repository.segments import Segment, parse_lsn
+from ..repository.errors import ObjectMissing, UnknownFormat
+from ..repository.segments import Segment, between, parse_lsn
 from ..repository.store import Store
 from . import checks, overlay, transfer
-from .errors import DatabaseNotThere, NoBaseBackup
+from .errors import DatabaseNotThere, NoBaseBackup, TargetNotReached
 from .manifest import Manifest
 from .overlay import Plan
 from .programs import Programs
 from .request import Request, Target, TargetKind
 from .scratch import Scratch
-from .scratch_server import ScratchServer
+from .scratch_server import ScratchServer, scratch_full
+from .wal import WalFeed
 
 # Share of the scratch space that the restored files and the dump take beside what is fetched.
 ROOM_FOR_DUMP = 2
+CHOICES = 3  # of a base backup, while others expire
 
 
 @dataclass
@@ -30,6 +35,8 @@ class Report:
     """What a restore did; ``seconds`` by stage."""
 
     backup: str = ""
+    method: str = "selective"  # or "include": pgBackRest's own way, where the repository's format is not known
+    note: str = ""
     database_number: int | None = None
     fetched: int = 0  # bytes
     size: int = 0  # bytes of the restored files
@@ -81,6 +88,10 @@ class Restore:
                 transfer.dump(self._programs, self._server, self.request.database, folder, self.request.jobs)
             self._server.stop()
             yield folder
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise scratch_full() from error
         finally:
             self._server.stop()
             with self._stage("wipe"):
@@ -89,23 +100,51 @@ class Restore:
     def _bring_up(self) -> None:
         """Have the scratch server run with the database as it was.
 
+        A backup that expires meanwhile is no reason to give up: an older one may be there still.
+        """
+        for _ in range(CHOICES):
+            with self._stage("catalogue"):
+                catalog = catalogs.read(self._store)
+                backup = choose_backup(catalog, self.request)
+                self.report.backup = backup.label
+            try:
+                self._bring_up_from(catalog, backup)
+                return
+            except ObjectMissing:
+                if catalogs.read(self._store).get(backup.label):
+                    raise
+                self._scratch.prepare()
+        raise NoBaseBackup("the base backups expired while they were being read", "Try again.")
+
+    def _bring_up_from(self, catalog: Catalog, backup: Backup) -> None:
+        try:
+            self._selectively(catalog, backup)
+        except UnknownFormat as error:
+            self.report.method, self.report.note = "include", error.message
+            self._server.stop()
+            self._scratch.prepare()
+            with self._wal(catalog, backup) as wal:
+                with self._stage("restore"):
+                    self._server.restore_included(backup.label, wal.command)
+                self._replay(wal)
+        self.report.database_number = self._number_at_target()
+
+    def _selectively(self, catalog: Catalog, backup: Backup) -> None:
+        """Fetch and replay what is the database's.
+
         Which files are its own is known by number, and the manifest knows the number of its name at the time of the
         backup. Where another database has got the name in between, the first replay tells, and a second one follows.
         """
         with self._stage("catalogue"):
-            catalog = catalogs.read(self._store)
-            backup = choose_backup(catalog, self.request)
             manifest = overlay.read_manifest(self._store, catalog, backup.label)
-            self.report.backup = backup.label
         known = manifest.databases()
         numbers = [known[self.request.database]] if self.request.database in known else []
-        self._replay(catalog, backup, manifest, numbers)
+        self._replay_selected(catalog, backup, manifest, numbers)
         number = self._server.database_number(self.request.database)
         if number is not None and number in known.values() and number not in numbers:
             self._server.stop()
             self._scratch.prepare()
-            self._replay(catalog, backup, manifest, [number])
-        self.report.database_number = self._number_at_target()
+            self._replay_selected(catalog, backup, manifest, [number])
 
     def _number_at_target(self) -> int:
         number = self._server.database_number(self.request.database)
@@ -117,16 +156,66 @@ class Restore:
             )
         return number
 
-    def _replay(self, catalog: Catalog, backup: Backup, manifest: Manifest, numbers: list[int]) -> None:
+    def _replay_selected(self, catalog: Catalog, backup: Backup, manifest: Manifest, numbers: list[int]) -> None:
         planned = overlay.plan(self._store, manifest, numbers)
         self.report.size, self.report.fetched = planned.size, planned.transfer
         self._scratch.require(planned.transfer + planned.size * (1 + ROOM_FOR_DUMP))
-        with self._stage("fetch"):
-            self._fetch(catalog, planned)
-        with self._stage("restore"):
-            self._server.restore(planned)
+        with self._wal(catalog, backup) as wal:
+            with self._stage("fetch"):
+                self._fetch(catalog, planned)
+            with self._stage("restore"):
+                self._server.restore(planned, wal.command)
+            self._replay(wal)
+
+    @contextmanager
+    def _wal(self, catalog: Catalog, backup: Backup) -> Iterator[WalFeed]:
+        """Offer the WAL from the backup on; it comes while the rest is being done.
+
+        :raises TargetNotReached: naming the first segment before the target that the archive does not have
+        """
+        first = Segment.parse(backup.first_segment)
+        feed = WalFeed(self._store, self._programs, self._scratch, catalog.archive_id, first)
+        try:
+            feed.open()
+            for segment in self._known_segments(first):
+                if not feed.has(segment):
+                    raise TargetNotReached(
+                        f"the WAL segment {segment.name} is not in the repository",
+                        "Only moments before it can be restored from this base backup.",
+                    )
+            yield feed
+        finally:
+            feed.close()
+
+    def _known_segments(self, first: Segment) -> Iterator[Segment]:
+        """Yield the segments that are needed, as far as they are known: on one timeline, to a known position."""
+        target = self.request.target
+        lsn = target_lsn(target)
+        if lsn is not None and target.timeline in (None, first.timeline):
+            holding = Segment.holding if target.kind == TargetKind.LSN else Segment.ending
+            yield from between(first, holding(first.timeline, lsn))
+
+    def _replay(self, wal: WalFeed) -> None:
+        def done() -> None:
+            if wal.newest:
+                self._replayed(wal.first, wal.newest)
+
+        wal.unpack()
         with self._stage("replay"):
-            self._server.replay(self._replayed(backup))
+            try:
+                self._server.replay(done)
+            except LoomworksError:
+                if wal.error:
+                    raise wal.error from None  # PostgreSQL takes a segment that does not come for the end of all WAL
+                raise
+        done()
+
+    def _replayed(self, first: Segment, newest: Segment) -> None:
+        self.report.segments = newest.number - first.number + 1
+        lsn = target_lsn(self.request.target)
+        if lsn is not None:
+            wanted = Segment.ending(first.timeline, lsn).number - first.number + 1
+            self._tell("replay", min(1.0, self.report.segments / max(wanted, 1)))
 
     def _fetch(self, catalog: Catalog, planned: Plan) -> None:
         arrived = 0
@@ -137,18 +226,6 @@ class Restore:
             self._tell("fetch", min(1.0, arrived / max(planned.transfer, 1)))
 
         overlay.write(self._store, catalog, planned, self._scratch.overlay, done)
-
-    def _replayed(self, backup: Backup) -> Callable[[Segment], None]:
-        first = Segment.parse(backup.first_segment).number
-        lsn = target_lsn(self.request.target)
-        last = Segment.ending(1, lsn).number if lsn else None
-
-        def done(segment: Segment) -> None:
-            self.report.segments = segment.number - first + 1
-            if last is not None:
-                self._tell("replay", min(1.0, self.report.segments / (last - first + 1)))
-
-        return done
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from .errors import ScratchFull
 
-RESERVE = 256 * 1024 * 1024  # bytes: WAL that waits to be replayed, logs, and the unexpected
+RESERVE = 512 * 1024 * 1024  # bytes: WAL that waits to be replayed, logs, and the unexpected
 
 
 class Scratch:
@@ -46,12 +47,17 @@ class Scratch:
         if self._owner is not None:
             for folder, names, files in os.walk(self.root):
                 for name in ("", *names, *files):
-                    os.chown(Path(folder) / name, self._owner, self._owner)
+                    with suppress(FileNotFoundError):  # WAL comes and goes meanwhile
+                        self.own(Path(folder) / name)
+
+    def own(self, path: Path) -> None:
+        """Hand one file or folder to the user who runs PostgreSQL."""
+        if self._owner is not None:
+            os.chown(path, self._owner, self._owner)
 
     def _make(self, path: Path) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self._owner is not None:
-            os.chown(path, self._owner, self._owner)
+        self.own(path)
 
     def __getattr__(self, name: str) -> Path:
         if name in {"data", "overlay", "socket", "spool", "lock", "dump", "spaces"}:

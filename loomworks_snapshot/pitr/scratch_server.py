@@ -12,23 +12,24 @@ from typing import Any
 
 import psycopg2
 
+from ...loomworks_tenant.errors import LoomworksError
+from ..repository.errors import RepositoryDamaged
 from ..repository.location import Location
-from ..repository.segments import Segment
-from .errors import FilesMissing, ProgramFailed, TargetNotReached
+from .errors import FilesMissing, ProgramFailed, ScratchFull, TargetNotReached
 from .overlay import Plan
 from .programs import Programs, last_words
 from .request import Request, TargetKind
 from .scratch import Scratch
 
 USER = "postgres"
-LOOK = 0.1  # seconds between two looks at a recovering server
+LOOK = 0.05  # seconds between two looks at a recovering server
 STOP_TIMEOUT = 60
-QUEUE = "1GiB"  # of WAL that is fetched ahead
-RESTORED = re.compile(r'restored log file "([0-9A-F]{24})" from archive')
-STOPPED = re.compile(
-    r"recovery stopping (at restore point|after WAL location|before WAL location|before commit|after commit"
-    r"|before abort|after abort)"
-)
+SHARED_BUFFERS = "512MB"
+READY = "database system is ready to accept connections"
+STOPPED = re.compile(r"recovery stopping ((?:at|after|before) [a-zA-Z ]+)")
+STOPS = {TargetKind.NAME: "at restore point", TargetKind.LSN: "before WAL location", TargetKind.TIME: "before"}
+FULL = "No space left on device"
+DAMAGED = re.compile(r"checksum|decrypt|decompress|cipher|ChecksumError|FormatError|CryptoError")
 SHORT = ("recovery ended before configured recovery target was reached", "requested timeline")
 
 # Nothing here outlives the restore: no safety against a crash, no background work, nobody from outside.
@@ -66,25 +67,6 @@ ACCESS = "local all postgres peer map=restore\nlocal all all reject\n"
 IDENTITIES = "restore postgres postgres\nrestore root postgres\n"
 PORT = 5432  # only a part of the socket's name
 
-ARCHIVE = """[global]
-repo1-type=s3
-repo1-path={path}
-repo1-s3-uri-style=path
-repo1-cipher-type=aes-256-cbc
-archive-async=y
-spool-path={spool}
-lock-path={lock}
-archive-get-queue-max={queue}
-process-max={jobs}
-io-timeout=15
-log-level-file=off
-log-level-console=warn
-log-level-stderr=warn
-
-[{stanza}]
-pg1-path={data}
-"""
-
 
 class ScratchServer:
     """One server in one scratch folder; :meth:`stop` may be called at any time."""
@@ -99,43 +81,64 @@ class ScratchServer:
 
     # --- from the overlay to files ------------------------------------------------------------------
 
-    def restore(self, planned: Plan) -> None:
+    def restore(self, planned: Plan, restore_command: str) -> None:
         """Have pgBackRest restore the overlay, and make sure that every file is there.
 
         :raises ProgramFailed: when pgBackRest fails (it compares every file's checksum)
         :raises FilesMissing: when a file is missing or has another size
         """
+        self._scratch.owned()
+        overlay = ["--repo1-type=posix", f"--repo1-path={self._scratch.overlay}", "--repo1-cipher-type=aes-256-cbc"]
+        secret = {"PGBACKREST_REPO1_CIPHER_PASS": self._location.cipher_pass}
+        self._pgbackrest_restore(planned.manifest.label, restore_command, overlay, secret)
+        self._check_files(planned)
+
+    def restore_included(self, label: str, restore_command: str) -> None:
+        """Have pgBackRest itself restore this database out of the whole repository: it takes as long as the server is
+        large, and nobody but pgBackRest has to know the repository's format.
+
+        :raises ProgramFailed: when pgBackRest fails
+        """
+        self._scratch.owned()
+        included = [f"--db-include={self._request.database}"]
+        self._pgbackrest_restore(label, restore_command, included, self._location.to_environment())
+
+    def _pgbackrest_restore(
+        self, label: str, restore_command: str, source: list[str], environment: dict[str, str]
+    ) -> None:
         scratch, request = self._scratch, self._request
-        scratch.owned()
-        get = f'pgbackrest --config={scratch.root}/archive.conf --stanza={self._location.stanza} archive-get %f "%p"'
         options = [f"--target-timeline={request.target.timeline}"] if request.target.timeline else []
         if request.target.kind == TargetKind.LSN:
             options.append("--target-exclusive")  # else the first record behind the position would be replayed, too
-        self._programs.run(
-            "pgbackrest",
-            "--no-config",
-            f"--stanza={self._location.stanza}",
-            "--repo1-type=posix",
-            f"--repo1-path={scratch.overlay}",
-            "--repo1-cipher-type=aes-256-cbc",
-            f"--pg1-path={scratch.data}",
-            f"--lock-path={scratch.lock}",
-            f"--process-max={request.jobs}",
-            "--log-level-file=off",
-            "--log-level-console=warn",
-            f"--set={planned.manifest.label}",
-            f"--type={request.target.kind}",
-            f"--target={request.target.value}",
-            "--target-action=promote",
-            *options,
-            "--archive-mode=off",
-            f"--tablespace-map-all={scratch.spaces}",
-            f"--recovery-option=restore_command={get}",
-            "restore",
-            env={"PGBACKREST_REPO1_CIPHER_PASS": self._location.cipher_pass},
-            log=scratch.root / "restore.log",
-        )
-        self._check_files(planned)
+        try:
+            self._programs.run(
+                "pgbackrest",
+                "--no-config",
+                f"--stanza={self._location.stanza}",
+                *source,
+                f"--pg1-path={scratch.data}",
+                f"--lock-path={scratch.lock}",
+                f"--process-max={request.jobs}",
+                "--log-level-file=off",
+                "--log-level-console=warn",
+                f"--set={label}",
+                f"--type={request.target.kind}",
+                f"--target={request.target.value}",
+                "--target-action=promote",
+                *options,
+                "--archive-mode=off",
+                f"--tablespace-map-all={scratch.spaces}",
+                f"--recovery-option=restore_command={restore_command}",
+                "restore",
+                env=environment,
+                log=scratch.root / "restore.log",
+            )
+        except ProgramFailed as error:
+            if FULL in error.message:
+                raise scratch_full() from error
+            if DAMAGED.search(error.message):
+                raise RepositoryDamaged(f"the backup {label} is damaged: {error.message}") from error
+            raise
 
     def _check_files(self, planned: Plan) -> None:
         """A file that is missing before the start is made anew by replay, empty, and nothing else would notice."""
@@ -154,87 +157,45 @@ class ScratchServer:
 
     # --- replay ---------------------------------------------------------------------------------------
 
-    def replay(self, done: Callable[[Segment], None] = lambda segment: None) -> None:
+    def replay(self, done: Callable[[], None] = lambda: None) -> None:
         """Start the server and wait until it has replayed to the target and takes statements.
 
-        :param done: told the newest segment that is being replayed
+        :param done: called now and then meanwhile
         :raises TargetNotReached: when the WAL ends before
-        :raises ProgramFailed: when the server ends for another reason
+        :raises ScratchFull, ProgramFailed: when the server ends for another reason
         """
         self._configure()
         with self.log.open("a") as log:
             self._process = self._programs.start(
-                "postgres",
-                "-D",
-                self._scratch.data,
-                "-c",
-                f"config_file={self._scratch.root}/postgresql.conf",
-                log=log,
-                env=self._location.to_environment(),
+                "postgres", "-D", self._scratch.data, "-c", f"config_file={self._scratch.root}/postgresql.conf", log=log
             )
-        shown = None
-        while not self._answers():
-            self._check_alive()
-            newest = self._newest_segment()
-            if newest and newest != shown:
-                shown = newest
-                done(newest)
+        while READY not in (said := self.log.read_text(errors="replace")):
+            if self._process.poll() is not None:
+                raise self._reason(self.log.read_text(errors="replace"))
+            done()
             time.sleep(LOOK)
-        self._check_stopped_at_target()
+        match = STOPPED.search(said)
+        if not match or STOPS[self._request.target.kind] not in match[1]:
+            raise TargetNotReached(f"the scratch server did not stop at the target: {last_words(said)}")
 
     def _configure(self) -> None:
         root = self._scratch.root
-        memory = "512MB"
-        (root / "postgresql.conf").write_text(
-            SETTINGS.format(port=PORT, socket=self._scratch.socket, root=root, shared_buffers=memory)
-        )
-        (root / "pg_hba.conf").write_text(ACCESS)
-        (root / "pg_ident.conf").write_text(IDENTITIES)
-        (root / "archive.conf").write_text(
-            ARCHIVE.format(
-                path=self._location.path,
-                spool=self._scratch.spool,
-                lock=self._scratch.lock,
-                queue=QUEUE,
-                jobs=self._request.jobs,
-                stanza=self._location.stanza,
-                data=self._scratch.data,
-            )
-        )
-        self._scratch.owned()
+        settings = SETTINGS.format(port=PORT, socket=self._scratch.socket, root=root, shared_buffers=SHARED_BUFFERS)
+        for name, text in (("postgresql.conf", settings), ("pg_hba.conf", ACCESS), ("pg_ident.conf", IDENTITIES)):
+            (root / name).write_text(text)
+            self._scratch.own(root / name)
 
-    def _answers(self) -> bool:
-        try:
-            with self.connect("postgres") as cr:
-                cr.execute("SELECT pg_is_in_recovery()")
-                return not cr.fetchone()[0]
-        except psycopg2.OperationalError:
-            return False
-
-    def _check_alive(self) -> None:
-        if self._process is None or self._process.poll() is None:
-            return
-        said = self.log.read_text(errors="replace")
+    def _reason(self, said: str) -> LoomworksError:
+        """Return why the server has ended, from its log."""
+        if FULL in said:
+            return scratch_full()
         if any(words in said for words in SHORT):
             target = self._request.target
-            raise TargetNotReached(
+            return TargetNotReached(
                 f"the WAL in the repository ends before {target.kind} {target.value}: {last_words(said)}",
                 "Take an earlier moment, or look whether the server's archive has a gap.",
             )
-        raise ProgramFailed(f"the scratch server ended: {last_words(said)}")
-
-    def _newest_segment(self) -> Segment | None:
-        names = RESTORED.findall(self.log.read_text(errors="replace"))
-        return Segment.parse(names[-1]) if names else None
-
-    def _check_stopped_at_target(self) -> None:
-        said = self.log.read_text(errors="replace")
-        match = STOPPED.search(said)
-        wanted = {TargetKind.NAME: "at restore point", TargetKind.LSN: "before WAL location"}.get(
-            self._request.target.kind, ""
-        )
-        if not match or wanted not in match[1]:
-            raise TargetNotReached(f"the scratch server did not stop at the target: {last_words(said)}")
+        return ProgramFailed(f"the scratch server ended: {last_words(said)}")
 
     # --- asking it ------------------------------------------------------------------------------------
 
@@ -270,6 +231,11 @@ class ScratchServer:
             self._process.kill()
             self._process.wait()
         self._process = None
+
+
+def scratch_full() -> ScratchFull:
+    """Return the error of a scratch volume without room."""
+    return ScratchFull("the scratch volume is full", "Give the restore a larger one; it is tried again by itself.")
 
 
 # pgBackRest writes the recovery's settings into one file, and leaves out what a recovery must not find (tablespaces

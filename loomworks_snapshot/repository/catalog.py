@@ -85,7 +85,7 @@ def read_info(store: Store, name: str, passphrase: str) -> InfoFile:
         data = store.read(name)
     except ObjectMissing:
         data = store.read(f"{name}.copy")
-    return InfoFile.parse(cipher.decrypt(data, passphrase).decode())
+    return InfoFile.parse(cipher.decrypt(data, passphrase).decode(errors="replace"))
 
 
 def _backup(label: str, facts: dict[str, Any]) -> Backup:

@@ -17,7 +17,7 @@ from .settings import Settings
 
 SUITE = "trixie"
 MAJOR = "17"
-PACKAGES = (f"postgresql-{MAJOR}", "pgbackrest", "dash")  # PostgreSQL runs its helpers by /bin/sh
+PACKAGES = (f"postgresql-{MAJOR}", "pgbackrest", "dash", "coreutils")  # PostgreSQL runs its helpers by /bin/sh
 BINARIES = f"/usr/lib/postgresql/{MAJOR}/bin"
 MOUNTS = "/var/lib/loomworks"  # room for one folder of the host
 USER_ID = 54317  # in no range that distributions hand out
@@ -40,7 +40,7 @@ def inside(settings: Settings, argv: Sequence[str], folders: Mapping[Path, str])
     top = root(settings)
     mounts = [f"mount --rbind /dev {_at(top, '/dev')}", f"mount -t tmpfs -o mode=1777 tmpfs {_at(top, '/tmp')}"]
     for host, seen in folders.items():
-        mounts += [f"mkdir -p {_at(top, seen)}", f"mount --bind {shlex.quote(str(host))} {_at(top, seen)}"]
+        mounts += [f"mkdir -p {_at(top, seen)}", f"mount --rbind {shlex.quote(str(host))} {_at(top, seen)}"]
     change = f"exec chroot --userspec={USER_ID}:{USER_ID} --groups= {shlex.quote(str(top))} {shlex.join(argv)}"
     script = "; ".join(("set -e", *mounts, change))
     return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]

@@ -1,0 +1,192 @@
+"""Feed a recovering server with WAL: fetched ahead, several segments at once, and unpacked by the time it asks.
+
+The server's restore command is a few lines of shell: it says what it wants in one folder and waits until that lies in
+another one, or is said not to exist. Objects go through the overlay repository, so that it is pgBackRest that decrypts
+and unpacks them and compares their checksums.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from ...loomworks_tenant.errors import LoomworksError
+from ..repository.segments import NAME, Segment
+from ..repository.store import Store
+from .errors import ProgramFailed, WalDamaged
+from .overlay import write_file
+from .programs import Programs
+from .scratch import Scratch
+
+AHEAD = 16  # segments beyond the one that is asked for
+KEPT = 4  # segments behind it: the last ones are asked for again when recovery ends
+FETCHING, UNPACKING = 4, 2  # threads
+LOOK = 0.01  # seconds between two looks at what is wanted
+OBJECT = re.compile(r"/([0-9A-F]{24}|[0-9A-F]{8}\.history)(-[0-9a-f]{40})?(\.[a-z0-9]+)?$")
+
+COMMAND = """#!/bin/sh
+feed='{folder}'
+: > "$feed/wanted/$1"
+until [ -e "$feed/ready/$1" ] || [ -e "$feed/none/$1" ] || [ -e "$feed/over" ]; do sleep 0.01; done
+[ -e "$feed/ready/$1" ] && exec cp "$feed/ready/$1" "$2"
+exit 1
+"""
+
+CONFIGURATION = """[global]
+repo1-type=posix
+repo1-path={overlay}
+repo1-cipher-type=aes-256-cbc
+lock-path={lock}
+log-level-file=off
+log-level-console=warn
+log-level-stderr=warn
+
+[{stanza}]
+pg1-path={data}
+"""
+
+
+class WalFeed:
+    """The WAL of one archive from a segment on, for the server in ``scratch``."""
+
+    def __init__(self, store: Store, programs: Programs, scratch: Scratch, archive_id: str, first: Segment) -> None:
+        self._store = store
+        self._programs = programs
+        self._scratch = scratch
+        self._folder = scratch.root / "wal"
+        self._archive = f"archive/{store.location.stanza}/{archive_id}"
+        self.first = first
+        self._objects: dict[str, str] = {}
+        self._order: list[str] = []
+        self._fetched: dict[str, Future] = {}
+        self._unpacked: dict[str, Future] = {}
+        self._reached = 0
+        self._ended = threading.Event()
+        self._unpacking = threading.Event()
+        self._fetching = ThreadPoolExecutor(FETCHING, thread_name_prefix="wal-fetch")
+        self._working = ThreadPoolExecutor(UNPACKING, thread_name_prefix="wal-unpack")
+        self._thread = threading.Thread(target=self._run, name="wal-feed", daemon=True)
+        self.error: LoomworksError | None = None  # why no more WAL came
+        self.newest: Segment | None = None  # the last one asked for that there is
+
+    @property
+    def command(self) -> str:
+        """What PostgreSQL calls as its restore command."""
+        return f'{self._folder}/restore-command %f "%p"'
+
+    def open(self) -> None:
+        """List what there is and begin to fetch it.
+
+        :raises RepositoryUnreachable, RepositoryDenied: when it cannot be listed
+        """
+        for found in self._store.list(self._archive):
+            match = OBJECT.search(found.name)
+            if match and found.size:
+                self._objects[match[1]] = found.name
+        self._order = sorted(
+            (name for name in self._objects if NAME.match(name) and Segment.parse(name).number >= self.first.number),
+            key=lambda name: (Segment.parse(name).number, name),
+        )
+        info = f"archive/{self._store.location.stanza}/archive.info"
+        write_file(self._scratch.overlay / info, self._store.read(info))
+        self._make_folders()
+        self._scratch.owned()
+        self._thread.start()
+
+    def has(self, segment: Segment) -> bool:
+        """Tell whether the archive has a segment."""
+        return segment.name in self._objects
+
+    def unpack(self) -> None:
+        """Begin to unpack: the data folder, by which pgBackRest knows the server, is there."""
+        self._unpacking.set()
+
+    def close(self) -> None:
+        """Stop, and let a waiting restore command end."""
+        self._ended.set()
+        self._unpacking.set()
+        if self._folder.exists():
+            (self._folder / "over").touch()
+        if self._thread.is_alive():
+            self._thread.join()
+        for pool in (self._fetching, self._working):
+            pool.shutdown(cancel_futures=True)
+
+    # --- the feeding thread -------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while not self._ended.is_set():
+                self._answer()
+                self._fetch_ahead()
+                self._forget()
+                self._ended.wait(LOOK)
+        except LoomworksError as error:
+            self.error = error
+            (self._folder / "over").touch()
+
+    def _answer(self) -> None:
+        """Note what is wanted, and say what there is not."""
+        for path in sorted((self._folder / "wanted").iterdir()):
+            name = path.name
+            path.unlink()
+            if name not in self._objects:
+                (self._folder / "none" / name).touch()
+                continue
+            if name in self._order:
+                self.newest, self._reached = Segment.parse(name), self._order.index(name)
+            self._start(name)
+
+    def _fetch_ahead(self) -> None:
+        for name in self._order[self._reached : self._reached + AHEAD]:
+            self._start(name)
+        for task in [task for task in self._unpacked.values() if task.done()]:
+            task.result()  # raises what went wrong
+
+    def _start(self, name: str) -> None:
+        """Have it fetched and unpacked, unless that has been begun and not been forgotten since."""
+        if name not in self._unpacked:
+            self._fetched[name] = self._fetching.submit(self._fetch, name)
+            self._unpacked[name] = self._working.submit(self._unpack, name)
+
+    def _forget(self) -> None:
+        for name in self._order[max(0, self._reached - 2 * AHEAD) : max(0, self._reached - KEPT)]:
+            if self._unpacked.pop(name, None):
+                (self._folder / "ready" / name).unlink(missing_ok=True)
+                (self._scratch.overlay / self._objects[name]).unlink(missing_ok=True)
+
+    def _fetch(self, name: str) -> None:
+        target = self._scratch.overlay / self._objects[name]
+        write_file(target, self._store.read(self._objects[name]))
+        self._scratch.own(target)
+
+    def _unpack(self, name: str) -> None:
+        self._fetched.pop(name).result()
+        self._unpacking.wait()
+        if self._ended.is_set():
+            return
+        new, ready = self._folder / "unpacked" / name, self._folder / "ready" / name
+        options = [f"--config={self._folder}/pgbackrest.conf", f"--stanza={self._store.location.stanza}"]
+        secret = {"PGBACKREST_REPO1_CIPHER_PASS": self._store.location.cipher_pass}
+        try:
+            self._programs.run("pgbackrest", *options, "archive-get", name, new, env=secret)
+        except ProgramFailed as error:
+            raise WalDamaged(f"the WAL segment {name} cannot be read: {error.message}") from error
+        new.rename(ready)
+
+    def _make_folders(self) -> None:
+        for name in ("", "wanted", "none", "ready", "unpacked"):
+            path = self._folder / name
+            path.mkdir(mode=0o700)
+            self._scratch.own(path)
+        command = self._folder / "restore-command"
+        command.write_text(COMMAND.format(folder=self._folder))
+        command.chmod(0o755)
+        values = {
+            "overlay": self._scratch.overlay,
+            "lock": self._scratch.lock,
+            "stanza": self._store.location.stanza,
+            "data": self._scratch.data,
+        }
+        (self._folder / "pgbackrest.conf").write_text(CONFIGURATION.format(**values))

@@ -1,0 +1,234 @@
+"""What a restore says when something is missing, wrong, full or gone; it never says that it worked."""
+
+import dataclasses
+import shutil
+import subprocess
+
+import pytest
+from addons.loomworks_snapshot.pitr import errors, overlay, scratch
+from addons.loomworks_snapshot.pitr.request import Request, Target, TargetKind
+from addons.loomworks_snapshot.repository import errors as repository
+from addons.loomworks_snapshot.repository.segments import Segment, format_lsn
+from addons.loomworks_snapshot.repository.store import Store
+from harness.cell import BUCKET
+from harness.restoring import location, named, restore, whole
+
+
+@pytest.fixture(scope="module")
+def server(cell):
+    """A server with one tenant, a backup, and a restore point some segments after it."""
+    cell.ask("CREATE DATABASE t_mine STRATEGY wal_log")
+    cell.ask("CREATE TABLE line AS SELECT g, md5(g::text) FROM generate_series(1, 5000) g", "t_mine")
+    cell.before_backup = cell.restore_point("before the backup")
+    cell.label = cell.backup("full")
+    for number in range(3):
+        cell.ask(f"INSERT INTO line VALUES ({number}, 'more')", "t_mine")
+        cell.restore_point(f"between {number}")
+    cell.target = named(cell, "target")
+    cell.ask("INSERT INTO line VALUES (0, 'later')", "t_mine")
+    cell.archive()
+    return cell
+
+
+@pytest.fixture
+def objects(server):
+    """The repository's objects; whatever a test does to them is taken back."""
+    saved = {}
+    client = server.s3.client()
+
+    class Objects:
+        def names(self, part):
+            pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
+            return [one["Key"] for page in pages for one in page.get("Contents", ()) if part in one["Key"]]
+
+        def read(self, key):
+            return client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+
+        def change(self, part, data=None):
+            """Replace every object with ``part`` in its name, or delete it."""
+            for key in self.names(part):
+                saved.setdefault(key, self.read(key))
+                if data is None:
+                    client.delete_object(Bucket=BUCKET, Key=key)
+                else:
+                    client.put_object(Bucket=BUCKET, Key=key, Body=data(saved[key]))
+
+    yield Objects()
+    for key, data in saved.items():
+        client.put_object(Bucket=BUCKET, Key=key, Body=data)
+
+
+def middle(server):
+    """Name the segment of the first restore point after the backup."""
+    last = Segment.ending(1, server.target.lsn)
+    return Segment(1, last.number - 2).name
+
+
+def refused(server, target, kind, **request):
+    with pytest.raises(kind) as caught:
+        restore(server, "t_mine", target, "t_back", **request)
+    assert not (server.folder / "scratch" / "restore").exists()
+    return caught.value
+
+
+def test_a_position_in_the_future(server):
+    future = format_lsn(server.target.lsn + 64 * 1024 * 1024)
+    error = refused(server, Target(TargetKind.LSN, future), errors.TargetNotReached)
+    assert "is not in the repository" in error.message
+
+
+def test_a_time_in_the_future(server):
+    refused(server, Target(TargetKind.TIME, "2099-01-01 00:00:00+00", timestamp=4070908800), errors.TargetNotReached)
+
+
+def test_a_moment_before_the_first_backup_says_how_far_back_it_goes(server):
+    error = refused(server, Target(TargetKind.LSN, server.before_backup), errors.NoBaseBackup)
+    assert "goes back to" in error.hint
+
+
+def test_a_database_that_was_not_there_yet(server):
+    with pytest.raises(errors.DatabaseNotThere):
+        restore(server, "t_unknown", server.target, "t_back")
+
+
+def test_another_servers_repository(server):
+    refused(server, server.target, errors.NoBaseBackup, system_identifier=4711)
+
+
+def test_a_missing_segment_is_named(server, objects):
+    objects.change(middle(server))
+    error = refused(server, server.target, errors.TargetNotReached)
+    assert middle(server) in error.message
+
+
+@pytest.mark.parametrize(
+    ("damage", "kind"),
+    [
+        (lambda data: data[: len(data) // 2], errors.WalDamaged),
+        (lambda data: data[:-32] + bytes(32), errors.WalDamaged),
+        (lambda data: b"", errors.TargetNotReached),
+    ],
+    ids=["truncated", "corrupted", "empty"],
+)
+def test_a_damaged_segment_is_named(server, objects, damage, kind):
+    objects.change(middle(server), damage)
+    error = refused(server, server.target, kind)
+    assert middle(server) in error.message
+
+
+@pytest.mark.parametrize("part", ["bundle/1", "backup.manifest"])
+def test_a_missing_part_of_the_backup(server, objects, part):
+    objects.change(f"{server.label}/{part}")
+    refused(server, server.target, repository.ObjectMissing)
+
+
+def test_a_damaged_part_of_the_backup(server, objects):
+    objects.change(f"{server.label}/bundle/1", lambda data: data[:5000] + bytes(len(data) - 5000))
+    refused(server, server.target, repository.RepositoryDamaged)
+
+
+def test_a_damaged_manifest(server, objects):
+    objects.change(f"{server.label}/backup.manifest", lambda data: data[:64] + bytes(16) + data[80:])
+    refused(server, server.target, repository.RepositoryDamaged)
+
+
+def test_the_wrong_key(server):
+    wrong = dataclasses.replace(location(server), cipher_pass="another")
+    with pytest.raises(repository.WrongKey):
+        restore(server, "t_mine", server.target, "t_back", store=Store(wrong))
+
+
+def test_an_account_that_may_not(server):
+    wrong = dataclasses.replace(location(server), key_secret="another")
+    with pytest.raises(repository.RepositoryDenied):
+        restore(server, "t_mine", server.target, "t_back", store=Store(wrong))
+
+
+def test_the_object_store_dies_at_any_stage_and_comes_back(server):
+    for stage in ("catalogue", "fetch", "replay"):
+
+        def tell(now, share, stage=stage):
+            if (now, share) == (stage, 0.0):
+                server.s3.stop()
+
+        try:
+            with pytest.raises(repository.RepositoryUnreachable):
+                restore(server, "t_mine", server.target, "t_back", tell=tell)
+        finally:
+            server.s3.start()
+    restore(server, "t_mine", server.target, "t_back")
+
+
+def test_too_little_scratch_space_is_said_before_anything_is_fetched(server, monkeypatch):
+    monkeypatch.setattr(scratch, "RESERVE", 1 << 50)
+    told = []
+    with pytest.raises(errors.ScratchFull):
+        restore(server, "t_mine", server.target, "t_back", tell=lambda stage, share: told.append(stage))
+    assert "fetch" not in told
+
+
+def test_the_scratch_volume_fills_up_while_it_works(server, monkeypatch):
+    monkeypatch.setattr(scratch, "RESERVE", -(1 << 50))
+    top = server.folder / "scratch"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", top], check=True)
+    try:
+        shutil.chown(top, server.data.stat().st_uid)
+        with pytest.raises(errors.ScratchFull):
+            restore(server, "t_mine", server.target, "t_back")
+    finally:
+        subprocess.run(["umount", top], check=True)
+
+
+def test_interrupted_at_any_stage_it_leaves_nothing_and_works_the_next_time(server):
+    class Killed(BaseException):
+        pass
+
+    stages = ["catalogue", "fetch", "restore", "replay", "check", "dump", "load"]
+    for stage in stages:
+
+        def tell(now, share, stage=stage):
+            if now == stage:
+                raise Killed
+
+        with pytest.raises(Killed):
+            restore(server, "t_mine", server.target, "t_back", tell=tell)
+        assert not (server.folder / "scratch" / "restore").exists()
+    restore(server, "t_mine", server.target, "t_back")
+
+
+def test_what_a_killed_restore_left_is_no_hindrance(server):
+    left = server.folder / "scratch" / "restore" / "data"
+    left.mkdir(parents=True)
+    (left / "postmaster.pid").write_text("1")
+    restore(server, "t_mine", server.target, "t_back")
+
+
+def test_a_backup_that_expires_meanwhile_gives_way_to_another(server):
+    newer = server.backup("full")
+    target = named(server, "after the newer one")
+    before = whole(server, "t_mine")
+    expired = []
+
+    def tell(stage, share):
+        if stage == "fetch" and not expired:
+            expired.append(newer)
+            server.run("pgbackrest", "--stanza=main", f"--set={newer}", "expire")
+
+    report = restore(server, "t_mine", target, "t_back", tell=tell)
+    assert (expired, report.backup) == ([newer], server.label)
+    assert whole(server, "t_back") == before
+
+
+def test_an_unknown_format_is_left_to_pgbackrest(server, monkeypatch):
+    def unknown(*args):
+        raise repository.UnknownFormat("a block map of the repository has another version")
+
+    monkeypatch.setattr(overlay, "read_manifest", unknown)
+    report = restore(server, "t_mine", server.target, "t_back")
+    assert (report.method, report.note) == ("include", "a block map of the repository has another version")
+    assert server.ask("SELECT count(*) FROM line", "t_back") == [(5003,)]
+
+
+def test_a_request_passes_through_text():
+    request = Request("t_mine", Target(TargetKind.NAME, "point", timeline=2, lsn=7), "label", 42, 3)
+    assert Request.from_json(request.to_json()) == request
