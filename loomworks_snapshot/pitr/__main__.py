@@ -66,7 +66,8 @@ def main() -> int:
 
 def _say(what: dict[str, Any], *, last: bool = False) -> None:
     line = json.dumps({"at": round(time.time(), 3), **what})
-    print(line, flush=True)
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
     if last and TERMINATION_LOG.exists():
         TERMINATION_LOG.write_text(line)
 

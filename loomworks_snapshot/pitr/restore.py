@@ -21,8 +21,8 @@ from .manifest import Manifest
 from .overlay import Plan
 from .programs import Programs
 from .request import Request, Target, TargetKind
-from .scratch import Scratch
-from .scratch_server import ScratchServer, scratch_full
+from .scratch import Scratch, no_room
+from .scratch_server import ScratchServer
 from .wal import WalFeed
 
 # Share of the scratch space that the restored files and the dump take beside what is fetched.
@@ -91,7 +91,7 @@ class Restore:
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
-            raise scratch_full() from error
+            raise no_room() from error
         finally:
             self._server.stop()
             with self._stage("wipe"):

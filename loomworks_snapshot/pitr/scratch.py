@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from contextlib import suppress
@@ -10,6 +11,12 @@ from pathlib import Path
 from .errors import ScratchFull
 
 RESERVE = 512 * 1024 * 1024  # bytes: WAL that waits to be replayed, logs, and the unexpected
+FULL = os.strerror(errno.ENOSPC)  # as programs say it, too
+
+
+def no_room() -> ScratchFull:
+    """Return the error of a scratch volume that has become full."""
+    return ScratchFull("the scratch volume is full", "Give the restore a larger one; it is tried again by itself.")
 
 
 class Scratch:

@@ -15,11 +15,11 @@ import psycopg2
 from ...loomworks_tenant.errors import LoomworksError
 from ..repository.errors import RepositoryDamaged
 from ..repository.location import Location
-from .errors import FilesMissing, ProgramFailed, ScratchFull, TargetNotReached
+from .errors import FilesMissing, ProgramFailed, TargetNotReached
 from .overlay import Plan
 from .programs import Programs, last_words
 from .request import Request, TargetKind
-from .scratch import Scratch
+from .scratch import FULL, Scratch, no_room
 
 USER = "postgres"
 LOOK = 0.05  # seconds between two looks at a recovering server
@@ -28,7 +28,6 @@ SHARED_BUFFERS = "512MB"
 READY = "database system is ready to accept connections"
 STOPPED = re.compile(r"recovery stopping ((?:at|after|before) [a-zA-Z ]+)")
 STOPS = {TargetKind.NAME: "at restore point", TargetKind.LSN: "before WAL location", TargetKind.TIME: "before"}
-FULL = "No space left on device"
 DAMAGED = re.compile(r"checksum|decrypt|decompress|cipher|ChecksumError|FormatError|CryptoError")
 SHORT = ("recovery ended before configured recovery target was reached", "requested timeline")
 
@@ -135,7 +134,7 @@ class ScratchServer:
             )
         except ProgramFailed as error:
             if FULL in error.message:
-                raise scratch_full() from error
+                raise no_room() from error
             if DAMAGED.search(error.message):
                 raise RepositoryDamaged(f"the backup {label} is damaged: {error.message}") from error
             raise
@@ -188,7 +187,7 @@ class ScratchServer:
     def _reason(self, said: str) -> LoomworksError:
         """Return why the server has ended, from its log."""
         if FULL in said:
-            return scratch_full()
+            return no_room()
         if any(words in said for words in SHORT):
             target = self._request.target
             return TargetNotReached(
@@ -231,11 +230,6 @@ class ScratchServer:
             self._process.kill()
             self._process.wait()
         self._process = None
-
-
-def scratch_full() -> ScratchFull:
-    """Return the error of a scratch volume without room."""
-    return ScratchFull("the scratch volume is full", "Give the restore a larger one; it is tried again by itself.")
 
 
 # pgBackRest writes the recovery's settings into one file, and leaves out what a recovery must not find (tablespaces

@@ -7,6 +7,7 @@ and unpacks them and compares their checksums.
 
 from __future__ import annotations
 
+import errno
 import re
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,7 +18,7 @@ from ..repository.store import Store
 from .errors import ProgramFailed, WalDamaged
 from .overlay import write_file
 from .programs import Programs
-from .scratch import Scratch
+from .scratch import FULL, Scratch, no_room
 
 AHEAD = 16  # segments beyond the one that is asked for
 KEPT = 4  # segments behind it: the last ones are asked for again when recovery ends
@@ -122,8 +123,8 @@ class WalFeed:
                 self._fetch_ahead()
                 self._forget()
                 self._ended.wait(LOOK)
-        except LoomworksError as error:
-            self.error = error
+        except (LoomworksError, OSError) as error:
+            self.error = error if isinstance(error, LoomworksError) else _of_the_disk(error)
             (self._folder / "over").touch()
 
     def _answer(self) -> None:
@@ -172,6 +173,8 @@ class WalFeed:
         try:
             self._programs.run("pgbackrest", *options, "archive-get", name, new, env=secret)
         except ProgramFailed as error:
+            if FULL in error.message:
+                raise no_room() from error
             raise WalDamaged(f"the WAL segment {name} cannot be read: {error.message}") from error
         new.rename(ready)
 
@@ -190,3 +193,7 @@ class WalFeed:
             "data": self._scratch.data,
         }
         (self._folder / "pgbackrest.conf").write_text(CONFIGURATION.format(**values))
+
+
+def _of_the_disk(error: OSError) -> LoomworksError:
+    return no_room() if error.errno == errno.ENOSPC else ProgramFailed(f"the WAL could not be kept: {error}")
