@@ -14,9 +14,10 @@ from .history import changes, counts, first_moment, touched
 from .install import install, uninstall
 from .schema import drop_months, ensure_months
 from .sequences import remember as remember_sequences
-from .undo import effects, preview, undo
+from .undo import NeedsPrimary, effects, preview, require_writing, undo
 
 __all__ = [
+    "NeedsPrimary",
     "add_effect",
     "begin",
     "changes",
@@ -33,6 +34,7 @@ __all__ = [
     "overlooked",
     "preview",
     "remember_sequences",
+    "require_writing",
     "resume",
     "touched",
     "undo",

@@ -49,6 +49,21 @@ class Refused(Exception):
     """Why nothing was changed."""
 
 
+class NeedsPrimary(psycopg2.errors.ReadOnlySqlTransaction):
+    """The connection only reads: it is to a replica, or its transaction was declared so. To be tried on the primary."""
+
+
+def require_writing(cr: Cursor) -> None:
+    """Raise where this connection only reads, before anything is done.
+
+    :raises NeedsPrimary: which callers that try read-only errors again on the primary, take for one
+    """
+    (row,) = rows(cr, "SELECT current_setting('transaction_read_only') = 'on' AS reads, pg_is_in_recovery() AS replica")
+    if row["reads"]:
+        where = "this is a replica" if row["replica"] else "this transaction only reads"
+        raise NeedsPrimary(f"an undo, and its preview, needs the primary server and a transaction that writes: {where}")
+
+
 def undo(
     cr: Cursor,
     operation_ids: Sequence[int],
@@ -72,7 +87,9 @@ def undo(
         ``touched`` (rows), ``gone`` (rows that were to be deleted and already are), ``recompute`` (table -> column ->
         keys)
     :raises psycopg2.OperationalError: when the server ends the transaction (serialization, deadlock, timeout)
+    :raises NeedsPrimary: on a connection that only reads; nothing was done
     """
+    require_writing(cr)
     own = capture.current(cr)
     if own not in (None, by):
         raise ValueError(f"operation {own} is being captured in this transaction, not {by}")
@@ -93,7 +110,11 @@ def preview(
     only: Iterable[tuple[str, Any]] | None = None,
     computed: Computed | None = None,
 ) -> Report:
-    """Report what `undo` would do: the same run, rolled back."""
+    """Report what `undo` would do: the same run, rolled back.
+
+    :raises NeedsPrimary: on a connection that only reads: the run writes like an undo
+    """
+    require_writing(cr)
     before = capture.before_savepoint(cr)
     execute(cr, "SAVEPOINT loomworks_preview")
     try:

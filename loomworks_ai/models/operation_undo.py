@@ -82,6 +82,8 @@ class OperationLog(models.Model):
     def _take_back(self, kind, on_conflict, choices, records):
         self._check_may_be_undone()
         self._check_choices(on_conflict, choices)
+        with self.env.cr._cnx.cursor() as cr:
+            journal.require_writing(cr)
         self.env.flush_all()
         self._lock(kind)
         effects = self._effects()

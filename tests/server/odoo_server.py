@@ -76,12 +76,13 @@ class TenantRole:
 class OdooServer:
     """One Odoo process on a loopback port."""
 
-    def __init__(self, role: TenantRole, folder: Path, server_url: str) -> None:
-        self.port = _free_port()
+    def __init__(self, role: TenantRole, folder: Path, server_url: str, **options: Any) -> None:
+        """Write its configuration into ``folder``; ``options`` go before its own."""
+        self.port = free_port()
         self.log = folder / "odoo.log"
         self._folder = folder
         self._forgotten = 0
-        self._configure(role, urlsplit(server_url))
+        self._configure(role, urlsplit(server_url), options)
         self._process: subprocess.Popen | None = None
         self._cookies = CookieJar()
         self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self._cookies))
@@ -148,7 +149,7 @@ class OdooServer:
     def _command(self) -> list[str]:
         return [sys.executable, "-c", LAUNCHER, "-c", str(self._folder / "odoo.conf")]
 
-    def _configure(self, role: TenantRole, server: Any) -> None:
+    def _configure(self, role: TenantRole, server: Any, more: dict[str, Any]) -> None:
         options = {
             "db_host": server.hostname,
             "db_port": server.port,
@@ -163,6 +164,7 @@ class OdooServer:
             "max_cron_threads": 1,
             "server_wide_modules": "base,rpc,web,loomworks_client",
             "logfile": self.log,
+            **more,
         }
         lines = "".join(f"{key} = {value}\n" for key, value in options.items())
         (self._folder / "odoo.conf").write_text(f"[options]\n{lines}")
@@ -173,7 +175,8 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "LOOMWORKS_PRIVATE_CHANNELS": "1", "ODOO_NOTIFY_CRON_CHANGES": "1"}
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port on loopback that nobody listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]

@@ -78,7 +78,7 @@ def ensure(settings: Settings) -> None:
 
 def command(settings: Settings) -> list[str]:
     """Return the foreground command of the server; SIGINT ends it at once and cleanly."""
-    return _inside(settings, [f"{BINARIES}/postgres", "-D", f"{INSIDE}/data"])
+    return inside(settings, [f"{BINARIES}/postgres", "-D", f"{INSIDE}/data"])
 
 
 def start(settings: Settings) -> None:
@@ -133,6 +133,11 @@ def url(settings: Settings) -> str:
     return f"postgresql://{ROLE}:{password}@{ADDRESS}:{settings.test_database_port}/postgres"
 
 
+def inside(settings: Settings, argv: list[str]) -> list[str]:
+    """Wrap ``argv`` to run in the server's root as its user; the same process throughout."""
+    return postgres_root.inside(settings, argv, {_folder(settings): INSIDE})
+
+
 def _folder(settings: Settings) -> Path:
     return settings.state / "test-database"
 
@@ -141,23 +146,19 @@ def _password_file(settings: Settings) -> Path:
     return _folder(settings) / "password"
 
 
-def _inside(settings: Settings, argv: list[str]) -> list[str]:
-    return postgres_root.inside(settings, argv, {_folder(settings): INSIDE})
-
-
 def _initialise(settings: Settings, folder: Path) -> None:
     log = settings.logs / "test-database.log"
     for name in ("data", "socket"):
         (folder / name).mkdir()
         os.chown(folder / name, USER_ID, USER_ID)
     options = ["--data-checksums", "--encoding=UTF8", "--locale=C.UTF-8", "--auth-local=peer", "--auth-host=reject"]
-    run(_inside(settings, [f"{BINARIES}/initdb", "-D", f"{INSIDE}/data", *options]), log=log)
+    run(inside(settings, [f"{BINARIES}/initdb", "-D", f"{INSIDE}/data", *options]), log=log)
     _configure(settings, folder / "data")
     password = secrets.token_urlsafe(24)
     _keep_password(settings, password)
     statements = ROLES.format(role=ROLE, password=password)
     single_user = [f"{BINARIES}/postgres", "--single", "-D", f"{INSIDE}/data", "postgres"]
-    run(_inside(settings, single_user), input_text=statements)
+    run(inside(settings, single_user), input_text=statements)
 
 
 def _configure(settings: Settings, data: Path) -> None:
