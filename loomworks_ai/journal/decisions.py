@@ -138,32 +138,46 @@ def _link(scope: Scope, row: dict) -> tuple[list[str], Part, Part]:
     return list(key.columns), sql.SQL("loomworks_net n"), match
 
 
+# What becomes of the rows ``r`` that refer to rows which go: deleted with them, or emptied.
+ALONG = """
+    SELECT DISTINCT ON (own.key) own.key, own.act, own.target, own.expected
+    FROM {deleted} JOIN {table} r ON {match}
+    CROSS JOIN LATERAL (
+        SELECT {key} AS key, CASE WHEN %(fate)s = 'c' THEN 'D' ELSE 'U' END::"char" AS act,
+               CASE WHEN %(fate)s = 'c' THEN NULL ELSE loomworks.key_of(%(nothing)s::jsonb) END AS target,
+               CASE WHEN %(fate)s = 'c' THEN {image} ELSE {h}.slice({image}, %(columns)s) END AS expected
+    ) own
+    WHERE n.relation = %(referenced)s AND n.act = 'D'
+"""
+# A row that the undo restores already is emptied besides, or deleted instead.
+ALONG_WITH_MORE = """
+    UPDATE loomworks_net m
+    SET act = own.act, target = CASE own.act WHEN 'U' THEN {h}.hs_concat(m.target, own.target) END,
+        expected = CASE own.act WHEN 'U' THEN {h}.hs_concat(m.expected, own.expected) ELSE own.expected END
+    FROM ({along}) own
+    WHERE m.relation = %(relation)s AND m.key OPERATOR({h}.=) own.key AND m.act = 'U'
+      AND (own.act = 'D' OR NOT {h}.exists_all(m.target, %(columns)s))
+"""
+ALONG_ALONE = """
+    INSERT INTO loomworks_net (relation, key, act, target, expected, entries)
+    SELECT %(relation)s, own.key, own.act, own.target, own.expected, 0 FROM ({along}) own
+    WHERE NOT EXISTS (SELECT FROM loomworks_net m WHERE m.relation = %(relation)s AND m.key OPERATOR({h}.=) own.key)
+"""
+
+
 def _take_along(
     cr: Cursor, scope: Scope, table: Table, link: tuple[list[str], Part, Part], row: dict[str, Any]
 ) -> None:
     columns, deleted, match = link
-    execute(
-        cr,
-        """
-        INSERT INTO loomworks_net (relation, key, act, target, expected, entries)
-        SELECT DISTINCT ON (own.key) %(relation)s, own.key, own.act, own.target, own.expected, 0
-        FROM {deleted} JOIN {table} r ON {match}
-        CROSS JOIN LATERAL (
-            SELECT {key} AS key, CASE WHEN %(fate)s = 'c' THEN 'D' ELSE 'U' END::"char" AS act,
-                   CASE WHEN %(fate)s = 'c' THEN NULL ELSE loomworks.key_of(%(nothing)s::jsonb) END AS target,
-                   CASE WHEN %(fate)s = 'c' THEN {image} ELSE {h}.slice({image}, %(columns)s) END AS expected
-        ) own
-        WHERE n.relation = %(referenced)s AND n.act = 'D'
-          AND NOT EXISTS (
-              SELECT FROM loomworks_net m WHERE m.relation = %(relation)s AND m.key OPERATOR({h}.=) own.key)
-        """,
-        {
-            "relation": scope.numbers[table.oid],
-            "fate": row["fate"],
-            "nothing": json.dumps(dict.fromkeys(columns)),
-            "columns": columns,
-            "referenced": row["relation"],
-        },
+    parameters = {
+        "relation": scope.numbers[table.oid],
+        "fate": row["fate"],
+        "nothing": json.dumps(dict.fromkeys(columns)),
+        "columns": columns,
+        "referenced": row["relation"],
+    }
+    along = compose(
+        ALONG,
         deleted=deleted,
         table=table.only,
         match=match,
@@ -171,3 +185,5 @@ def _take_along(
         image=whole(table, "r", scope.h),
         h=scope.h,
     )
+    for statement in (ALONG_WITH_MORE, ALONG_ALONE):
+        execute(cr, statement, parameters, along=along, h=scope.h)

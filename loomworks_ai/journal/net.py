@@ -16,8 +16,10 @@ copies   how many such rows (more than one only without a key)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 
+from . import rules
 from .sqltext import Cursor, Part, compose, execute, rows, value
 
 CREATE = """
@@ -107,6 +109,45 @@ GAPS = """
     ) found
     WHERE n.relation = found.relation AND n.key OPERATOR({h}.=) found.key
 """
+# What operations have changed themselves, where others have taken back a part of it since.
+CREATE_OWN = """
+    CREATE TEMPORARY TABLE IF NOT EXISTS loomworks_own (
+        relation integer NOT NULL, key {h}.hstore NOT NULL, act "char" NOT NULL, names text[], expected {h}.hstore,
+        copies integer NOT NULL
+    ) ON COMMIT DROP
+"""
+FILL_OWN = """
+    INSERT INTO loomworks_own
+    SELECT relation, key, act, {h}.akeys(target), expected, copies FROM ({net}) own
+"""
+# What a partial undo did besides (with rows that depended on others, say) is not theirs, and stays.
+NOT_OWN = """
+    DELETE FROM loomworks_net n WHERE NOT EXISTS (
+        SELECT FROM loomworks_own o WHERE o.relation = n.relation AND o.key OPERATOR({h}.=) n.key
+          AND (o.act = n.act OR o.act = 'I' AND n.act = 'U'))
+"""
+ONLY_OWN = """
+    UPDATE loomworks_net n
+    SET target = CASE n.act WHEN 'U' THEN {h}.slice(n.target, o.names) ELSE n.target END,
+        expected = CASE n.act WHEN 'U' THEN {h}.slice(n.expected, o.names) ELSE n.expected END,
+        copies = LEAST(n.copies, o.copies)
+    FROM loomworks_own o WHERE o.relation = n.relation AND o.key OPERATOR({h}.=) n.key
+"""
+# What was computed anew meanwhile is to be so again: it counts as changed by others. What is back is nobody's matter.
+GAPS_LEFT = """
+    UPDATE loomworks_net n SET gap = (
+        SELECT array_agg(DISTINCT name) FROM (
+            SELECT name FROM unnest(n.gap) AS name WHERE name = '*' OR {h}.exist(n.target, name)
+          UNION ALL
+            SELECT name FROM unnest(%(bookkeeping)s || ARRAY(
+                SELECT jsonb_array_elements_text(%(computed)s::jsonb -> CASE r.schema_name WHEN 'public'
+                    THEN r.table_name ELSE r.schema_name || '.' || r.table_name END))) AS name
+            WHERE {h}.exist(n.target, name)
+              AND {h}.fetchval(n.expected, name) IS DISTINCT FROM {h}.fetchval(o.expected, name)
+        ) named)
+    FROM loomworks_own o, loomworks.relation r
+    WHERE o.relation = n.relation AND o.key OPERATOR({h}.=) n.key AND r.id = n.relation AND n.act = 'U'
+"""
 # A row that a transaction has changed is locked to its end: nobody else comes between within one.
 SEVERAL_TRANSACTIONS = "SELECT count(*) > 1 FROM loomworks.transaction WHERE operation = ANY(%s)"
 UNVERIFIED = """
@@ -153,6 +194,39 @@ def unverified(cr: Cursor, operations: Sequence[int]) -> list[str]:
 
 def collect(cr: Cursor, operations: Sequence[int], h: Part) -> None:
     """Fill the temporary table with the net change of ``operations``."""
+    _fill(cr, operations, h)
+    execute(cr, "ANALYZE loomworks_net")
+
+
+def collect_rest(
+    cr: Cursor,
+    operations: Sequence[int],
+    undone_by: Sequence[int],
+    computed: Mapping[str, Collection[str]],
+    h: Part,
+) -> None:
+    """Fill the temporary table with what is left of ``operations`` after others have taken back parts of them.
+
+    That is the net change of all of them together, as far as ``operations`` had changed the same themselves.
+
+    :param undone_by: those others, and what has taken back parts of those in turn
+    :param computed: table -> columns that follow from others: they may have been computed anew meanwhile
+    """
+    _fill(cr, [*operations, *undone_by], h)
+    execute(cr, CREATE_OWN, h=h)
+    execute(cr, "TRUNCATE pg_temp.loomworks_own")
+    execute(cr, FILL_OWN, {"operations": list(operations), "relations": None}, h=h, net=query(h))
+    execute(cr, "ANALYZE loomworks_own")
+    execute(cr, "ANALYZE loomworks_net")
+    execute(cr, NOT_OWN, h=h)
+    execute(cr, ONLY_OWN, h=h)
+    named = json.dumps({table: sorted(names) for table, names in computed.items()})
+    execute(cr, GAPS_LEFT, {"bookkeeping": sorted(rules.BOOKKEEPING), "computed": named}, h=h)
+    execute(cr, "DELETE FROM loomworks_net WHERE act = 'U' AND target OPERATOR({h}.=) '' AND secret IS NULL", h=h)
+    execute(cr, "ANALYZE loomworks_net")
+
+
+def _fill(cr: Cursor, operations: Sequence[int], h: Part) -> None:
     execute(cr, CREATE, h=h)
     execute(cr, "TRUNCATE pg_temp.loomworks_net")
     parameters = {"operations": list(operations), "relations": None}
@@ -161,4 +235,3 @@ def collect(cr: Cursor, operations: Sequence[int], h: Part) -> None:
         execute(cr, statement, parameters, h=h, entries=entries)
     if value(cr, SEVERAL_TRANSACTIONS, [list(operations)]):
         execute(cr, GAPS, parameters, h=h, entries=entries)
-    execute(cr, "ANALYZE loomworks_net")

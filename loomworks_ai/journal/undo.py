@@ -36,13 +36,19 @@ class Terms:
     choices: dict[tuple[str, str], str]  # the keys as JSON
     only: list[tuple[str, Any]] | None
     computed: Computed
+    undone_by: list[int]
 
 
 def _terms(
-    policy: str, choices: Choices | None, only: Iterable[tuple[str, Any]] | None, computed: Computed | None
+    on_conflict: str = "refuse",
+    choices: Choices | None = None,
+    only: Iterable[tuple[str, Any]] | None = None,
+    computed: Computed | None = None,
+    undone_by: Iterable[int] = (),
 ) -> Terms:
     decided = {(table, _json(key)): choice for (table, key), choice in (choices or {}).items()}
-    return Terms(policy, decided, None if only is None else list(only), computed or {})
+    others = [int(operation) for operation in undone_by]
+    return Terms(on_conflict, decided, None if only is None else list(only), computed or {}, others)
 
 
 class Refused(Exception):
@@ -69,10 +75,7 @@ def undo(
     operation_ids: Sequence[int],
     *,
     by: int,
-    on_conflict: str = "refuse",
-    choices: Choices | None = None,
-    only: Iterable[tuple[str, Any]] | None = None,
-    computed: Computed | None = None,
+    **choices: Any,
 ) -> Report:
     """Take back what the operations changed, as operation ``by``; all of it, or nothing.
 
@@ -82,6 +85,8 @@ def undo(
     :param only: (table, key) of the rows to take back; all of them by default
     :param computed: table -> columns that the caller computes from others: where they have changed again they are left
         as they are, and named in ``recompute``
+    :param undone_by: operations that have taken back parts of these since, with those that have taken back parts of
+        them: only what is left is taken back
     :return: ``done``, ``refused`` (why, or None), ``rows`` (table -> restored, inserted, deleted), ``conflicts``
         (type, table, key, columns, detail, choices, choice), ``effects`` (what has left the system), ``skipped``,
         ``touched`` (rows), ``gone`` (rows that were to be deleted and already are), ``recompute`` (table -> column ->
@@ -95,7 +100,7 @@ def undo(
         raise ValueError(f"operation {own} is being captured in this transaction, not {by}")
     if own is None:
         capture.begin(cr, by)
-    report = _run(cr, operation_ids, by, _terms(on_conflict, choices, only, computed))
+    report = _run(cr, operation_ids, by, _terms(**choices))
     if own is None:
         capture.end(cr)
     return report
@@ -104,11 +109,7 @@ def undo(
 def preview(
     cr: Cursor,
     operation_ids: Sequence[int],
-    *,
-    on_conflict: str = "refuse",
-    choices: Choices | None = None,
-    only: Iterable[tuple[str, Any]] | None = None,
-    computed: Computed | None = None,
+    **choices: Any,
 ) -> Report:
     """Report what `undo` would do: the same run, rolled back.
 
@@ -119,7 +120,7 @@ def preview(
     execute(cr, "SAVEPOINT loomworks_preview")
     try:
         capture.switch_on(cr, PREVIEW)
-        report = _run(cr, operation_ids, PREVIEW, _terms(on_conflict, choices, only, computed))
+        report = _run(cr, operation_ids, PREVIEW, _terms(**choices))
     except psycopg2.OperationalError:
         raise  # the transaction is over
     except BaseException:
@@ -170,14 +171,18 @@ def _run(cr: Cursor, operations: Sequence[int], by: int, terms: Terms) -> Report
 
 
 def _work(cr: Cursor, operations: list[int], by: int, terms: Terms, report: Report) -> None:
-    reasons = net.unverified(cr, operations)
+    every = [*operations, *terms.undone_by]
+    reasons = net.unverified(cr, every)
     if reasons:
         raise Refused("; ".join(reasons))
     h = schema.hstore(cr)
-    net.collect(cr, operations, h)
+    if terms.undone_by:
+        net.collect_rest(cr, operations, terms.undone_by, terms.computed, h)
+    else:
+        net.collect(cr, operations, h)
     if terms.only is not None:
         _keep_only(cr, terms.only, h)
-    seen = _decide(cr, h, operations, terms, report)
+    seen = _decide(cr, h, every, terms, report)
     report["rows"] = _counts(cr)
     wrong = inverse.apply(cr, seen, by)
     if wrong:

@@ -70,6 +70,8 @@ class OperationLog(models.Model):
     undone_at = fields.Datetime(readonly=True)
     undone_by = fields.Integer("Undone by operation", readonly=True, aggregator=None)
 
+    _undoes_idx = models.Index("USING gin (undoes jsonb_path_ops) WHERE undoes IS NOT NULL")
+
     values_before = fields.Json(compute="_compute_values")
     values_after = fields.Json(compute="_compute_values")
     changes_html = fields.Html("Changes", compute="_compute_changes_html", sanitize=False)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from odoo import fields, models
 from odoo.exceptions import AccessError, UserError
+from odoo.tools import SQL
 
 from .. import journal
 from ..recording import Call, Operation, cursors
@@ -69,13 +70,29 @@ class OperationLog(models.Model):
 
     def _undoing(self):
         """Return the operations by which these are undone now."""
-        undoing = self._undone_by().filtered(lambda log: log.state in ("done", "partially_rolled_back"))
-        return undoing.sudo(self.env.su)
+        return self._standing(self._undone_by()).sudo(self.env.su)
+
+    def _standing(self, undoing):
+        """Return those undos that have not been undone themselves, or in part only."""
+        return undoing.filtered(lambda log: log.state in ("done", "partially_rolled_back"))
 
     def _undone_by(self):
         """Return the operations that undid these, whatever has become of those since."""
-        logs = self.sudo().search([("undoes", "!=", False)])
-        return logs.filtered(lambda log: set(log.undoes or ()) & set(self.ids))
+        return self.sudo().browse(dict.fromkeys(undoing for _undone, undoing in self._pairs_of_undone()))
+
+    def _pairs_of_undone(self):
+        """Return (one of these, an operation that undid it), in the order of the latter."""
+        self.flush_model(["undoes"])
+        query = SQL(
+            """
+            SELECT undone.id, log.id FROM loomworks_ai_operation_log log
+            CROSS JOIN LATERAL (SELECT value::integer AS id FROM jsonb_array_elements_text(log.undoes)) undone
+            WHERE log.undoes @> ANY(%s::jsonb[]) AND undone.id = ANY(%s) ORDER BY log.id
+            """,
+            [f"[{number}]" for number in self.ids],
+            list(self.ids),
+        )
+        return self.env.execute_query(query)
 
     # --- one run ---
 
@@ -94,7 +111,8 @@ class OperationLog(models.Model):
         arguments = {
             "on_conflict": on_conflict,
             "choices": {self._row(one): one["choice"] for one in choices or []},
-            "only": [self._row(one) for one in records] if records is not None else self._rest(),
+            "only": [self._row(one) for one in records] if records is not None else None,
+            "undone_by": self._undone_in_parts_by().ids,
             "computed": follow_up.computed_columns,
         }
         if kind == "preview":
@@ -189,18 +207,15 @@ class OperationLog(models.Model):
             raise UserError(self.env._("There is no model “%s”.", one.get("model")))
         return model._table, int(one["id"])
 
-    def _rest(self):
-        """Return the rows that earlier, partial undos have left; None where there were none."""
+    def _undone_in_parts_by(self):
+        """Return the operations that have taken back parts of these, and of those in turn; none where it was all."""
         if not any(log.state == "partially_rolled_back" for log in self):
-            return None
-        undoing = found = self._undoing()
+            return self.browse()
+        undoing = found = self._undoing().sudo()
         while found:  # with what was taken back of them
-            found = found._undone_by() - undoing.sudo()
+            found = found._undone_by() - undoing
             undoing |= found
-        with self.env.cr._cnx.cursor() as cr:
-            done = {_identity(one) for one in journal.changes(cr, undoing.ids, limit=10**9)}
-            all_rows = journal.changes(cr, self.ids, limit=10**9)
-        return [(one["table"], one["key"]) for one in all_rows if _identity(one) not in done]
+        return undoing - self.sudo()
 
     # --- afterwards ---
 
@@ -210,11 +225,12 @@ class OperationLog(models.Model):
         :param number: the operation that undoes them, or whose undoing of them was taken back
         :param partial: only a part was
         """
+        undoing = {} if undone else self._still_undone_by()
         for log in self.sudo():
             before = self.browse(log.undoes or []).exists()
             if before:
                 before._set_undone(log.id, partial=partial if undone else log.partly, undone=not undone)
-            if partial or (not undone and log._undoing() - self.browse(number)):
+            if partial or undoing.get(log.id, set()) - {number}:
                 state = "partially_rolled_back"
             else:
                 state = "rolled_back" if undone else "done"
@@ -226,6 +242,16 @@ class OperationLog(models.Model):
                     "undone_by": number if undone else 0,
                 }
             )
+
+    def _still_undone_by(self):
+        """Return, by number, the operations by which each of these is undone now."""
+        pairs = self._pairs_of_undone()
+        standing = set(self._standing(self._undone_by()).ids)
+        found = {}
+        for undone, undoing in pairs:
+            if undoing in standing:
+                found.setdefault(undone, set()).add(undoing)
+        return found
 
     # --- for people ---
 
@@ -251,7 +277,3 @@ class OperationLog(models.Model):
             "choices": choices,
             "choice": conflict["choice"],
         }
-
-
-def _identity(change):
-    return change["table"], tuple(sorted(change["key"].items()))

@@ -53,6 +53,20 @@ class TestDialog(AgentCase):
         self.assertEqual((self.partner.phone, self.partner.email), ("3", "a@example.test"))
         self.assertEqual(operation.state, "partially_rolled_back")
 
+    def test_what_was_left_to_others_can_be_taken_back_later(self):
+        with self.request() as env:
+            self.partner.with_env(env).write({"phone": "2", "email": "b@example.test"})
+        operation = self.operation.with_user(self.manager)
+        self.partner.phone = "3"
+        first = operation.action_undo(on_conflict="theirs")["operation"]
+        (conflict,) = operation.action_undo()["conflicts"]
+        self.assertEqual((conflict["type"], conflict["fields"]), ("changed", ["phone"]))
+        self.assertTrue(operation.action_undo(on_conflict="ours")["done"])
+        self.assertEqual((self.partner.phone, self.partner.email), ("1", "a@example.test"))
+        self.assertEqual(operation.state, "rolled_back")
+        with self.assertQueryCount(1):
+            self.assertEqual((operation | operation.browse(first))._undone_by().ids, [first, operation.undone_by])
+
     def test_undo_of_an_undo_of_an_undo(self):
         operation = self.change_phone()
         first = operation.browse(operation.action_undo()["operation"])

@@ -1,5 +1,7 @@
 """Undo of single operations on hand-written tables: what is exact, and what is refused."""
 
+import tracemalloc
+
 import psycopg2
 import pytest
 from acting import act
@@ -212,6 +214,18 @@ def test_dependants_go_with_the_row_when_told_to(cr):
     assert cr.fetchall() == [(None,)]
 
 
+def test_dependants_that_the_undo_restores_besides_go_with_the_row_as_well(cr):
+    act(cr, 1, "INSERT INTO partner (id, name) VALUES (9, 'op')", "UPDATE partner SET name = 'op' WHERE id = 2")
+    act(cr, 2, 'UPDATE "Order lines" SET "a quoted ""column" = \'op\' WHERE id IN (1, 2)')
+    cr.execute('UPDATE partner SET parent_id = 9 WHERE id = 2; UPDATE "Order lines" SET partner_id = 9 WHERE id = 1')
+    report = undone(cr, 1, 2, by=3, on_conflict="ours")
+    assert report["done"], report
+    cr.execute("SELECT id, name, parent_id FROM partner ORDER BY id")
+    assert cr.fetchall() == [(1, "Ada", None), (2, "Bob", None), (3, "Cy", None)]
+    cr.execute('SELECT * FROM "Order lines" ORDER BY id')
+    assert cr.fetchall() == [(2, 1, None), (3, 2, "NULL")]
+
+
 def test_change_between_two_operations_is_a_conflict_of_their_common_undo(cr):
     act(cr, 1, "UPDATE partner SET name = 'one' WHERE id = 1")
     cr.execute("UPDATE partner SET name = 'human' WHERE id = 1")
@@ -235,6 +249,84 @@ def test_only_chosen_rows_are_taken_back(cr):
     assert undone(cr, 1, only=[("partner", 1)])["rows"] == {"partner": {"restored": 1, "inserted": 0, "deleted": 0}}
     cr.execute("SELECT name FROM partner ORDER BY id")
     assert [row[0] for row in cr.fetchall()] == ["Ada", "op", "op"]
+
+
+# --- what is left after undos of parts ---
+
+
+def test_the_rest_is_the_columns_that_were_left_to_others(cr):
+    before = state(cr)
+    act(cr, 1, "UPDATE partner SET name = 'op', credit = 9 WHERE id IN (1, 2)")
+    cr.execute("UPDATE partner SET name = 'human' WHERE id = 1")
+    assert undone(cr, 1, by=2, on_conflict="theirs")["done"]
+    report = undone(cr, 1, by=3, undone_by=[2])
+    assert [(one["type"], one["key"], one["columns"]) for one in report["conflicts"]] == [
+        ("changed", {"id": "1"}, ["name"])
+    ]
+    assert undone(cr, 1, by=3, undone_by=[2], on_conflict="ours")["rows"]["partner"]["restored"] == 1
+    assert state(cr) == before
+    report = undone(cr, 1, by=4, undone_by=[2, 3])
+    assert (report["done"], report["touched"]) == (True, 0)
+
+
+def test_the_rest_after_a_redo_of_a_part(cr):
+    before = state(cr)
+    act(cr, 1, "UPDATE partner SET name = name || '!'", "DELETE FROM log WHERE level = 1", "DELETE FROM invoice")
+    assert undone(cr, 1, by=2)["done"]
+    assert undone(cr, 2, by=3, only=[("partner", 1), ("invoice", 1)])["done"]
+    report = undone(cr, 1, by=4, undone_by=[2, 3])
+    assert report["rows"] == {
+        "partner": {"restored": 1, "inserted": 0, "deleted": 0},
+        "invoice": {"restored": 0, "inserted": 1, "deleted": 0},
+    }
+    assert state(cr) == before
+
+
+def test_what_went_along_with_a_part_is_not_the_rest(cr):
+    act(cr, 1, "INSERT INTO partner (id, name) VALUES (9, 'op'), (10, 'op')", "UPDATE partner SET name = 'op'")
+    cr.execute(
+        """
+        INSERT INTO "Order lines" (partner_id) VALUES (9); INSERT INTO invoice (id, partner_id) VALUES (7, 10);
+        UPDATE partner SET parent_id = 9 WHERE id = 2
+        """
+    )
+    report = undone(cr, 1, by=2, choices={("partner", 9): "ours", ("partner", 10): "skip"})
+    assert report["done"], report
+    cr.execute("DELETE FROM invoice WHERE id = 7")
+    report = undone(cr, 1, by=3, undone_by=[2])
+    assert report["rows"] == {"partner": {"restored": 0, "inserted": 0, "deleted": 1}}
+    cr.execute("SELECT id, name, parent_id FROM partner ORDER BY id")
+    assert cr.fetchall() == [(1, "Ada", None), (2, "Bob", None), (3, "Cy", None)]
+
+
+def test_what_was_computed_anew_meanwhile_is_computed_again(cr):
+    computed = {"partner": {"credit"}}
+    act(cr, 1, "UPDATE partner SET name = 'op', credit = 9 WHERE id = 1")
+    cr.execute("UPDATE partner SET name = 'human' WHERE id = 1")
+    journal.begin(cr, 2)
+    assert journal.undo(cr, [1], by=2, on_conflict="theirs", computed=computed)["done"]
+    cr.execute("UPDATE partner SET credit = 5 WHERE id = 1")  # what follows from the name that a person gave
+    journal.end(cr)
+    cr.connection.commit()
+    report = undone(cr, 1, by=3, undone_by=[2], on_conflict="ours", computed=computed)
+    assert report["done"], report
+    assert report["recompute"] == {"partner": {"credit": [{"id": "1"}]}}
+    cr.execute("SELECT name, credit FROM partner WHERE id = 1")
+    assert cr.fetchone() == ("Ada", 5)
+
+
+def test_the_rest_is_found_without_reading_it(cr):
+    cr.execute("INSERT INTO partner (name, note) SELECT 'p', to_json(repeat('x', 200)) FROM generate_series(1, 20000)")
+    before = checksum(cr, "partner")
+    act(cr, 1, "UPDATE partner SET name = 'op', note = '{}'")
+    assert undone(cr, 1, by=2, only=[("partner", 1)])["done"]
+    tracemalloc.start()
+    report = undone(cr, 1, by=3, undone_by=[2])
+    _now, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (report["done"], report["touched"]) == (True, 20002)
+    assert checksum(cr, "partner") == before
+    assert peak < 1_000_000
 
 
 TAMPERING = {
