@@ -30,7 +30,7 @@ def find(
     :param deleted: the FROM item with the rows ``n`` of ``loomworks_net`` in question
     """
     parameters = {
-        "detail": json.dumps({"table": table.label, **detail}),
+        "detail": json.dumps({"table": table.label, "columns": list(columns), **detail}),
         "relation": scope.numbers.get(table.oid),
         "columns": list(columns),
     }

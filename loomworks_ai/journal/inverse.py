@@ -7,6 +7,9 @@ then nothing else was touched, by a cascade or a trigger of the table.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 from psycopg2 import sql
 
 from . import capture
@@ -26,7 +29,8 @@ APPLY = """
     )
     SELECT relation, count(*) AS done, count(*) FILTER (WHERE action <> 'D') AS written,
            count(*) FILTER (WHERE action = 'D') AS deleted,
-           (array_agg({h}.hstore_to_jsonb(key)) FILTER (WHERE NOT meant))[1:20] AS wrong
+           count(*) FILTER (WHERE NOT meant) AS wrong,
+           (array_agg({h}.hstore_to_jsonb(key)) FILTER (WHERE NOT meant))[1:20] AS wrong_keys
     FROM done GROUP BY relation
 """
 DONE = """
@@ -39,17 +43,26 @@ INSERTED = """
 """
 
 
-def apply(cr: Cursor, scope: Scope, by: int) -> list[str]:
+@dataclass(frozen=True)
+class Unmeant:
+    """What would not be as it was meant to be: in words without any value of a row, and the rows' keys."""
+
+    reasons: list[str]
+    rows: list[dict[str, Any]]  # table and key
+
+
+def apply(cr: Cursor, scope: Scope, by: int) -> Unmeant:
     """Restore, delete and insert as ``loomworks_net`` says, and write it down as operation ``by``.
 
-    :return: rows that are not as they were meant to be, and tables in which more was touched; nothing may be kept then
+    :return: where rows are not as they were meant to be, or more was touched; nothing may be kept then
     :raises psycopg2.IntegrityError, psycopg2.DataError: what the database refuses
     """
     before = capture.counted(cr)
     with capture.paused(cr, by):
         parked = _park(cr, scope)
         found = _in_one_statement(cr, scope, by)
-    return _unmeant(cr, scope, found) or _uncalled_for(cr, scope, before, parked, found)
+    unmeant = _unmeant(cr, scope, found)
+    return unmeant if unmeant.reasons else Unmeant(_uncalled_for(cr, scope, before, parked, found), [])
 
 
 def _in_one_statement(cr: Cursor, scope: Scope, by: int) -> list[dict]:
@@ -278,17 +291,20 @@ MEANT = """
 """
 
 
-def _unmeant(cr: Cursor, scope: Scope, found: list[dict]) -> list[str]:
+def _unmeant(cr: Cursor, scope: Scope, found: list[dict]) -> Unmeant:
     """Return the rows that did not become what they were."""
     labels = {one.id: one.label for one in scope.relations}
     done = {row["relation"]: row for row in found}
-    wrong = []
+    unmeant = Unmeant([], [])
     for relation, meant in ((row["relation"], row["rows"]) for row in rows(cr, MEANT)):
-        made = done.get(relation, {"done": 0, "wrong": None})
-        wrong += [f"{labels[relation]} {key} would not become what it was" for key in made["wrong"] or []]
+        made = done.get(relation, {"done": 0, "wrong": 0, "wrong_keys": None})
+        label = labels[relation]
+        unmeant.rows.extend({"table": label, "key": key} for key in made["wrong_keys"] or [])
+        if made["wrong"]:
+            unmeant.reasons.append(f"{label}: {made['wrong']} of {meant} rows would not become what they were")
         if made["done"] != meant:
-            wrong.append(f"{labels[relation]}: {made['done']} of {meant} rows would become what they were")
-    return wrong
+            unmeant.reasons.append(f"{label}: {made['done']} of {meant} rows would become what they were")
+    return unmeant
 
 
 def _uncalled_for(

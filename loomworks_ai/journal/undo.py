@@ -10,7 +10,7 @@ from typing import Any
 import psycopg2
 import psycopg2.errors
 
-from . import capture, conflicts, decisions, inverse, net, schema, scope, sequences
+from . import capture, conflicts, decisions, inverse, later, net, schema, scope, sequences
 from .conflicts import Computed
 from .sqltext import Cursor, Name, Part, execute, rows, value
 
@@ -88,9 +88,10 @@ def undo(
     :param undone_by: operations that have taken back parts of these since, with those that have taken back parts of
         them: only what is left is taken back
     :return: ``done``, ``refused`` (why, or None), ``rows`` (table -> restored, inserted, deleted), ``conflicts``
-        (type, table, key, columns, detail, choices, choice), ``effects`` (what has left the system), ``skipped``,
+        (type, table, key, columns, detail, the later ``operation`` that has caused it if the journal knows one,
+        choices, choice), ``effects`` (what has left the system), ``skipped``,
         ``touched`` (rows), ``gone`` (rows that were to be deleted and already are), ``recompute`` (table -> column ->
-        keys)
+        keys), ``unmeant`` (table and key of rows that would not become what they were)
     :raises psycopg2.OperationalError: when the server ends the transaction (serialization, deadlock, timeout)
     :raises NeedsPrimary: on a connection that only reads; nothing was done
     """
@@ -150,6 +151,7 @@ def _run(cr: Cursor, operations: Sequence[int], by: int, terms: Terms) -> Report
         "touched": 0,
         "gone": 0,
         "recompute": {},
+        "unmeant": [],
     }
     zone = value(cr, "SELECT current_setting('TimeZone')")
     before = capture.before_savepoint(cr)
@@ -184,9 +186,10 @@ def _work(cr: Cursor, operations: list[int], by: int, terms: Terms, report: Repo
         _keep_only(cr, terms.only, h)
     seen = _decide(cr, h, every, terms, report)
     report["rows"] = _counts(cr)
-    wrong = inverse.apply(cr, seen, by)
-    if wrong:
-        raise Refused("what would be touched is not what is meant: " + "; ".join(wrong))
+    unmeant = inverse.apply(cr, seen, by)
+    if unmeant.reasons:
+        report["unmeant"] = unmeant.rows
+        raise Refused("what would be touched is not what is meant: " + "; ".join(unmeant.reasons))
     sequences.follow(cr, h, by)
     report["touched"] = value(cr, "SELECT COALESCE(sum(copies), 0)::bigint FROM loomworks_net")
 
@@ -200,7 +203,7 @@ def _decide(cr: Cursor, h: Part, operations: list[int], terms: Terms, report: Re
         if not conflicts.find(cr, seen, terms.computed):
             return seen
         undecided = decisions.choose(cr, seen, terms.policy, terms.choices)
-        found = [one for one in _conflicts(cr) if one["type"] != "computed"]
+        found = _conflicts(cr, operations)
         if undecided:
             report["conflicts"] = [*report["conflicts"], *found]
             report["rows"] = _counts(cr)
@@ -261,13 +264,18 @@ def _counts(cr: Cursor) -> dict[str, dict[str, int]]:
     return {row.pop("label"): row for row in rows(cr, query)}
 
 
-def _conflicts(cr: Cursor) -> list[dict[str, Any]]:
+def _conflicts(cr: Cursor, operations: Sequence[int]) -> list[dict[str, Any]]:
     query = """
         SELECT c.type, CASE r.schema_name WHEN 'public' THEN r.table_name ELSE r.schema_name || '.' || r.table_name END
                AS table, loomworks.key_to_json(c.key) AS key, c.columns, c.detail, c.choice
-        FROM loomworks_conflict c JOIN loomworks.relation r ON r.id = c.relation ORDER BY 2, 1, 3::text LIMIT %s
+        FROM loomworks_conflict c JOIN loomworks.relation r ON r.id = c.relation
+        WHERE c.type <> 'computed' ORDER BY 2, 1, 3::text LIMIT %s
     """
-    return [{**row, "choices": conflicts.choices(row["type"], row["detail"])} for row in rows(cr, query, [LISTED])]
+    found = rows(cr, query, [LISTED])
+    return [
+        {**one, "operation": operation, "choices": conflicts.choices(one["type"], one["detail"])}
+        for one, operation in zip(found, later.causes(cr, operations, found), strict=True)
+    ]
 
 
 def _as_conflict(error: psycopg2.Error) -> dict[str, Any]:
@@ -280,6 +288,7 @@ def _as_conflict(error: psycopg2.Error) -> dict[str, Any]:
         "key": None,
         "columns": None,
         "detail": detail,
+        "operation": None,
         "choice": None,
         "choices": [],
     }

@@ -36,8 +36,10 @@ class OperationLog(models.Model):
         :param choices: the same for single records: ``[{"model": ..., "id": ..., "choice": ...}]``
         :param records: only these: ``[{"model": ..., "id": ...}]``
         :return: ``done``; ``refused`` (why nothing was changed); ``operation`` (number of the undo); ``rows`` (table
-            -> restored, inserted, deleted); ``conflicts`` (each with ``message``, ``choices`` and ``choice``);
-            ``effects`` (what has left the system); ``skipped``, ``touched``, ``gone``
+            -> restored, inserted, deleted); ``conflicts`` (each with ``message``, ``choices``, ``choice``, and
+            the later ``operation`` that caused it where one did);
+            ``effects`` (what has left the system); ``skipped``, ``touched``, ``gone``, ``unmeant``;
+            rows that the user may not see have no ``key``
         """
         return self._take_back("undo", on_conflict, choices, records)
 
@@ -187,7 +189,7 @@ class OperationLog(models.Model):
         return None
 
     def _refused(self, reason):
-        empty = {"rows": {}, "conflicts": [], "effects": [], "skipped": [], "touched": 0, "gone": 0}
+        empty = {"rows": {}, "conflicts": [], "effects": [], "skipped": [], "touched": 0, "gone": 0, "unmeant": []}
         return {"operations": self.ids, "operation": None, "done": False, "refused": reason, **empty}
 
     def _check_choices(self, on_conflict, choices):
@@ -257,9 +259,12 @@ class OperationLog(models.Model):
 
     def _told(self, report, effects):
         """Return the report with conflicts and effects in words, without what the user may not see."""
-        changes = Changes(self.env, [{"table": one["table"], "key": one["key"] or {}} for one in report["conflicts"]])
-        conflicts = [self._told_conflict(changes, one) for one in report["conflicts"]]
-        told = {**report, "conflicts": conflicts, "effects": effects}
+        named = [*report["conflicts"], *report["skipped"], *report["unmeant"]]
+        changes = Changes(self.env, [{"table": one["table"], "key": one["key"] or {}} for one in named])
+        told = {**report, "effects": effects}
+        told["conflicts"] = [self._told_conflict(changes, one) for one in report["conflicts"]]
+        for name in ("skipped", "unmeant"):
+            told[name] = changes.named(report[name])
         told.pop("recompute", None)
         return told
 
@@ -274,6 +279,7 @@ class OperationLog(models.Model):
             "fields": words.columns(),
             "message": words.message(),
             "detail": words.detail(),
+            "operation": words.cause.id or None,
             "choices": choices,
             "choice": conflict["choice"],
         }

@@ -8,9 +8,16 @@ class ConflictWords:
         self.env = env
         self.conflict = conflict
         self.model = changes.model_of(conflict["table"])
-        self.visible = self.model is None or (bool(conflict["key"]) and changes.may_see(self.model, conflict))
+        self.visible = bool(conflict["key"]) and changes.may_see(self.model, conflict)
+        self.cause = self._cause()
         self._changes = changes
         self._detail = conflict["detail"] or {}
+
+    def _cause(self):
+        """Return the later operation that has caused it, if the journal knows one and the user may read it."""
+        logs = self.env["loomworks.ai.operation.log"]
+        number = self.conflict["operation"] if self.visible else None
+        return logs.browse(number).exists()._filtered_access("read") if number else logs
 
     def columns(self):
         """Return the columns in question that the user may read."""
@@ -41,7 +48,13 @@ class ConflictWords:
             name = self._changes.name_of(self.model, self.conflict["key"])
         else:
             name = self.env._("A record that you may not see")
-        return f"{name}: {self._reason()}"
+        return f"{name}: {self._reason()}{self._blame()}"
+
+    def _blame(self):
+        if not self.cause:
+            return ""
+        who = self.cause.sudo().user_id.display_name
+        return " " + self.env._("Changed since by %(who)s in operation %(number)s.", who=who, number=self.cause.id)
 
     def _reason(self):
         special = getattr(self, f"_{self.conflict['type']}", None)

@@ -1,5 +1,6 @@
 """The journal's values as Odoo's users know them: fields instead of columns, names instead of numbers."""
 
+import functools
 import json
 
 SHOWN_TABLES = 40
@@ -61,10 +62,10 @@ class Changes:
 
     def _described(self, model, change):
         described = {"act": change["act"], "name": _key_words(change["key"]), "fields": [], "hidden": False}
+        if not self.may_see(model, change):
+            return {**described, "hidden": True, "name": described["name"] if model is not None else ""}
         if model is None:
             return {**described, "fields": _plain(change)}
-        if not self.may_see(model, change):
-            return {**described, "hidden": True}
         described["name"] = self._name(model, change)
         for name, field in self._fields(model):
             before, after = ((change[side] or {}).get(name) for side in ("before", "after"))
@@ -131,12 +132,39 @@ class Changes:
 
     def may_see(self, model, change):
         """Tell whether the user may read the record; of one that is gone, managers only may."""
+        if model is None:
+            return self._may_see_link(change["table"], change["key"])
         if model._name not in self._visible:
             keys = {
                 int(one["key"]["id"]) for one in self._listed if one["table"] == model._table and "id" in one["key"]
             }
             self._visible[model._name] = self._readable(model, keys)
         return "id" in change["key"] and int(change["key"]["id"]) in self._visible[model._name]
+
+    def named(self, rows):
+        """Return rows (``table``, ``key`` and more) without the keys of those that the user may not see."""
+        return [
+            one if one["key"] and self.may_see(self.model_of(one["table"]), one) else {**one, "key": None}
+            for one in rows
+        ]
+
+    @functools.cached_property
+    def _links(self):
+        """Tables that link records to each other -> column -> model of what it refers to."""
+        found = {}
+        for model in self._models.values():
+            for field in model._fields.values():
+                if field.type == "many2many" and field.store and field.relation:
+                    ends = {field.column1: model, field.column2: self.env[field.comodel_name]}
+                    found.setdefault(field.relation, {}).update(ends)
+        return found
+
+    def _may_see_link(self, table, key):
+        """Tell whether the user may read what a link is between; rows of any other table are for managers."""
+        ends = self._links.get(table)
+        if self.env.su or not ends:
+            return self.env.su or self.env.user.has_group("loomworks_ai.group_manager")
+        return all(int(key[name] or 0) in self._readable(model, {int(key[name] or 0)}) for name, model in ends.items())
 
     def _readable(self, model, numbers):
         if self.env.su:

@@ -4,6 +4,11 @@ from .common import AgentCase
 
 
 class TestValues(AgentCase):
+    def hide(self, record):
+        """Have a rule hide it from everybody."""
+        model = self.env["ir.model"]._get_id(record._name)
+        self.env["ir.rule"].create({"name": "hide", "model_id": model, "domain_force": f"[('id', '!=', {record.id})]"})
+
     def test_before_and_after(self):
         operation = self.change_phone()
         number = str(self.partner.id)
@@ -29,13 +34,7 @@ class TestValues(AgentCase):
 
     def test_what_rules_hide_is_hidden_in_the_log_as_well(self):
         operation = self.change_phone()
-        self.env["ir.rule"].create(
-            {
-                "name": "hide",
-                "model_id": self.env["ir.model"]._get_id("res.partner"),
-                "domain_force": f"[('id', '!=', {self.partner.id})]",
-            }
-        )
+        self.hide(self.partner)
         log = operation.with_user(self.agent)
         self.assertEqual(log.values_before, False)
         self.assertNotIn("Azure", log.changes_html)
@@ -64,14 +63,63 @@ class TestValues(AgentCase):
             return next(one["detail"] for one in conflicts if one["type"] == "depended")
 
         self.assertEqual(told(self.agent)["keys"], [{"id": str(child.id)}])
-        self.env["ir.rule"].create(
-            {
-                "name": "hide",
-                "model_id": self.env["ir.model"]._get_id("res.partner"),
-                "domain_force": f"[('id', '!=', {child.id})]",
-            }
-        )
+        self.hide(child)
         self.assertEqual((told(self.agent)["rows"], told(self.agent)["keys"]), (1, []))
+
+    def test_records_left_alone_are_named_to_those_who_may_see_them(self):
+        number = {"id": str(self.partner.id)}
+        operation = self.change_phone().with_user(self.agent)
+        self.partner.phone = "3"
+        self.assertEqual([one["key"] for one in operation.preview_undo(on_conflict="skip")["skipped"]], [number])
+        self.hide(self.partner)
+        (skipped,) = operation.preview_undo(on_conflict="skip")["skipped"]
+        self.assertEqual(skipped, {"table": "res_partner", "key": None, "type": "changed"})
+
+    def test_rows_that_would_not_become_what_they_were_are_named_to_those_who_may_see_them(self):
+        operation = self.change_phone().with_user(self.agent)
+        self.env.cr.execute(
+            """
+            CREATE FUNCTION pg_temp.meddle() RETURNS trigger LANGUAGE plpgsql AS
+                'BEGIN NEW.street := ''Elm''; RETURN NEW; END';
+            CREATE TRIGGER meddle BEFORE UPDATE ON res_partner FOR EACH ROW EXECUTE FUNCTION pg_temp.meddle();
+            """
+        )
+        told = operation.preview_undo()
+        self.assertIn("res_partner: 1 of 1 rows would not become what they were", told["refused"])
+        self.assertNotIn(str(self.partner.id), told["refused"])
+        self.assertEqual(told["unmeant"], [{"table": "res_partner", "key": {"id": str(self.partner.id)}}])
+        self.hide(self.partner)
+        self.assertEqual(operation.preview_undo()["unmeant"], [{"table": "res_partner", "key": None}])
+
+    def test_links_of_what_rules_hide_are_hidden_as_well(self):
+        tag = self.env["res.partner.category"].create({"name": "Tag"})
+        with self.request() as env:
+            self.partner.with_env(env).category_id = tag.with_env(env)
+        operation = self.operation.with_user(self.agent)
+        link = f"category_id {tag.id}, partner_id {self.partner.id}"
+        self.assertIn(link, operation.changes_html)
+        self.hide(self.partner)
+        self.env.invalidate_all()
+        self.assertNotIn(link, operation.changes_html)
+        self.assertNotIn(f"partner_id {self.partner.id}", operation.changes_html)
+
+    def test_a_conflict_names_the_later_operation_to_those_who_may_see_it(self):
+        first = self.change_phone("2")
+        with self.request(self.other_agent) as env:
+            self.partner.with_env(env).phone = "3"
+        (told,) = first.preview_undo()["conflicts"]
+        self.assertEqual(told["operation"], self.operation.id)
+        self.assertIn(f"Changed since by {self.other_agent.name} in operation {self.operation.id}.", told["message"])
+        (told,) = first.with_user(self.agent).preview_undo()["conflicts"]
+        self.assertEqual(told["operation"], None)
+        self.assertNotIn(self.other_agent.name, told["message"])
+        with self.request() as env:
+            self.partner.with_env(env).phone = "4"
+        (told,) = first.with_user(self.agent).preview_undo()["conflicts"]
+        self.assertEqual(told["operation"], self.operation.id)
+        self.hide(self.partner)
+        (told,) = first.with_user(self.agent).preview_undo()["conflicts"]
+        self.assertEqual(told["operation"], None)
 
     def test_secrets_are_not_in_the_journal(self):
         with self.request() as env:

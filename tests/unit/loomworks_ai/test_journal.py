@@ -462,3 +462,51 @@ def test_exact_whatever_the_sessions_settings(cr):
     assert undone(cr, 1)["done"]
     cr.execute("RESET ALL")
     assert state(cr) == before
+
+
+# --- the later operation behind a conflict ---
+
+NAMED = {
+    "changed": ("UPDATE partner SET name = 'op' WHERE id = 1", "UPDATE partner SET name = 'other' WHERE id = 1"),
+    "deleted": ("UPDATE partner SET name = 'op' WHERE id = 2", "DELETE FROM partner WHERE id = 2"),
+    "key_taken": ("DELETE FROM invoice", "INSERT INTO invoice VALUES (1, 2, 8)"),
+    "depended": (
+        "INSERT INTO partner (id, name) VALUES (9, 'op')",
+        "UPDATE partner SET parent_id = 9 WHERE id = 1",
+    ),
+    "unique": ("UPDATE partner SET code = 'Z' WHERE id = 1", "UPDATE partner SET code = 'A' WHERE id = 3"),
+}
+
+
+@pytest.mark.parametrize("kind", NAMED)
+def test_a_conflict_names_the_later_operation_that_caused_it(cr, kind):
+    operation, later = NAMED[kind]
+    act(cr, 1, operation)
+    act(cr, 2, "UPDATE partner SET credit = 77 WHERE id <= 3")
+    act(cr, 3, later)
+    act(cr, 4, "UPDATE partner SET ratio = 7 WHERE id <= 3")
+    assert {(one["type"], one["operation"]) for one in undone(cr, 1)["conflicts"]} == {(kind, 3)}
+
+
+@pytest.mark.parametrize("kind", NAMED)
+def test_a_conflict_with_a_person_names_no_operation(cr, kind):
+    operation, later = NAMED[kind]
+    act(cr, 1, operation)
+    act(cr, 2, "UPDATE partner SET credit = 77 WHERE id <= 3")
+    cr.execute(later)
+    assert {(one["type"], one["operation"]) for one in undone(cr, 1)["conflicts"]} == {(kind, None)}
+
+
+def test_a_person_after_a_later_operation_is_the_one(cr):
+    act(cr, 1, "UPDATE partner SET name = 'op' WHERE id = 1")
+    act(cr, 2, "UPDATE partner SET name = 'other' WHERE id = 1")
+    cr.execute("UPDATE partner SET name = 'human' WHERE id = 1")
+    assert [one["operation"] for one in undone(cr, 1)["conflicts"]] == [None]
+
+
+def test_the_operation_between_two_is_named(cr):
+    act(cr, 1, "UPDATE partner SET name = 'one' WHERE id = 1")
+    act(cr, 2, "UPDATE partner SET name = 'between' WHERE id = 1")
+    act(cr, 3, "UPDATE partner SET name = 'three' WHERE id = 1")
+    act(cr, 4, "UPDATE partner SET credit = 1 WHERE id = 1")
+    assert [(one["type"], one["operation"]) for one in undone(cr, 1, 3, by=9)["conflicts"]] == [("between", 2)]

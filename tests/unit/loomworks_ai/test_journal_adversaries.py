@@ -246,7 +246,10 @@ TRIGGERS = """
     ("trigger", "refused"),
     [
         ("BEFORE UPDATE ON doc FOR EACH ROW EXECUTE FUNCTION doc_words()", None),
-        ("BEFORE UPDATE ON doc FOR EACH ROW EXECUTE FUNCTION doc_edition()", "would not become what it was"),
+        (
+            "BEFORE UPDATE ON doc FOR EACH ROW EXECUTE FUNCTION doc_edition()",
+            "doc: 1 of 1 rows would not become what they were",
+        ),
         ("BEFORE UPDATE ON doc FOR EACH ROW EXECUTE FUNCTION doc_kept()", "0 of 1 rows would become what they were"),
         ("AFTER UPDATE ON doc FOR EACH ROW EXECUTE FUNCTION doc_tally()", "tally: other rows would be changed as well"),
     ],
