@@ -37,6 +37,7 @@ TODAY = """
       AND started_at >= date_trunc('day', now() AT TIME ZONE 'UTC')
 """
 LIMIT = "SELECT value FROM public.ir_config_parameter WHERE key = 'loomworks.max_ai_operations_daily'"
+LIMITING = 0x4C4F4F4D, 1  # advisory: between the count and the commit of one operation at a time
 MESSAGE = 10_000  # characters of an error that are kept
 RECORDS = 10_000  # numbers of records asked for that are kept
 
@@ -56,17 +57,36 @@ class DatabaseLog:
         """
         self._cursor = cursor
         self._refuse = refuse
+        self._limit = 0  # operations a day; 0: any number
 
     def allow(self, cr: Any, call: Call) -> None:
-        """Let through what is within the day's limit. Undoing is always allowed, and so is what people do."""
-        if call.agent_id != call.user_id or call.kind in ("undo", "redo"):
+        """Let through what is within the day's limit. Undoing is always allowed, and so is what people do.
+
+        Others that are under way may use the limit up meanwhile: see `admit`.
+        """
+        if not _is_counted(call):
             return
         cr.execute(LIMIT)
         limit = (cr.fetchone() or ["0"])[0] or "0"
-        if limit.isdigit() and int(limit):
-            cr.execute(TODAY)
-            if cr.fetchone()[0] >= int(limit):
-                self._refuse(int(limit))
+        self._limit = int(limit) if limit.isdigit() else 0
+        if self._limit:
+            self._count(cr)
+
+    def admit(self, cr: Any, call: Call) -> None:
+        """Look again, just before the commit in which the operation is listed: the last one of a day is taken once.
+
+        The transaction of ``cr`` sees what was there when it began. So the count is another one's, and whoever else is
+        about to be listed waits until this commit, which comes at once.
+        """
+        if self._limit and _is_counted(call):
+            cr.execute("SELECT pg_advisory_xact_lock(%s, %s)", LIMITING)
+            with self._cursor() as fresh:
+                self._count(fresh)
+
+    def _count(self, cr: Any) -> None:
+        cr.execute(TODAY)
+        if cr.fetchone()[0] >= self._limit:
+            self._refuse(self._limit)
 
     def add(self, cr: Any, outcome: Outcome) -> int:
         """Write the operation's row in the transaction of ``cr``; return its number."""
@@ -87,6 +107,10 @@ class DatabaseLog:
                     journal.add_effect(cr, number, kind, detail)
         except psycopg2.Error:
             _logger.exception("operation %s could not be listed as %s", outcome.number, outcome.state)
+
+
+def _is_counted(call: Call) -> bool:
+    return call.agent_id == call.user_id and call.kind not in ("undo", "redo")
 
 
 def _values(outcome: Outcome) -> dict[str, Any]:

@@ -59,6 +59,9 @@ class Log(Protocol):
     def allow(self, cr: Any, call: Call) -> None:
         """Raise where this call may write nothing, before it has written anything."""
 
+    def admit(self, cr: Any, call: Call) -> None:
+        """Raise where it may not be committed, just before it is, in the transaction of ``cr``."""
+
     def add(self, cr: Any, outcome: Outcome) -> int:
         """Write the operation's row in the transaction of ``cr``; return its number."""
 
@@ -216,6 +219,8 @@ class Operation:
         return _Transaction(reason=reason)
 
     def _list(self, cr: Any, transaction: _Transaction) -> None:
+        if not self._state:
+            self.log.admit(cr, self.call)
         for kind, detail in self._effects:
             journal.add_effect(cr, self.number, kind, detail)
         transaction.effects = len(self._effects)

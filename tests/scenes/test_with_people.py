@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg2
 import psycopg2.errors
 import pytest
+from agents import Agent
 from test_scenes import bill, order, posted
 from whole_state import differences
 
@@ -424,6 +425,64 @@ def test_an_undo_that_is_killed_half_way_has_done_nothing(office, agent):
         undo_and_be_killed(office, agent.last)
     assert differences(before, office.state()) == []
     assert agent.undo()["done"]
+
+
+# --- the day's limit ---
+
+
+@contextmanager
+def left_today(office, more):
+    """Have agents do that many more operations today."""
+    with office.person() as env:
+        used = env["loomworks.ai.operation.log"].search_count(
+            [("operation_type", "not in", ("undo", "redo")), ("state", "!=", "failed")]
+        )
+        env["ir.config_parameter"].set_param("loomworks.max_ai_operations_daily", str(used + more))
+    yield
+    with office.person() as env:
+        env["ir.config_parameter"].set_param("loomworks.max_ai_operations_daily", False)
+
+
+def change_phone(office, model, number, phone, before_its_commit=lambda: None):
+    """Have an agent change a phone, and something else happen just before its request ends."""
+    with Agent(office).request() as env:
+        env[model].browse(number).phone = phone
+        env.flush_all()
+        before_its_commit()
+
+
+def test_the_last_operation_of_a_day_is_taken_once(office):
+    from odoo.exceptions import UserError
+
+    model, (one, other) = made(office, lambda env: partner(env) | partner(env))
+    with left_today(office, 1):
+        with pytest.raises(UserError, match="used up"):  # the other one waits for nobody who has not come to an end
+            change_phone(office, model, one, "2", lambda: change_phone(office, model, other, "3"))
+        with pytest.raises(UserError, match="used up"):
+            change_phone(office, model, one, "4")
+    assert read(office, model, [one, other], "phone") == [("1",), ("3",)]
+
+
+def test_many_at_once_take_what_is_left_of_a_day_and_no_more(office):
+    from odoo.exceptions import UserError
+
+    model, numbers = made(office, lambda env: env["res.partner"].union(*(partner(env) for _one in range(8))))
+    barrier = threading.Barrier(len(numbers))
+
+    def change(number):
+        try:
+            change_phone(office, model, number, "2", barrier.wait)
+        except UserError:
+            return False
+        return True
+
+    for left in (3, 1):
+        with left_today(office, left), ThreadPoolExecutor(len(numbers)) as pool:
+            assert sum(pool.map(change, numbers)) == left
+        changed = [phone for (phone,) in read(office, model, numbers, "phone") if phone == "2"]
+        assert len(changed) == left
+        with office.person() as env:
+            env[model].browse(numbers).phone = "1"
 
 
 # --- tables that come later ---

@@ -285,6 +285,33 @@ def test_the_days_limit(odoo, role, hire, partner):
     agent("res.partner", "write", ids=[partner], vals={"phone": "14"})
 
 
+def test_requests_at_once_share_what_is_left_of_the_day(odoo, role, hire):
+    agents = [hire(f"limited {number}") for number in range(4)]
+    partners = odoo.call("res.partner", "create", [{"name": "Azure", "phone": "1"} for _agent in agents])
+    used = odoo.call(LOG, "search_count", [["operation_type", "not in", ["undo", "redo"]], ["state", "!=", "failed"]])
+    barrier = threading.Barrier(len(agents))
+
+    def change(agent, partner):
+        barrier.wait()
+        try:
+            return agent("res.partner", "write", ids=[partner], vals={"phone": "2"})
+        except Refused as refused:
+            return str(refused)
+
+    limit_to(role, str(used + 2))
+    try:
+        with ThreadPoolExecutor(len(agents)) as pool:
+            told = list(pool.map(change, agents, partners))
+    finally:
+        limit_to(role, "0")
+    assert told.count(True) == 2
+    assert sum("422: Today's" in str(one) and "used up" in str(one) for one in told) == 2
+    phones = [one["phone"] for one in odoo.call("res.partner", "read", partners, ["phone"])]
+    assert sorted(phones) == ["1", "1", "2", "2"]
+    states = [row["state"] for row in logs(odoo, [["agent_id", "in", [agent.uid for agent in agents]]])]
+    assert sorted(states) == ["done", "done", "failed", "failed"]
+
+
 def test_two_undos_of_one_operation_at_once(odoo, agent, partner):
     for _round in range(5):
         agent("res.partner", "write", ids=[partner], vals={"phone": "15"})
