@@ -135,7 +135,7 @@ def _computed(cr: Cursor, scope: Scope, relation: Relation, names: list[str]) ->
     split = """
         SELECT c.relation, c.key, 'computed', ARRAY(SELECT unnest(c.columns) INTERSECT SELECT unnest(%(names)s)), NULL
         FROM loomworks_conflict c JOIN loomworks_net n ON n.relation = c.relation AND n.key OPERATOR({h}.=) c.key
-        WHERE c.relation = %(relation)s AND c.type IN ('changed', 'between') AND c.columns && %(names)s AND n.act = 'U'
+        WHERE c.relation = %(relation)s AND c.type IN ('changed', 'between') AND c.columns && %(names)s AND n.act <> 'D'
         GROUP BY 1, 2, 3, 4
     """
     rest = """
@@ -188,8 +188,7 @@ def _values(cr: Cursor, scope: Scope, relation: Relation) -> None:
     for act, image in (("U", restored), ("D", everything)):
         if act in relation.acts:
             _compare(cr, scope, relation, act, image)
-    if relation.acts & {"U", "D"}:
-        execute(cr, INSERT + GAPS, [relation.id])
+    execute(cr, INSERT + GAPS, [relation.id])
     if "I" in relation.acts:
         query = """
             SELECT n.relation, n.key, 'key_taken', NULL, NULL FROM loomworks_net n JOIN {table} t ON {match}

@@ -66,7 +66,18 @@ def apply(cr: Cursor, scope: Scope) -> None:
         """
         DELETE FROM loomworks_net n USING loomworks_conflict c
         WHERE c.relation = n.relation AND c.key OPERATOR({h}.=) n.key
-          AND (c.choice = 'skip' OR c.choice = 'theirs' AND n.act <> 'U' AND c.type <> 'schema')
+          AND (c.choice = 'skip' OR c.choice = 'theirs' AND n.act <> 'U' AND c.type <> 'schema' AND n.theirs IS NULL)
+        """,
+        h=h,
+    )
+    execute(
+        cr,
+        """
+        UPDATE loomworks_net n SET gap = NULL,
+            target = CASE c.choice WHEN 'theirs' THEN {h}.hs_concat(n.target, n.theirs) ELSE n.target END
+        FROM loomworks_conflict c
+        WHERE c.relation = n.relation AND c.key OPERATOR({h}.=) n.key AND c.type = 'between' AND n.act = 'I'
+          AND c.choice IN ('theirs', 'ours')
         """,
         h=h,
     )
@@ -75,8 +86,14 @@ def apply(cr: Cursor, scope: Scope) -> None:
         """
         UPDATE loomworks_net n
         SET target = {h}.delete(n.target, c.columns), expected = {h}.delete(n.expected, c.columns), gap = NULL
-        FROM (SELECT relation, key, array_agg(name) AS columns FROM loomworks_conflict, unnest(columns) AS name
-              WHERE choice IN ('theirs', 'recompute') GROUP BY relation, key) c
+        FROM (
+            SELECT c.relation, c.key,
+                   COALESCE(array_agg(name) FILTER (WHERE n.act = 'U' OR c.type = 'schema'), '{{}}') AS columns
+            FROM loomworks_conflict c
+            JOIN loomworks_net n ON n.relation = c.relation AND n.key OPERATOR({h}.=) c.key
+            CROSS JOIN LATERAL unnest(c.columns) AS name
+            WHERE c.choice IN ('theirs', 'recompute') GROUP BY c.relation, c.key
+        ) c
         WHERE c.relation = n.relation AND c.key OPERATOR({h}.=) n.key
         """,
         h=h,

@@ -9,6 +9,7 @@ act      what undoing does: ``U`` restores columns, ``I`` inserts the row again,
 target   the values to restore or insert
 expected the values that the operations left behind: where they are others now, somebody else was there since
 gap      columns that somebody else changed between two of the operations; ``{*}``: the row itself
+theirs   of a row to insert again: the values of the gap, as somebody else had left them when it was deleted
 secret   columns that the operations changed and the journal does not hold
 copies   how many such rows (more than one only without a key)
 ======== =====================================================================================
@@ -25,7 +26,7 @@ from .sqltext import Cursor, Part, compose, execute, rows, value
 CREATE = """
     CREATE TEMPORARY TABLE IF NOT EXISTS loomworks_net (
         relation integer NOT NULL, key {h}.hstore NOT NULL, act "char" NOT NULL, target {h}.hstore, expected {h}.hstore,
-        entries integer NOT NULL, gap text[], secret text[], copies integer NOT NULL DEFAULT 1
+        entries integer NOT NULL, gap text[], theirs {h}.hstore, secret text[], copies integer NOT NULL DEFAULT 1
     ) ON COMMIT DROP
 """
 ENTRIES = """
@@ -108,6 +109,14 @@ GAPS = """
         GROUP BY relation, key
     ) found
     WHERE n.relation = found.relation AND n.key OPERATOR({h}.=) found.key
+"""
+THEIRS = """
+    UPDATE loomworks_net n SET theirs = CASE WHEN '*' = ANY(n.gap) THEN e.old ELSE {h}.slice(e.old, n.gap) END
+    FROM (
+        SELECT DISTINCT ON (relation, key) relation, key, old FROM ({entries}) deleted
+        WHERE action = 'D' ORDER BY relation, key, seq DESC
+    ) e
+    WHERE n.act = 'I' AND n.gap IS NOT NULL AND e.relation = n.relation AND e.key OPERATOR({h}.=) n.key
 """
 # What operations have changed themselves, where others have taken back a part of it since.
 CREATE_OWN = """
@@ -235,3 +244,4 @@ def _fill(cr: Cursor, operations: Sequence[int], h: Part) -> None:
         execute(cr, statement, parameters, h=h, entries=entries)
     if value(cr, SEVERAL_TRANSACTIONS, [list(operations)]):
         execute(cr, GAPS, parameters, h=h, entries=entries)
+        execute(cr, THEIRS, parameters, h=h, entries=entries)

@@ -90,6 +90,19 @@ def test_what_a_person_wrote_on_it_since_depends_on_it(office, agent):
         assert not env["mail.message"].search([("model", "=", "res.partner"), ("res_id", "=", number)])
 
 
+def test_a_person_changed_it_before_the_agent_deleted_it(office, agent):
+    model, numbers = partners_with_a_new_phone(office, agent, 1)
+    changed = agent.last
+    with office.person() as env:
+        env[model].browse(numbers).write({"phone": "3", "email": "b@example.test"})
+    with agent.request() as env:
+        env[model].browse(numbers).unlink()
+    report = agent.undo(changed, agent.last)
+    assert [(one["type"], one["fields"]) for one in report["conflicts"]] == [("between", ["phone"])]
+    assert agent.undo(changed, agent.last, on_conflict="theirs")["done"]
+    assert read(office, model, numbers, "phone", "email") == [("3", "b@example.test")]
+
+
 def test_another_record_uses_it(office, agent):
     with agent.request() as env:
         country = env["res.country.state"].sudo().create({"name": "Utopia", "code": "UT", "country_id": 1})

@@ -236,6 +236,30 @@ def test_change_between_two_operations_is_a_conflict_of_their_common_undo(cr):
     assert undone(cr, 1, 2, 3, by=4)["refused"]
 
 
+@pytest.mark.parametrize(("choice", "name"), [("theirs", "human"), ("ours", "a")])
+def test_change_between_an_update_and_a_deletion_is_a_conflict(cr, choice, name):
+    cr.execute("INSERT INTO partner (id, name, code) VALUES (9, 'a', 'b')")
+    act(cr, 1, "UPDATE partner SET name = 'one' WHERE id = 9")
+    cr.execute("UPDATE partner SET name = 'human', credit = 7 WHERE id = 9")
+    act(cr, 2, "DELETE FROM partner WHERE id = 9")
+    report = undone(cr, 1, 2)
+    assert [(conflict["type"], conflict["columns"]) for conflict in report["conflicts"]] == [("between", ["name"])]
+    assert undone(cr, 1, 2, by=4, on_conflict=choice)["done"]
+    cr.execute("SELECT name, code, credit FROM partner WHERE id = 9")
+    assert cr.fetchall() == [(name, "b", 7)]
+
+
+def test_another_row_in_the_place_of_a_deleted_one_is_a_conflict_when_that_is_deleted_too(cr):
+    cr.execute("INSERT INTO partner (id, name) VALUES (9, 'first')")
+    act(cr, 1, "DELETE FROM partner WHERE id = 9")
+    cr.execute("INSERT INTO partner (id, name, credit) VALUES (9, 'human', 7)")
+    act(cr, 2, "DELETE FROM partner WHERE id = 9")
+    assert {conflict["type"] for conflict in undone(cr, 1, 2)["conflicts"]} == {"between"}
+    assert undone(cr, 1, 2, by=4, on_conflict="theirs")["done"]
+    cr.execute("SELECT name, credit FROM partner WHERE id = 9")
+    assert cr.fetchall() == [("human", 7)]
+
+
 def test_several_operations_are_undone_as_one(cr):
     before = state(cr)
     act(cr, 1, "UPDATE partner SET name = 'one' WHERE id = 1", "DELETE FROM partner_tag_rel")
