@@ -68,11 +68,13 @@ def test_the_context_holds_exactly_what_the_tag_speaks_for(checkout, tmp_path):
     }
 
 
-def test_docker_leaves_out_what_we_leave_out(settings):
+@pytest.mark.parametrize("image", [image for image in images.IMAGES if image.context == "."], ids=lambda one: one.name)
+def test_docker_leaves_out_what_we_leave_out(settings, image):
     """Docker takes the whole repository as its context, and this file is all that narrows it."""
-    ignored = (settings.repository / ODOO.folder / "Dockerfile.dockerignore").read_text().split()
-    assert {f"!{pattern}" for pattern in ODOO.inputs} <= set(ignored)
-    assert {"loomworks_*/tests", "loomworks_*/readme", "**/__pycache__"} <= set(ignored)
+    ignored = set((settings.repository / image.folder / "Dockerfile.dockerignore").read_text().split())
+    assert {f"!{pattern}" for pattern in image.inputs} <= ignored
+    assert "**/__pycache__" in ignored
+    assert {"loomworks_*/tests", "loomworks_*/readme"} <= ignored or {"**/tests", "**/readme"} <= ignored
 
 
 def test_every_name_is_one_that_the_manifests_use(settings):

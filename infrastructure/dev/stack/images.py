@@ -45,7 +45,18 @@ IMAGES = (
         ".",
         (f"{DOCKER}/odoo", "requirements-odoo.lock", "requirements-uv.lock", "loomworks_*"),
     ),
-    Image("loomworks-postgres", "trixie", f"{DOCKER}/postgres", f"{DOCKER}/postgres", (f"{DOCKER}/postgres",)),
+    Image(
+        "loomworks-postgres",
+        "trixie",
+        f"{DOCKER}/postgres",
+        ".",
+        (
+            f"{DOCKER}/postgres",
+            "loomworks_snapshot/pitr",
+            "loomworks_snapshot/repository",
+            "loomworks_tenant/errors.py",
+        ),
+    ),
     Image("loomworks-edge", "trixie", f"{DOCKER}/edge", f"{DOCKER}/edge", (f"{DOCKER}/edge",)),
 )
 
