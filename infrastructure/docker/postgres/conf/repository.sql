@@ -25,11 +25,13 @@ CREATE TABLE IF NOT EXISTS loomworks.repository_work (
 CREATE UNIQUE INDEX IF NOT EXISTS repository_work_pending
     ON loomworks.repository_work (kind, coalesce(argument, '')) WHERE finished_at IS NULL;
 
--- One row: what `pgbackrest info` said last, and since when it has failed, if it has.
+-- One row: what `pgbackrest info` said last, what the repository's files take, and why it could not be read, if so.
 CREATE TABLE IF NOT EXISTS loomworks.repository_info (
     id int PRIMARY KEY DEFAULT 1 CHECK (id = 1),
     taken_at timestamptz,
     info jsonb,
+    backup_bytes bigint,
+    archive_bytes bigint,
     tried_at timestamptz NOT NULL,
     error text
 );

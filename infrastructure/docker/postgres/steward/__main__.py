@@ -27,6 +27,8 @@ SQL_FILES = ("/etc/loomworks/roles.sql", "/etc/loomworks/repository.sql")
 LOOK = 1.0  # seconds between two looks for work
 RETRY_FROM, RETRY_UP_TO = 1.0, 30.0  # seconds
 INFO_AGE = 120.0  # seconds after which the repository is asked again
+SIZE_AGE = 3600.0  # seconds after which its files are listed again
+NEVER = float("-inf")
 PASSWORDS_AGE = 30.0  # seconds between two looks at the passwords
 
 
@@ -72,7 +74,7 @@ class Steward:
         self._backrest = backrest
         self._queue = queue
         self._applied = ""
-        self._looked_at_passwords = self._looked_at_repository = float("-inf")
+        self._looked_at_passwords = self._looked_at_repository = self._measured = NEVER
         actions = (server_is_up, self.roles, self.interrupted, self.stanza, self.archive, self.first_backup)
         self._steps = {action.__name__: Step(action.__name__, action) for action in actions}
 
@@ -132,7 +134,7 @@ class Steward:
             outcome = self._outcome(work)
             self._queue.finish(work, outcome)
             say(f"{work.kind} ({work.id}): {outcome.message if outcome.exit_code else 'done'}")
-            self._looked_at_repository = float("-inf")
+            self._looked_at_repository = self._measured = NEVER
         return bool(work)
 
     def _outcome(self, work: Work) -> Outcome:
@@ -154,9 +156,15 @@ class Steward:
         if now - self._looked_at_repository > INFO_AGE:
             self._looked_at_repository = now
             try:
-                self._queue.keep_info(self._backrest.info())
+                self._look_at_repository(now)
             except RepositoryError as error:
                 self._queue.keep_error(str(error))
+
+    def _look_at_repository(self, now: float) -> None:
+        self._queue.keep_info(self._backrest.info())
+        if now - self._measured > SIZE_AGE:
+            self._queue.keep_size(self._backrest.size("backup"), self._backrest.size("archive"))
+            self._measured = now
 
 
 def server_is_up() -> None:

@@ -79,6 +79,17 @@ class Backrest:
             raise RepositoryError(shortened(errors))
         return read_info(text)
 
+    def size(self, part: str) -> int:
+        """Return the bytes that the files of ``backup`` or ``archive`` take in the repository.
+
+        :raises RepositoryError: when the repository cannot be read
+        """
+        listing = ("--recurse", "--output=json", "--log-level-console=off", "repo-ls", f"{part}/{STANZA}")
+        code, text, errors = self._execute(*listing, stderr=subprocess.PIPE, stanza=False)
+        if code:
+            raise RepositoryError(shortened(errors))
+        return sum(entry.get("size", 0) for entry in json.loads(text).values())
+
     def stop(self) -> None:
         """End what is running."""
         if self._running is None:
@@ -94,8 +105,8 @@ class Backrest:
         label = NEW_LABEL.search(output)
         return Outcome(code, shortened(output), label[1] if label else None)
 
-    def _execute(self, *arguments: str, stderr: int) -> tuple[int, str, str]:
-        command = [self._program, f"--stanza={STANZA}", *arguments]
+    def _execute(self, *arguments: str, stderr: int, stanza: bool = True) -> tuple[int, str, str]:
+        command = [self._program, *([f"--stanza={STANZA}"] if stanza else []), *arguments]
         self._running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True)
         output, errors = self._running.communicate()
         code, self._running = self._running.returncode, None

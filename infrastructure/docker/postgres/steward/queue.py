@@ -48,6 +48,9 @@ KEEP_ERROR = """
     INSERT INTO loomworks.repository_info (tried_at, error) VALUES (clock_timestamp(), %(error)s)
     ON CONFLICT (id) DO UPDATE SET tried_at = excluded.tried_at, error = excluded.error
 """
+KEEP_SIZE = """
+    UPDATE loomworks.repository_info SET backup_bytes = %(backups)s, archive_bytes = %(archive)s
+"""
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,11 @@ class Queue:
         """Keep what the repository says it holds."""
         with self._cursor() as cr:
             cr.execute(KEEP_INFO, {"info": json.dumps(info)})
+
+    def keep_size(self, backups: int, archive: int) -> None:
+        """Keep how many bytes backups and WAL take."""
+        with self._cursor() as cr:
+            cr.execute(KEEP_SIZE, {"backups": backups, "archive": archive})
 
     def keep_error(self, error: str) -> None:
         """Keep why the repository could not be read."""
