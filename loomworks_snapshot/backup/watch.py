@@ -41,7 +41,7 @@ def due(look: Look, order: Order) -> Iterable[tuple[str, str | None]]:
 
 
 def _may_expire(look: Look) -> bool:
-    """Tell whether the list is what the repository holds now, with nothing about to change it, and no failure is fresh."""
+    """Tell whether the list is what the repository holds, nothing is about to change it, and no failure is fresh."""
     pending = any(one.finished is None for one in look.work)
     last_change = max((one.finished or 0 for one in look.work), default=0)
     is_current = not pending and not look.info_error and (look.info_taken or 0) >= last_change

@@ -1,0 +1,1 @@
+from . import base_backup, database_server, server_metrics
