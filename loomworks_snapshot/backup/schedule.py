@@ -49,17 +49,21 @@ def _is_full_due(starts: Sequence[int], look: Look, policy: Policy) -> bool:
 
 
 def checks_wanted(look: Look, policy: Policy) -> list[str]:
-    """Return which of ``check`` and ``verify`` are due; there is nothing to verify before there is a backup."""
-    wanted = []
+    """Return which of ``check`` and ``verify`` are due, or are to be repeated because they failed."""
     first = min((one.stopped for one in look.backups), default=None)
-    for kind, every in (("check", policy.check_every), ("verify", policy.verify_every)):
-        work = [one for one in look.work if one.kind == kind]
-        done = [one.finished for one in work if one.succeeded and one.finished]
-        since = max(done, default=first)
-        is_due = since is not None and look.now - since >= every
-        if is_due and not _pending(work) and look.now >= not_before(work):
-            wanted.append(kind)
-    return wanted
+    return [
+        kind
+        for kind, every in (("check", policy.check_every), ("verify", policy.verify_every))
+        if _is_check_due(look, [one for one in look.work if one.kind == kind], first, every)
+    ]
+
+
+def _is_check_due(look: Look, work: Sequence[Work], first: int | None, every: int) -> bool:
+    """Tell whether a check is wanted; there is nothing to look at before there is a backup."""
+    if first is None or _pending(work) or look.now < not_before(work):
+        return False
+    done = [one.finished for one in work if one.succeeded and one.finished]
+    return bool(failures(work)) or look.now - max(done, default=first) >= every
 
 
 def failures(work: Sequence[Work]) -> list[Work]:

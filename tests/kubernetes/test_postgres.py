@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -201,9 +202,26 @@ def test_a_segment_that_is_switched_reaches_the_repository(
     wait_until(lambda: information(inside)["archive"][0]["max"] >= segment)
 
 
+@dataclass(frozen=True)
+class Bucket:
+    """The repository's bucket, with the repository's own keys, from this machine."""
+
+    client: Any
+    name: str
+
+    def read(self, key: str) -> bytes:
+        """Return an object's content."""
+        return self.client.get_object(Bucket=self.name, Key=key)["Body"].read()
+
+    def keys(self, prefix: str) -> set[str]:
+        """Return the keys of all objects below ``prefix``."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
+        return {item["Key"] for page in pages for item in page.get("Contents", ())}
+
+
 @pytest.fixture(scope="module")
-def bucket(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], bytes]:
-    """Read an object of the repository's bucket with the repository's own keys, from this machine."""
+def bucket(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Bucket:
+    """The bucket in which the running server's repository is."""
     secret = decoded(kubectl.get("secret", "pgbackrest-s3", "--namespace", "loomworks"))
     where = repository(kubectl)
     endpoint = kubectl.get("endpointslice", "s3", "--namespace", "loomworks")
@@ -217,8 +235,7 @@ def bucket(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Callab
         aws_secret_access_key=secret["key-secret"],
         verify=str(authority),
     )
-    name = where["PGBACKREST_REPO1_S3_BUCKET"]
-    return lambda key: client.get_object(Bucket=name, Key=key)["Body"].read()
+    return Bucket(client, where["PGBACKREST_REPO1_S3_BUCKET"])
 
 
 def decoded(secret: dict[str, Any]) -> dict[str, str]:
@@ -232,25 +249,142 @@ def repository(kubectl: Kubectl) -> dict[str, str]:
     return [item["data"] for item in maps if item["metadata"]["name"].startswith("pgbackrest-config-")][-1]
 
 
-def test_the_objects_in_the_bucket_are_not_readable(bucket: Callable[[str], bytes]) -> None:
+def test_the_objects_in_the_bucket_are_not_readable(bucket: Bucket) -> None:
     """What lies there begins like anything that OpenSSL has salted, whatever it is of."""
-    body = bucket("pgbackrest/backup/main/backup.info")
+    body = bucket.read("pgbackrest/backup/main/backup.info")
     assert body.startswith(b"Salted__")
     assert b"[backrest]" not in body
-
-
-def test_the_steward_starts_again_where_it_was(kubectl: Kubectl, inside: Callable[..., str]) -> None:
-    """Its work is done again without harm: roles, stanza and backup are there already."""
-    before = len(information(inside)["backup"])
-    restarts = steward(kubectl)["restartCount"]
-    with suppress(Refused):  # the call may end with the container that it is in
-        inside("kill", "-TERM", "1")
-    wait_until(lambda: steward(kubectl)["restartCount"] > restarts and steward(kubectl)["ready"])
-    wait_until(lambda: "first_backup: done" in kubectl("logs", *POD, "--container=steward"))
-    assert len(information(inside)["backup"]) == before
 
 
 def steward(kubectl: Kubectl) -> dict[str, Any]:
     """The state of the steward's container."""
     states = kubectl.get("pod", *POD)["status"]["containerStatuses"]
     return next(state for state in states if state["name"] == "steward")
+
+
+# --- work that the control plane asks for ---------------------------------------------------------
+
+Ask = Callable[..., int]
+Ended = Callable[[int], dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def ask(connect: Connect) -> Ask:
+    """Ask the steward for a piece of work, as the control plane does; return its number."""
+
+    def asked(kind: str, argument: str | None = None) -> int:
+        with connect("loomworks_provisioner") as cr:
+            cr.execute(
+                "INSERT INTO loomworks.repository_work (kind, argument) VALUES (%s, %s) RETURNING id", [kind, argument]
+            )
+            return cr.fetchone()[0]
+
+    return asked
+
+
+@pytest.fixture(scope="module")
+def ended(connect: Connect) -> Ended:
+    """Wait until a piece of work has ended and the repository was looked at again; return its row."""
+    columns = "kind, exit_code, message, label, started_at, finished_at"
+
+    def wait(number: int) -> dict[str, Any]:
+        def row() -> dict[str, Any] | None:
+            # Without its steward the pod is not ready, and its Service leads nowhere.
+            with suppress(psycopg2.OperationalError), connect("loomworks_provisioner") as cr:
+                cr.execute(
+                    f"SELECT {columns} FROM loomworks.repository_work, loomworks.repository_info"
+                    " WHERE repository_work.id = %s AND finished_at < tried_at",
+                    [number],
+                )
+                found = cr.fetchone()
+                return dict(zip(columns.split(", "), found, strict=True)) if found else None
+            return None
+
+        wait_until(row, 120)
+        return row() or {}
+
+    return wait
+
+
+def backups(connect: Connect) -> dict[str, dict[str, Any]]:
+    """What the steward last wrote of the backups, by label."""
+    with connect("loomworks_provisioner") as cr:
+        cr.execute("SELECT info FROM loomworks.repository_info")
+        return {one["label"]: one for one in cr.fetchone()[0][0]["backup"]}
+
+
+def test_backups_that_were_asked_for_are_made_and_listed_with_their_range(
+    connect: Connect, ask: Ask, ended: Ended
+) -> None:
+    full, incremental = (ended(ask(kind)) for kind in ("full", "incr"))
+    assert (full["exit_code"], incremental["exit_code"]) == (0, 0), incremental["message"]
+    first, second = (backups(connect)[row["label"]] for row in (full, incremental))
+    assert (first["type"], second["type"], second["prior"]) == ("full", "incr", first["label"])
+    assert first["archive"]["start"] <= first["archive"]["stop"] <= second["archive"]["start"]
+    assert first["lsn"]["start"] < first["lsn"]["stop"]
+
+
+def test_steward_that_ended_during_a_backup_starts_again_and_makes_the_next_one(
+    kubectl: Kubectl, connect: Connect, inside: Callable[..., str], ask: Ask, ended: Ended
+) -> None:
+    number, restarts, before = ask("full"), steward(kubectl)["restartCount"], backups(connect).keys()
+    with connect("loomworks_provisioner") as cr:
+        started = "SELECT FROM loomworks.repository_work WHERE id = %s AND started_at IS NOT NULL"
+        wait_until(lambda: cr.execute(started, [number]) or cr.rowcount)
+    with suppress(Refused):  # the call may end with the container that it is in
+        inside("kill", "-TERM", "1")
+    row = ended(number)
+    wait_until(lambda: steward(kubectl)["restartCount"] > restarts and steward(kubectl)["ready"])
+    assert (row["exit_code"], row["label"]) == (-1, None)
+    assert row["message"].startswith("interrupted")
+    assert backups(connect).keys() == before
+    assert ended(ask("incr"))["exit_code"] == 0
+
+
+def test_expiry_of_the_oldest_set_removes_it_with_its_wal_and_nothing_else(
+    connect: Connect, bucket: Bucket, ask: Ask, ended: Ended
+) -> None:
+    *_, oldest = sorted((label for label, one in backups(connect).items() if one["type"] == "full"), reverse=True)
+    before = bucket.keys("pgbackrest/")
+    row = ended(ask("expire", oldest))
+    assert row["exit_code"] == 0, row["message"]
+    left = backups(connect)
+    gone = before - bucket.keys("pgbackrest/")
+    first = min(one["archive"]["start"] for one in left.values())
+    folders = [f"pgbackrest/backup/main/{oldest}{end}" for end in ("/", "_")]
+    segments = {key for key in before if key.startswith("pgbackrest/archive/main/17-1/") and key[-1] != "/"}
+    expected = {key for key in before if key.startswith(tuple(folders))}
+    expected |= {key for key in segments if key.rpartition("/")[2][:24] < first and key.count("/") == 5}
+    assert gone == expected
+    assert not [label for label in left if label.startswith(oldest)]
+
+
+@pytest.fixture
+def unreachable_repository(kubectl: Kubectl) -> Iterator[Callable[[], None]]:
+    """Have S3's address lead nowhere in the cluster, until the function is called."""
+    where = ("endpointslice", "s3", "--namespace", "loomworks")
+    endpoints = kubectl.get(*where)["endpoints"]
+
+    def lead_to(found: list[dict[str, Any]]) -> None:
+        kubectl("patch", *where, "--type=merge", "--patch", json.dumps({"endpoints": found}))
+
+    lead_to([])
+    yield lambda: lead_to(endpoints)
+    lead_to(endpoints)
+
+
+def test_repository_that_is_away_fails_the_work_and_the_archive_catches_up_afterwards(
+    unreachable_repository: Callable[[], None], connect: Connect, ask: Ask
+) -> None:
+    number = ask("check")
+    with connect("loomworks_provisioner") as cr:
+        cr.execute("SELECT pg_create_restore_point('waiting'), pg_switch_wal()")
+        message = "SELECT message FROM loomworks.repository_work WHERE id = %s AND exit_code > 0"
+        wait_until(lambda: cr.execute(message, [number]) or cr.rowcount)
+        assert "unable to connect" in cr.fetchone()[0]
+        waiting = "SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'"
+        cr.execute(waiting)
+        assert cr.fetchone()[0] > 0
+        unreachable_repository()
+        cr.execute("SELECT pg_create_restore_point('again'), pg_switch_wal()")
+        wait_until(lambda: cr.execute(waiting) or cr.fetchone()[0] == 0, 120)

@@ -21,7 +21,7 @@ def full(started, lsn=1 << 30, **changes):
     return backup(f"{stamp(started)}F", "full", "", started, lsn, **changes)
 
 
-def incr(prior, started, lsn=2 << 30, **changes):
+def incr(prior, started, lsn=5 << 28, **changes):
     made = backup(f"{prior.set_label}_{stamp(started)}I", "incr", prior.label, started, lsn, **changes)
     return replace(made, references=tuple(dict.fromkeys((*prior.references, prior.label))))
 
@@ -61,7 +61,7 @@ def archive(**changes):
 def look(*backups, **changes):
     values = {
         "now": NOW,
-        "lsn": 2 << 30,
+        "lsn": 3 << 29,
         "timeline": 1,
         "system_identifier": SYSTEM,
         "settings": FIT,

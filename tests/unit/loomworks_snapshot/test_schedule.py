@@ -5,7 +5,7 @@ from addons.loomworks_snapshot.backup.schedule import MIB, Policy, backup_wanted
 from servers import DAY, HOUR, NOW, full, incr, look, pending, work
 
 POLICY = Policy()
-RECENT = full(NOW - HOUR, lsn=2 << 30)
+RECENT = full(NOW - HOUR)
 
 
 def test_server_without_a_backup_wants_a_full_one():
@@ -24,7 +24,7 @@ def test_full_backup_is_wanted_after_its_days_whatever_came_between():
 
 
 def test_incremental_backup_is_wanted_after_a_day():
-    assert backup_wanted(look(full(NOW - DAY, lsn=2 << 30)), POLICY) == "incr"
+    assert backup_wanted(look(full(NOW - DAY)), POLICY) == "incr"
 
 
 @pytest.mark.parametrize(("written", "wanted"), [(1024 * MIB - 1, None), (1024 * MIB, "incr")])
@@ -95,6 +95,12 @@ def test_failed_verify_is_repeated_after_an_hour_and_not_sooner():
     assert checks_wanted(look(base, work=done), POLICY) == []
     done = (work("check"), work("verify", ago=HOUR, code=1))
     assert checks_wanted(look(base, work=done), POLICY) == ["verify"]
+
+
+def test_failed_check_is_repeated_though_the_next_one_was_not_due():
+    rows = (work("check", ago=2 * HOUR), work("check", ago=60, code=82))
+    assert checks_wanted(look(full(NOW - 2 * HOUR), work=rows), POLICY) == ["check"]
+    assert checks_wanted(look(full(NOW - 2 * HOUR), work=(work("check", ago=59, code=82),)), POLICY) == []
 
 
 def test_pending_check_is_not_asked_for_again():

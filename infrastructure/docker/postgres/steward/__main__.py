@@ -23,7 +23,8 @@ from .queue import Queue, Work
 
 STATE = Path(os.environ.get("STATE_DIR", "/run/steward"))
 CREDENTIALS = Path(os.environ.setdefault("CREDENTIALS_DIR", "/etc/postgres-credentials"))
-SQL_FILES = ("/etc/loomworks/roles.sql", "/etc/loomworks/repository.sql")
+SQL = Path(os.environ.get("SQL_DIR", "/etc/loomworks"))
+SQL_FILES = ("roles.sql", "repository.sql")
 LOOK = 1.0  # seconds between two looks for work
 RETRY_FROM, RETRY_UP_TO = 1.0, 30.0  # seconds
 INFO_AGE = 120.0  # seconds after which the repository is asked again
@@ -44,9 +45,10 @@ def say(text: str) -> None:
 class Step:
     """Something to be done until it succeeds, waiting longer after each failure; a file marks that it is done."""
 
-    def __init__(self, name: str, act: Callable[[], None]) -> None:
+    def __init__(self, name: str, act: Callable[[], None], longest_pause: float = RETRY_UP_TO) -> None:
         self.name = name
         self._act = act
+        self._longest_pause = longest_pause
         self._pause = RETRY_FROM
         self._not_before = 0.0
         self.done = False
@@ -60,7 +62,7 @@ class Step:
         except (Failed, RepositoryError, psycopg2.Error) as error:
             self._not_before = time.monotonic() + self._pause
             say(f"{self.name} failed, next attempt in {self._pause:.0f} s: {str(error).strip()}")
-            self._pause = min(2 * self._pause, RETRY_UP_TO)
+            self._pause = min(2 * self._pause, self._longest_pause)
             return
         self.done, self._pause = True, RETRY_FROM
         (STATE / self.name).touch()
@@ -74,9 +76,11 @@ class Steward:
         self._backrest = backrest
         self._queue = queue
         self._applied = ""
+        self._unrecorded: tuple[Work, Outcome] | None = None
         self._looked_at_passwords = self._looked_at_repository = self._measured = NEVER
         actions = (server_is_up, self.roles, self.interrupted, self.stanza, self.archive, self.first_backup)
         self._steps = {action.__name__: Step(action.__name__, action) for action in actions}
+        self._steps["server_is_up"] = Step("server_is_up", server_is_up, RETRY_FROM)  # the control plane waits for it
 
     def look(self) -> None:
         """Go on with whatever is not done yet; do one piece of work."""
@@ -96,14 +100,18 @@ class Steward:
     def roles(self) -> None:
         """Bring the control plane's roles and the queue's tables to what they should be."""
         self._applied = passwords()
-        files = [f"--file={path}" for path in SQL_FILES]
+        files = [f"--file={SQL / name}" for name in SQL_FILES]
         # Terse: an error does not quote the statement, which may hold a password.
         options = ["--no-psqlrc", "--variable=VERBOSITY=terse", "--username=postgres", "--dbname=postgres"]
         run("psql", *options, "--output=/dev/null", *files)
 
     def interrupted(self) -> None:
-        """Record that what an earlier steward was doing has not been done."""
+        """Record what the server was not there to hear, and that what an earlier steward was doing was not done."""
+        if self._unrecorded:
+            self._queue.finish(*self._unrecorded)
+            self._unrecorded = None
         self._queue.end_interrupted()
+        self._looked_at_repository = NEVER
 
     def stanza(self) -> None:
         """Have a place for this server in the repository."""
@@ -132,7 +140,9 @@ class Steward:
         if work:
             say(f"{work.kind} ({work.id}) started")
             outcome = self._outcome(work)
+            self._unrecorded = (work, outcome)
             self._queue.finish(work, outcome)
+            self._unrecorded = None
             say(f"{work.kind} ({work.id}): {outcome.message if outcome.exit_code else 'done'}")
             self._looked_at_repository = self._measured = NEVER
         return bool(work)
