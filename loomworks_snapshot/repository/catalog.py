@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import cipher
-from .errors import ObjectMissing
+from .errors import ObjectMissing, RepositoryDamaged, WrongKey
 from .info_file import InfoFile
 from .segments import Segment, parse_lsn
 from .store import Store
@@ -39,6 +39,20 @@ class Backup:
 
 
 @dataclass(frozen=True)
+class History:
+    """One server that the stanza has been of: the stanza gets another one with each major upgrade."""
+
+    number: int
+    system_identifier: int
+    version: str
+
+    @property
+    def archive_id(self) -> str:
+        """The folder of its WAL, such as 17-1."""
+        return f"{self.version}-{self.number}"
+
+
+@dataclass(frozen=True)
 class Catalog:
     """A stanza: its backups from the oldest to the newest, and which server they are of."""
 
@@ -48,6 +62,11 @@ class Catalog:
     version: str
     manifest_pass: str
     info: InfoFile
+    histories: tuple[History, ...] = ()
+
+    def history(self, number: int) -> History | None:
+        """Return the server of this number, or None."""
+        return next((one for one in self.histories if one.number == number), None)
 
     def get(self, label: str) -> Backup | None:
         """Return the backup of this label, or None."""
@@ -70,6 +89,7 @@ def read(store: Store) -> Catalog:
         version=version,
         manifest_pass=info.get("cipher", "cipher-pass"),
         info=info,
+        histories=tuple(_history(number, facts) for number, facts in info.items("db:history")),
     )
 
 
@@ -80,12 +100,29 @@ def archive_pass(store: Store) -> str:
 
 
 def read_info(store: Store, name: str, passphrase: str) -> InfoFile:
-    """Read one of pgBackRest's info files, or its copy when it is being replaced just now."""
+    """Read one of pgBackRest's info files, or its copy when it is missing or damaged, as pgBackRest itself does."""
     try:
-        data = store.read(name)
-    except ObjectMissing:
-        data = store.read(f"{name}.copy")
-    return InfoFile.parse(cipher.decrypt(data, passphrase).decode(errors="replace"))
+        return _parse(store.read(name), passphrase)
+    except (ObjectMissing, RepositoryDamaged, WrongKey) as error:
+        try:
+            return _parse(store.read(f"{name}.copy"), passphrase)
+        except (ObjectMissing, RepositoryDamaged, WrongKey):
+            raise error from None
+
+
+def _parse(data: bytes, passphrase: str) -> InfoFile:
+    try:
+        text = cipher.decrypt(data, passphrase).decode()
+    except UnicodeDecodeError as error:
+        raise WrongKey(
+            "a file of the repository cannot be decrypted",
+            "Check the repository's passphrase: it must be the one with which the stanza was created.",
+        ) from error
+    return InfoFile.parse(text)
+
+
+def _history(number: str, facts: dict[str, Any]) -> History:
+    return History(int(number), facts["db-system-id"], facts["db-version"])
 
 
 def _backup(label: str, facts: dict[str, Any]) -> Backup:

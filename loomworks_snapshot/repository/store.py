@@ -71,11 +71,16 @@ class Store:
             raise ObjectMissing(f"{name} ends {length - len(data)} bytes early in the repository")
         return data
 
-    def list(self, folder: str) -> Iterator[StoredObject]:
-        """Yield every object below ``folder``, in the order of their names."""
-        prefix = self.location.object_key(f"{folder.rstrip('/')}/")
+    def list(self, folder: str, start: str = "", *, deep: bool = True) -> Iterator[StoredObject]:
+        """Yield every object below ``folder``, in the order of their names.
+
+        :param start: only those whose names go on with this
+        :param deep: whether to look into the folders in it, too
+        """
+        prefix = self.location.object_key(f"{folder.rstrip('/')}/{start}")
         root = len(self.location.object_key(""))
-        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.location.bucket, Prefix=prefix)
+        options = {"Bucket": self.location.bucket, "Prefix": prefix, **({} if deep else {"Delimiter": "/"})}
+        pages = self._client.get_paginator("list_objects_v2").paginate(**options)
         with self._translated(folder):
             for page in pages:
                 for item in page.get("Contents", ()):

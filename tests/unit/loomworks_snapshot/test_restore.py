@@ -22,19 +22,19 @@ NEIGHBOURS = ("t_n1", "t_n2", "t_n3", "t_n4")
 
 
 @pytest.fixture(scope="module")
-def server(cell):
+def server(own_cell):
     """A server with a tenant and its neighbours, a full backup and two incremental ones with changes between them."""
     for name in ("t_mine", *NEIGHBOURS):
-        cell.ask(f"CREATE DATABASE {name} STRATEGY wal_log")
-        cell.ask(CONTENT, name)
-    cell.backup("full")
-    cell.ask("UPDATE line SET big = big || 'x' WHERE id % 10 = 0", "t_mine")
-    cell.ask("UPDATE line SET big = big || 'x' WHERE id % 3 = 0", "t_n1")
-    cell.backup("incr")
-    cell.ask("DELETE FROM line WHERE id % 7 = 0", "t_mine")
-    cell.ask("VACUUM line", "t_mine")
-    cell.backup("incr")
-    return cell
+        own_cell.ask(f"CREATE DATABASE {name} STRATEGY wal_log")
+        own_cell.ask(CONTENT, name)
+    own_cell.backup("full")
+    own_cell.ask("UPDATE line SET big = big || 'x' WHERE id % 10 = 0", "t_mine")
+    own_cell.ask("UPDATE line SET big = big || 'x' WHERE id % 3 = 0", "t_n1")
+    own_cell.backup("incr")
+    own_cell.ask("DELETE FROM line WHERE id % 7 = 0", "t_mine")
+    own_cell.ask("VACUUM line", "t_mine")
+    own_cell.backup("incr")
+    return own_cell
 
 
 def test_tables_are_as_they_were_at_the_restore_point(server):

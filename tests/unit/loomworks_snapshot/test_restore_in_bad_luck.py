@@ -15,19 +15,19 @@ from harness.restoring import location, named, restore, whole
 
 
 @pytest.fixture(scope="module")
-def server(cell):
+def server(own_cell):
     """A server with one tenant, a backup, and a restore point some segments after it."""
-    cell.ask("CREATE DATABASE t_mine STRATEGY wal_log")
-    cell.ask("CREATE TABLE line AS SELECT g, md5(g::text) FROM generate_series(1, 5000) g", "t_mine")
-    cell.before_backup = cell.restore_point("before the backup")
-    cell.label = cell.backup("full")
+    own_cell.ask("CREATE DATABASE t_mine STRATEGY wal_log")
+    own_cell.ask("CREATE TABLE line AS SELECT g, md5(g::text) FROM generate_series(1, 5000) g", "t_mine")
+    own_cell.before_backup = own_cell.restore_point("before the backup")
+    own_cell.label = own_cell.backup("full")
     for number in range(3):
-        cell.ask(f"INSERT INTO line VALUES ({number}, 'more')", "t_mine")
-        cell.restore_point(f"between {number}")
-    cell.target = named(cell, "target")
-    cell.ask("INSERT INTO line VALUES (0, 'later')", "t_mine")
-    cell.archive()
-    return cell
+        own_cell.ask(f"INSERT INTO line VALUES ({number}, 'more')", "t_mine")
+        own_cell.restore_point(f"between {number}")
+    own_cell.target = named(own_cell, "target")
+    own_cell.ask("INSERT INTO line VALUES (0, 'later')", "t_mine")
+    own_cell.archive()
+    return own_cell
 
 
 @pytest.fixture

@@ -1,0 +1,103 @@
+"""Repositories that were never written: names, sizes and the few files that are read, all in memory."""
+
+import json
+from dataclasses import dataclass, field
+
+from addons.loomworks_snapshot.repository import cipher
+from addons.loomworks_snapshot.repository.errors import ObjectMissing
+from addons.loomworks_snapshot.repository.info_file import InfoFile
+from addons.loomworks_snapshot.repository.location import Location
+from addons.loomworks_snapshot.repository.segments import SEGMENT_SIZE, Segment, format_lsn
+from addons.loomworks_snapshot.repository.store import StoredObject
+
+PASS, ARCHIVE_PASS = "of the repository", "of the archive"
+SYSTEM = 7710661382711497984
+ARCHIVE = "archive/main/17-1"
+
+
+@dataclass
+class MemoryStore:
+    """Answers like :class:`Store`, and counts how often a folder was listed."""
+
+    sizes: dict[str, int] = field(default_factory=dict)
+    contents: dict[str, bytes] = field(default_factory=dict)
+    listed: list[str] = field(default_factory=list)
+    location: Location = field(default_factory=lambda: Location("s3.test", "b", "r", "k", "s", PASS))
+
+    def read(self, name):
+        if name not in self.contents:
+            raise ObjectMissing(f"{name} is not in the repository")
+        return self.contents[name]
+
+    def list(self, folder, start="", *, deep=True):
+        self.listed.append(f"{folder}/{start}")
+        everything = {**self.sizes, **{name: len(data) for name, data in self.contents.items()}}
+        for name in sorted(everything):
+            rest = name.removeprefix(f"{folder}/{start}")
+            if rest != name and (deep or "/" not in rest):
+                yield StoredObject(name, everything[name])
+
+    def put_info(self, name, passphrase, sections):
+        lines = {section: [f"{k}={json.dumps(v)}" for k, v in pairs.items()] for section, pairs in sections.items()}
+        self.contents[name] = cipher.encrypt(InfoFile(lines).render().encode(), passphrase)
+
+    def put_history(self, timeline, text):
+        self.contents[f"{ARCHIVE}/{timeline:08X}.history"] = cipher.encrypt(text.encode(), ARCHIVE_PASS)
+
+    def put_segment(self, timeline, number, size=100, checksum="a"):
+        name = Segment(timeline, number).name
+        self.sizes[f"{ARCHIVE}/{name[:16]}/{name}-{checksum * 40}.zst"] = size
+
+    def drop_segment(self, timeline, number):
+        name = Segment(timeline, number).name
+        for key in [key for key in self.sizes if f"/{name}-" in key]:
+            del self.sizes[key]
+
+
+@dataclass(frozen=True)
+class MadeBackup:
+    label: str
+    timeline: int
+    lsn_start: int
+    lsn_stop: int
+    references: tuple[str, ...] = ()
+    failed: bool = False
+    manifest: bool = True
+
+    def facts(self):
+        return {
+            "backup-type": "incr" if self.references else "full",
+            "backup-reference": list(self.references),
+            "backup-archive-start": Segment.holding(self.timeline, self.lsn_start).name,
+            "backup-archive-stop": Segment.ending(self.timeline, self.lsn_stop).name,
+            "backup-lsn-start": format_lsn(self.lsn_start),
+            "backup-lsn-stop": format_lsn(self.lsn_stop),
+            "backup-timestamp-start": 1,
+            "backup-timestamp-stop": 2,
+            "backup-info-size": 1,
+            "backup-info-repo-size-delta": 1,
+            "backup-error": self.failed,
+            "db-id": 1,
+        }
+
+
+def repository(backups=(), system=SYSTEM):
+    """Return a store with these base backups and no WAL."""
+    store = MemoryStore()
+    own = {"backrest-format": 5, "backrest-version": "2.55.1"}
+    database = {"db-id": 1, "db-system-id": system, "db-version": "17"}
+    histories = {"1": {"db-system-id": system, "db-version": "17"}}
+    sections = {"backrest": own, "db": database, "db:history": histories}
+    current = {one.label: one.facts() for one in backups}
+    info = {**sections, "backup:current": current, "cipher": {"cipher-pass": "of manifests"}}
+    store.put_info("backup/main/backup.info", PASS, info)
+    store.put_info("archive/main/archive.info", PASS, {**sections, "cipher": {"cipher-pass": ARCHIVE_PASS}})
+    for one in backups:
+        if one.manifest:
+            store.sizes[f"backup/main/{one.label}/backup.manifest"] = 10
+    return store
+
+
+def lsn(segment, offset=0x100):
+    """Return a position in the segment of this number."""
+    return segment * SEGMENT_SIZE + offset
