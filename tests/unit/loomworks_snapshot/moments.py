@@ -8,7 +8,7 @@ from addons.loomworks_snapshot.repository.verdict import Target
 from harness.cell import BUCKET
 
 
-def restore_point(cell):
+def moment(cell):
     """Make a restore point, have it archived, and return it as a target."""
     name = f"lw_{uuid.uuid4().hex}"
     position = cell.restore_point(name)

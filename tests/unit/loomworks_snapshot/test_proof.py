@@ -15,13 +15,13 @@ from addons.loomworks_snapshot.repository.segments import SEGMENT_SIZE
 from addons.loomworks_snapshot.repository.store import Store
 from addons.loomworks_snapshot.repository.verdict import Proof, Reason
 from conftest import location_of
-from moments import changed, last_segment, objects, restore_point, target
+from moments import changed, last_segment, moment, objects, target
 
 
 @pytest.fixture(scope="module")
 def points(cell):
     """Five moments, each in a segment of its own."""
-    return [restore_point(cell) for _number in range(5)]
+    return [moment(cell) for _number in range(5)]
 
 
 def wait_until_readable(store):
@@ -187,7 +187,7 @@ def test_damaged_catalogue_without_a_copy_gives_no_verdict(cell, store, points):
 
 def test_incrementals_are_proven_with_all_that_they_build_on(cell, store, points):
     labels = [cell.backup("incr") for _number in range(3)]
-    after = restore_point(cell)
+    after = moment(cell)
     assert proof.prove(store, [after])[0].backup == labels[-1]
     assert proof.prove(store, [points[0]])[0].backup not in labels
     with changed(cell, store, f"{labels[2]}/backup.manifest"):

@@ -5,12 +5,15 @@ import signal
 import time
 
 import pytest
-from addons.loomworks_snapshot.repository import catalog, proof
+from addons.loomworks_snapshot.repository import catalog, proof, restore_point
 from addons.loomworks_snapshot.repository.segments import SEGMENT_SIZE
 from addons.loomworks_snapshot.repository.store import Store
 from addons.loomworks_snapshot.repository.verdict import Proof, Reason
+from addons.loomworks_tenant.errors import RetryableError
+from addons.loomworks_tenant.postgres.server import DatabaseServer
 from conftest import a_cell, location_of
-from moments import changed, last_segment, restore_point, target
+from factories import server_spec
+from moments import changed, last_segment, moment, target
 from stack.postgres_root import USER_ID
 
 PROMOTION_TIMEOUT = 30  # seconds
@@ -36,17 +39,17 @@ def history(cell):
     Timeline 1 ends in the middle of a segment, which is archived as ``.partial`` only; 2 goes on from there; 3 leaves 1
     earlier, before ``gone``.
     """
-    points = {"first": restore_point(cell)}
+    points = {"first": moment(cell)}
     cell.restore_point("turn")
-    points["gone"] = restore_point(cell)
+    points["gone"] = moment(cell)
     points["unarchived"] = target(cell, cell.ask("SELECT pg_create_restore_point('unarchived')::text")[0][0])
     cell.ask("CHECKPOINT")  # a restore point alone is not flushed, and would be lost in the crash
     promote(cell)
-    points["second"] = restore_point(cell)
+    points["second"] = moment(cell)
     points["backup"] = cell.backup()
-    points["second_late"] = restore_point(cell)
+    points["second_late"] = moment(cell)
     go_back_to(cell, "turn")
-    points["third"] = restore_point(cell)
+    points["third"] = moment(cell)
     return points
 
 
@@ -132,3 +135,16 @@ def test_hole_before_the_promotion_breaks_what_came_after_it(cell, store, histor
     with changed(cell, store, last_segment(history["first"])):
         verdicts = proof.prove(store, [history["second"], history["third"], history["second_late"]])
     assert [getattr(one, "reason", "proven") for one in verdicts] == [Reason.SEGMENT_MISSING] * 2 + ["proven"]
+
+
+def test_server_in_recovery_is_asked_again(cell, history, monkeypatch):
+    monkeypatch.setenv("CELL_PASSWORD", "trusted")
+    place = {"host": "127.0.0.1", "port": cell.port, "user": "postgres", "sslmode": "disable"}
+    server = DatabaseServer(server_spec(**place, password_reference="env:CELL_PASSWORD"))
+    cell.stop()
+    (cell.data / "standby.signal").touch()
+    with (cell.data / "postgresql.auto.conf").open("a") as file:
+        file.write("restore_command = 'false'\nrecovery_target_timeline = 'latest'\nrecovery_target_name = ''\n")
+    cell.start()
+    with pytest.raises(RetryableError, match="in recovery"):
+        restore_point.take(server, [restore_point.new_name()])

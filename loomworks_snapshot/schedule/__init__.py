@@ -1,0 +1,1 @@
+"""When snapshots are taken and how long they are kept. Never imports odoo."""
