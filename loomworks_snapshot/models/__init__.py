@@ -1,1 +1,14 @@
-from . import base_backup, database_server, server_metrics
+from . import (
+    base_backup,
+    cluster,
+    database_server,
+    plan,
+    reconcilable,
+    repository,
+    server_metrics,
+    snapshot,
+    snapshot_actions,
+    snapshot_crons,
+    snapshot_work,
+    tenant,
+)

@@ -5,6 +5,12 @@ from __future__ import annotations
 from ...loomworks_tenant.errors import PermanentError, RetryableError
 
 
+class RepositoryUnset(PermanentError):
+    """Nobody has said where the server's repository is."""
+
+    code = "repository_unset"
+
+
 class RepositoryUnreachable(RetryableError):
     """The object store did not answer, or answered that it is overloaded or failing."""
 

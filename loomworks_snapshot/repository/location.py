@@ -40,6 +40,19 @@ class Location:
             ca_file=environment.get(f"{PREFIX}STORAGE_CA_FILE", ""),
         )
 
+    @classmethod
+    def place_from_environment(cls, environment: Mapping[str, str]) -> dict[str, str]:
+        """Return endpoint, bucket, region, path and ca_file, as far as pgBackRest's variables name an S3 repository."""
+        if not environment.get(f"{PREFIX}S3_ENDPOINT"):
+            return {}
+        return {
+            "endpoint": environment[f"{PREFIX}S3_ENDPOINT"],
+            "bucket": environment.get(f"{PREFIX}S3_BUCKET", ""),
+            "region": environment.get(f"{PREFIX}S3_REGION", ""),
+            "path": environment.get(f"{PREFIX}PATH", cls.path),
+            "ca_file": environment.get(f"{PREFIX}STORAGE_CA_FILE", ""),
+        }
+
     def to_environment(self) -> dict[str, str]:
         """Return the variables by which pgBackRest finds it."""
         values = {

@@ -71,6 +71,15 @@ class Unproven:
 Verdict = Proof | Unproven
 
 
+def verdict_text(verdict: Verdict) -> str:
+    """Return a verdict in a sentence, with its hint on a line of its own."""
+    if isinstance(verdict, Unproven):
+        return f"{verdict.message}\n{verdict.hint}" if verdict.hint else verdict.message
+    way = " > ".join(str(timeline) for timeline in verdict.timelines)
+    span = f"{verdict.segments} WAL segments, {verdict.first_segment} to {verdict.last_segment}, timeline {way}"
+    return f"proven: base backup {verdict.backup} and {span}"
+
+
 def no_stanza(stanza: str) -> Unproven:
     """The repository has no such stanza."""
     return Unproven(

@@ -67,6 +67,11 @@ class Reconcilable(models.AbstractModel):
         found = self.sudo().search([("reconcile_at", "!=", False)], order="reconcile_at", limit=1)
         return found.reconcile_at
 
+    @api.model
+    def _due_rows(self, limit):
+        """Return the rows that a worker should take up now, the longest waiting first."""
+        return self.search([("reconcile_at", "<=", fields.Datetime.now())], order="reconcile_at", limit=limit)
+
     def _look_again(self, seconds):
         """Return the moment ``seconds`` from now."""
         return fields.Datetime.now() + timedelta(seconds=seconds)
@@ -76,11 +81,10 @@ def _due(dbname):
     """List (model, id) of the rows that are due, through a cursor of its own."""
     with closing(Registry(dbname).cursor()) as cr:
         env = api.Environment(cr, SUPERUSER_ID, {})
-        domain = [("reconcile_at", "<=", fields.Datetime.now())]
         return [
             (model, row.id)
             for model in env["loomworks.reconcilable"]._reconciled_models()
-            for row in env[model].search(domain, order="reconcile_at", limit=DUE_LIMIT)
+            for row in env[model]._due_rows(DUE_LIMIT)
         ]
 
 

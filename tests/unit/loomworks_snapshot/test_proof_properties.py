@@ -7,11 +7,11 @@ import os
 from dataclasses import dataclass
 
 from addons.loomworks_snapshot.repository import proof
+from addons.loomworks_snapshot.repository.in_memory import SYSTEM, MadeBackup, lsn, repository
 from addons.loomworks_snapshot.repository.segments import SEGMENT_SIZE, format_lsn
 from addons.loomworks_snapshot.repository.verdict import Proof, Target
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made_up import SYSTEM, MadeBackup, lsn, repository
 
 EXAMPLES = int(os.environ.get("LOOMWORKS_PROOF_EXAMPLES", "400"))
 FIRST, LAST = 252, 262  # across the border of two folders

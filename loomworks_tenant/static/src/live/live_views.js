@@ -8,7 +8,7 @@ import { ListController } from "@web/views/list/list_controller";
 import { listView } from "@web/views/list/list_view";
 
 const REFRESH = 1000; // milliseconds between two looks while something is in progress
-const IDLE_REFRESH = 10000; // milliseconds between two looks at a list where nothing is
+export const IDLE_REFRESH = 10000; // milliseconds between two looks at a list where nothing is
 
 /**
  * Reload what is shown while the reconciler works on it.
@@ -18,7 +18,7 @@ const IDLE_REFRESH = 10000; // milliseconds between two looks at a list where no
  * @param {() => Promise} reload
  * @param {number} idle milliseconds between two looks while nothing is in progress; 0 for none
  */
-function useLiveReload(isWorking, mayReload, reload, idle) {
+export function useLiveReload(isWorking, mayReload, reload, idle) {
     const component = useComponent();
     let timer = null;
     let last = Date.now();
@@ -48,7 +48,7 @@ export class TenantFormController extends FormController {
     }
 }
 
-const shownRecords = (root) => (root.groups ? root.groups.flatMap((group) => group.list.records || []) : root.records);
+export const shownRecords = (root) => (root.groups ? root.groups.flatMap((group) => group.list.records || []) : root.records);
 
 export class TenantKanbanController extends KanbanController {
     setup() {

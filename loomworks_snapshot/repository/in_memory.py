@@ -1,14 +1,18 @@
-"""Repositories that were never written: names, sizes and the few files that are read, all in memory."""
+"""A repository in memory, for tests: names, sizes and the few files that are read, in their real formats."""
+
+from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from addons.loomworks_snapshot.repository import cipher
-from addons.loomworks_snapshot.repository.errors import ObjectMissing
-from addons.loomworks_snapshot.repository.info_file import InfoFile
-from addons.loomworks_snapshot.repository.location import Location
-from addons.loomworks_snapshot.repository.segments import SEGMENT_SIZE, Segment, format_lsn
-from addons.loomworks_snapshot.repository.store import StoredObject
+from . import cipher
+from .errors import ObjectMissing
+from .info_file import InfoFile
+from .location import Location
+from .segments import SEGMENT_SIZE, Segment, format_lsn
+from .store import StoredObject
 
 PASS, ARCHIVE_PASS = "of the repository", "of the archive"
 SYSTEM = 7710661382711497984
@@ -24,12 +28,14 @@ class MemoryStore:
     listed: list[str] = field(default_factory=list)
     location: Location = field(default_factory=lambda: Location("s3.test", "b", "r", "k", "s", PASS))
 
-    def read(self, name):
+    def read(self, name: str) -> bytes:
+        """Return a whole object."""
         if name not in self.contents:
             raise ObjectMissing(f"{name} is not in the repository")
         return self.contents[name]
 
-    def list(self, folder, start="", *, deep=True):
+    def list(self, folder: str, start: str = "", *, deep: bool = True) -> Iterator[StoredObject]:
+        """Yield every object below ``folder``, as the real one does."""
         self.listed.append(f"{folder}/{start}")
         everything = {**self.sizes, **{name: len(data) for name, data in self.contents.items()}}
         for name in sorted(everything):
@@ -37,18 +43,22 @@ class MemoryStore:
             if rest != name and (deep or "/" not in rest):
                 yield StoredObject(name, everything[name])
 
-    def put_info(self, name, passphrase, sections):
+    def put_info(self, name: str, passphrase: str, sections: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write one of pgBackRest's info files."""
         lines = {section: [f"{k}={json.dumps(v)}" for k, v in pairs.items()] for section, pairs in sections.items()}
         self.contents[name] = cipher.encrypt(InfoFile(lines).render().encode(), passphrase)
 
-    def put_history(self, timeline, text):
+    def put_history(self, timeline: int, text: str) -> None:
+        """Write where a timeline branched off."""
         self.contents[f"{ARCHIVE}/{timeline:08X}.history"] = cipher.encrypt(text.encode(), ARCHIVE_PASS)
 
-    def put_segment(self, timeline, number, size=100, checksum="a"):
+    def put_segment(self, timeline: int, number: int, size: int = 100, checksum: str = "a") -> None:
+        """Archive a segment."""
         name = Segment(timeline, number).name
         self.sizes[f"{ARCHIVE}/{name[:16]}/{name}-{checksum * 40}.zst"] = size
 
-    def drop_segment(self, timeline, number):
+    def drop_segment(self, timeline: int, number: int) -> None:
+        """Lose a segment."""
         name = Segment(timeline, number).name
         for key in [key for key in self.sizes if f"/{name}-" in key]:
             del self.sizes[key]
@@ -56,6 +66,8 @@ class MemoryStore:
 
 @dataclass(frozen=True)
 class MadeBackup:
+    """A base backup as ``backup.info`` lists it."""
+
     label: str
     timeline: int
     lsn_start: int
@@ -64,7 +76,8 @@ class MadeBackup:
     failed: bool = False
     manifest: bool = True
 
-    def facts(self):
+    def facts(self) -> dict[str, Any]:
+        """Return its line in ``backup.info``."""
         return {
             "backup-type": "incr" if self.references else "full",
             "backup-reference": list(self.references),
@@ -81,7 +94,7 @@ class MadeBackup:
         }
 
 
-def repository(backups=(), system=SYSTEM):
+def repository(backups: Sequence[MadeBackup] = (), system: int = SYSTEM) -> MemoryStore:
     """Return a store with these base backups and no WAL."""
     store = MemoryStore()
     own = {"backrest-format": 5, "backrest-version": "2.55.1"}
@@ -98,6 +111,6 @@ def repository(backups=(), system=SYSTEM):
     return store
 
 
-def lsn(segment, offset=0x100):
+def lsn(segment: int, offset: int = 0x100) -> int:
     """Return a position in the segment of this number."""
     return segment * SEGMENT_SIZE + offset

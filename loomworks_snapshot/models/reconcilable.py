@@ -1,0 +1,13 @@
+"""Snapshots are reconciled, before everything else: somebody waits for them."""
+
+from odoo import api, models
+
+
+class Reconcilable(models.AbstractModel):
+    """Whatever the reconciler serves, snapshots included."""
+
+    _inherit = "loomworks.reconcilable"
+
+    @api.model
+    def _reconciled_models(self):
+        return ["loomworks.snapshot", *super()._reconciled_models()]

@@ -1,0 +1,80 @@
+"""What may be done to a snapshot: each a button and a JSON-2 call, each with an audit row."""
+
+from odoo import fields, models
+from odoo.exceptions import AccessError, UserError
+
+LIVE = ("creating", "ready", "failed")
+
+
+class SnapshotActions(models.Model):
+    """The actions of a snapshot: they change rows only; the reconciler does the rest after the commit."""
+
+    _inherit = "loomworks.snapshot"
+
+    def action_create_snapshot(self, tenant_id=None, name=None):
+        """Take a snapshot of a tenant, and return the ids of the new rows; they are ready within seconds.
+
+        :param tenant_id: the tenant; without one, each snapshot's own
+        :param name: what to call it; without one, the time
+        """
+        tenants = self.env["loomworks.tenant"].browse(tenant_id) if tenant_id else self.tenant_id
+        if not tenants.exists():
+            raise UserError(self.env._("Say of which tenant: tenant_id."))
+        return tenants.action_create_snapshot(name)
+
+    def action_verify(self):
+        """Look again, now, whether the repository leads to these moments."""
+        self.tenant_id._check_admin()
+        self._check_live("verify")
+        self.sudo()._request_reconcile()
+        self.env["loomworks.audit"]._record("snapshot_verify", self)
+        return True
+
+    def action_keep(self):
+        """Keep it until somebody says otherwise: no rule lets it expire."""
+        self._check_operator()
+        self._check_live("keep")
+        self.sudo().kept_forever = True
+        self.env["loomworks.audit"]._record("snapshot_keep", self)
+        return True
+
+    def action_unkeep(self):
+        """Let it expire as the plan says."""
+        self._check_operator()
+        self.sudo().filtered("kept_forever").kept_forever = False
+        self.env["loomworks.audit"]._record("snapshot_unkeep", self)
+        return True
+
+    def action_delete(self):
+        """Give it up: nothing is kept for it any more. Its row stays for a while, as expired."""
+        self._check_operator()
+        self._check_live("delete")
+        for snapshot in self:
+            if snapshot.kept_forever:
+                raise UserError(self.env._("“%s” is kept forever. Unkeep it first.", snapshot.display_name))
+        self.env["loomworks.audit"]._record("snapshot_delete", self)
+        self.sudo()._expire()
+        return True
+
+    def _expire(self):
+        """Mark as gone: the repository need not lead there any more."""
+        ended = {"error_message": False, "error_code": False, "reconcile_at": False, "problem_since": False}
+        self.write({"state": "expired", "expires_at": fields.Datetime.now(), "kept_forever": False, **ended})
+
+    def _check_live(self, action):
+        for snapshot in self:
+            if snapshot.state not in LIVE:
+                state = dict(self._fields["state"]._description_selection(self.env))[snapshot.state].lower()
+                raise UserError(
+                    self.env._(
+                        "“%(name)s” is %(state)s: %(action)s is not possible now.",
+                        name=snapshot.display_name,
+                        state=state,
+                        action=action,
+                    )
+                )
+
+    def _check_operator(self):
+        self.check_access("read")
+        if not (self.env.su or self.env.user.has_group("loomworks_tenant.group_operator")):
+            raise AccessError(self.env._("Only platform operators may do this."))

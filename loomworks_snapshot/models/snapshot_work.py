@@ -1,0 +1,251 @@
+"""The reconciler's work on snapshots: all of one server's together, with one WAL switch and one listing."""
+
+import time
+from collections import defaultdict
+
+from odoo import api, fields, models
+from odoo.addons.loomworks_tenant.errors import LoomworksError, PermanentError
+from odoo.addons.loomworks_tenant.postgres.server import DatabaseServer as Server
+from odoo.addons.loomworks_tenant.reconciler import backoff
+from odoo.tools import SQL
+
+from ..lifecycle import NO_BACKUP_LOOK, Seen, State, judge
+from ..repository import restore_point
+from ..repository.proof import Prover
+from ..repository.segments import format_lsn, parse_lsn
+from ..repository.verdict import Proof, Reason, Target, verdict_text
+
+BATCH = 2000  # snapshots of one server in one step
+MEASURED = 50  # databases in one step
+BUSY_PAUSE = 0.2  # seconds until another look at a server that another worker has
+NOTED_FAILURES = 3  # looks without a verdict after which the reason is shown as a problem
+ALARM = "loomworks_snapshot.activity_snapshot_failed"
+CLEAR = {"error_message": False, "error_code": False, "problem_since": False, "attempts": 0, "reconcile_at": False}
+
+
+class SnapshotWork(models.Model):
+    """Taking snapshots and proving them, a batch of one server at a time."""
+
+    _inherit = "loomworks.snapshot"
+
+    @api.model
+    def _due_rows(self, limit):
+        """Return one row for each server that has something due: it stands for all of them."""
+        domain = [("reconcile_at", "<=", fields.Datetime.now())]
+        groups = self._read_group(domain, ["server_id"], ["id:min"], limit=limit)
+        return self.browse([first for _server, first in groups])
+
+    def _reconcile_step(self):
+        # The advisory lock keeps a second worker off the server's snapshots for this step; a batch's rows are
+        # locked besides, so that nobody's action on one of them is lost.
+        if not self.server_id._lock_snapshots():
+            return BUSY_PAUSE
+        batch = self._due_batch()
+        untaken = batch.filtered(lambda one: one.state == "creating" and not one.wal_position)
+        if untaken:
+            return untaken._take()
+        unmeasured = batch.filtered(lambda one: one.state == "ready" and one.to_measure)
+        return unmeasured[:MEASURED]._measure() if unmeasured else batch._prove()
+
+    def _due_batch(self):
+        domain = [("server_id", "=", self.server_id.id), ("reconcile_at", "<=", fields.Datetime.now())]
+        return self.search(domain, order="reconcile_at, id", limit=BATCH).try_lock_for_update(allow_referencing=True)
+
+    # --- taking -------------------------------------------------------------------------------------
+
+    def _take(self):
+        """Create the restore points of these snapshots of one server; return the pause until the next step."""
+        self.filtered(lambda one: one.tenant_id.erased_at)._expire()
+        wanted = self.filtered(lambda one: one.state == "creating")
+        try:
+            early = wanted.filtered(lambda one: one.error_code == Reason.NO_BASE_BACKUP)
+            if early and not self._has_base_backup():
+                early._postpone(NO_BACKUP_LOOK)
+                wanted -= early
+            names = [restore_point.new_name() for _snapshot in wanted]
+            points = restore_point.take(Server(self.server_id._to_spec()), names) if wanted else []
+        except LoomworksError as error:
+            return wanted._record_no_verdict(error)
+        for snapshot, point in zip(wanted, points, strict=True):
+            snapshot.write(values_of(point))
+        return 0
+
+    def _has_base_backup(self):
+        catalog = Prover(self.server_id._repository_store()).catalog
+        return bool(catalog and catalog.backups)
+
+    # --- proving ------------------------------------------------------------------------------------
+
+    def _prove(self):
+        """Record the repository's verdict on each of these snapshots of one server; return the pause until the next."""
+        if not self:
+            return None
+        try:
+            prover = Prover(self.server_id._repository_store())
+            verdicts = [prover.prove(snapshot._to_target(prover)) for snapshot in self]
+            files = {snapshot: snapshot._prove_files() for snapshot in self}
+        except LoomworksError as error:
+            return self._record_no_verdict(error)
+        verdicts = [files[snapshot] or verdict for snapshot, verdict in zip(self, verdicts, strict=True)]
+        return self._record(verdicts)
+
+    def _prove_files(self):
+        """Return why the files of this moment are not all in the repository, as ``Unproven``; None if they are.
+
+        To be extended by whatever backs up files: without a manifest there is nothing to prove.
+        """
+        return
+
+    def _to_target(self, prover):
+        own = prover.catalog.system_identifier if prover.catalog else 0
+        return Target(
+            system_identifier=int(self.system_identifier or own),
+            timeline=self.timeline,
+            lsn=parse_lsn(self.wal_position),
+            named=bool(self.restore_point),
+        )
+
+    def _record(self, verdicts):
+        now, clock = fields.Datetime.now(), time.time()
+        changes, pauses = defaultdict(list), []
+        failed, whole = self.browse(), self.browse()
+        for snapshot, verdict in zip(self, verdicts, strict=True):
+            following = judge(snapshot._seen(clock, now), verdict)
+            values = snapshot._values_after(verdict, following, now, clock)
+            if values["state"] == "failed" != snapshot.state:
+                failed += snapshot
+            elif values["state"] == "ready" and snapshot.state == "failed":
+                whole += snapshot
+            if following.pause is not None:
+                pauses.append(following.pause)
+            changes[snapshot._what_differs(values)].append(snapshot.id)
+        for values, ids in changes.items():
+            self.browse(ids).write(dict(values))
+        failed._raise_alarm()
+        whole._give_all_clear()
+        return 0 if any(one.to_measure and one.state == "ready" for one in self) else min(pauses, default=None)
+
+    def _seen(self, clock, now):
+        troubled = (now - self.problem_since).total_seconds() if self.problem_since else None
+        fixed = self.snapshot_type == "pre_ai"
+        return Seen(State(self.state), clock - self.requested_clock, troubled, fixed)
+
+    def _values_after(self, verdict, following, now, clock):
+        values = {"state": following.state.value, "verify_message": verdict_text(verdict)}
+        if isinstance(verdict, Proof):
+            values |= {**CLEAR, **proven(verdict), "verified_at": now}
+            if self.state == "creating":
+                values["ready_seconds"] = round(clock - self.requested_clock, 2)
+            if self.to_measure:
+                values["reconcile_at"] = now
+            return values
+        values |= {
+            "error_code": verdict.reason.value,
+            "error_message": verdict_text(verdict) if following.problem else False,
+            "problem_since": False if verdict.waiting else self.problem_since or now,
+            "reconcile_at": self._look_at(following.pause),
+        }
+        return values | (UNTAKEN if following.retake else {})
+
+    def _look_at(self, pause):
+        """Return the moment of the next look; rows keep whole seconds, the worker itself knows shorter pauses."""
+        if pause is None:
+            return False
+        return self._look_again(int(pause)) if pause >= 1 else fields.Datetime.now()
+
+    def _what_differs(self, values):
+        """Return the changed values as a key, so that rows with the same changes are written together."""
+        return tuple((name, value) for name, value in values.items() if self[name] != value)
+
+    def _postpone(self, pause):
+        self.reconcile_at = self._look_at(pause)
+
+    def _record_no_verdict(self, error):
+        """The server or the repository could not be asked: that says nothing about the snapshots."""
+        attempts = max(self.mapped("attempts"), default=0) + 1
+        pause = getattr(error, "retry_after", None) or backoff.delay(attempts)
+        values = {"attempts": attempts, "verify_message": str(error), "reconcile_at": self._look_at(pause)}
+        if attempts >= NOTED_FAILURES or isinstance(error, PermanentError):
+            values |= {"error_message": str(error), "error_code": error.code}
+        self.write(values)
+        return pause
+
+    # --- telling people -----------------------------------------------------------------------------
+
+    def _raise_alarm(self):
+        """Tell operators of snapshots that cannot be restored: a note and an activity on each tenant."""
+        operators = self.env.ref("loomworks_tenant.group_operator").user_ids.filtered("active")
+        self.env["loomworks.audit"]._record("snapshot_failed", self)
+        for tenant, snapshots in self.grouped("tenant_id").items():
+            reasons = ", ".join(dict.fromkeys(one.verify_message.splitlines()[0] for one in snapshots))
+            text = self.env._(
+                "Cannot be restored: %(names)s. %(reasons)s",
+                names=", ".join(snapshots.mapped("name")),
+                reasons=reasons,
+            )
+            tenant.message_post(body=text)
+            told = tenant.activity_ids.filtered(lambda one: one.activity_type_id == self.env.ref(ALARM)).user_id
+            for user in operators - told:
+                tenant.activity_schedule(ALARM, summary=reasons[:200], note=text, user_id=user.id)
+
+    def _give_all_clear(self):
+        """The repository is whole again: say so, and end the activities of tenants that have no failed one left."""
+        self.env["loomworks.audit"]._record("snapshot_whole_again", self)
+        for tenant, snapshots in self.grouped("tenant_id").items():
+            names = ", ".join(snapshots.mapped("name"))
+            tenant.message_post(body=self.env._("Can be restored again, the repository is whole: %s", names))
+            if not tenant.snapshot_ids.filtered(lambda one: one.state == "failed"):
+                tenant.activity_unlink([ALARM])
+
+    # --- measuring ----------------------------------------------------------------------------------
+
+    def _measure(self):
+        """Keep how large the databases are; whoever waits for a snapshot does not wait for this."""
+        names = {snapshot: snapshot.tenant_id.database_name for snapshot in self}
+        try:
+            sizes = restore_point.sizes(Server(self.server_id._to_spec()), list(names.values()))
+        except LoomworksError:
+            sizes = {}  # not known
+        for snapshot in self:
+            size = sizes.get(names[snapshot], 0)
+            snapshot.write({"size_bytes": size, "to_measure": False, "reconcile_at": False})
+        return 0
+
+
+class DatabaseServer(models.Model):
+    """A database server whose snapshots one worker at a time looks after."""
+
+    _inherit = "loomworks.database.server"
+
+    def _lock_snapshots(self):
+        """Take the server's snapshots for this transaction; False when another one has them."""
+        self.ensure_one()
+        key = SQL("hashtext('loomworks.snapshot'), %s", self.id)
+        [(locked,)] = self.env.execute_query(SQL("SELECT pg_try_advisory_xact_lock(%s)", key))
+        return locked
+
+
+def values_of(point):
+    """Return the fields of a snapshot that was taken at this restore point."""
+    return {
+        "restore_point": point.name,
+        "wal_position": format_lsn(point.lsn),
+        "wal_file": point.wal_file,
+        "timeline": point.timeline,
+        "system_identifier": str(point.system_identifier),
+        "created_at": point.taken_at.replace(tzinfo=None, microsecond=0),
+        "to_measure": True,
+        "attempts": 0,
+    }
+
+
+def proven(proof):
+    """Return the fields that a proof fills."""
+    return {
+        "base_backup_label": proof.backup,
+        "recovery_timeline": proof.timeline,
+        "wal_segments": proof.segments,
+    }
+
+
+UNTAKEN = {"restore_point": False, "wal_position": False, "wal_file": False, "timeline": 0, "system_identifier": False}

@@ -1,0 +1,125 @@
+"""A tenant's snapshots."""
+
+from datetime import timedelta
+
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+
+from ..repository.segments import Segment, format_lsn, parse_lsn
+from ..schedule.due import Rhythm, next_turn
+
+TAKEN_IN = {"active", "suspended", "archived"}  # states in which the database is there
+
+
+class Tenant(models.Model):
+    """A tenant of which snapshots are taken."""
+
+    _inherit = "loomworks.tenant"
+
+    snapshot_ids = fields.One2many("loomworks.snapshot", "tenant_id", "Snapshots", readonly=True)
+    snapshot_count = fields.Integer("Snapshots that can be restored", compute="_compute_snapshots")
+    failed_snapshot_count = fields.Integer("Failed snapshots", compute="_compute_snapshots")
+    last_snapshot_at = fields.Datetime("Last snapshot", compute="_compute_snapshots")
+    next_snapshot_at = fields.Datetime("Next snapshot", compute="_compute_next_snapshot_at")
+
+    @api.depends("snapshot_ids.state", "snapshot_ids.created_at")
+    def _compute_snapshots(self):
+        domain = [("tenant_id", "in", self.ids), ("state", "in", ("ready", "restoring", "failed"))]
+        groups = self.env["loomworks.snapshot"]._read_group(
+            domain, ["tenant_id", "state"], ["__count", "created_at:max"]
+        )
+        found = {(tenant.id, state): (count, last) for tenant, state, count, last in groups}
+        for tenant in self:
+            good = [found[key] for state in ("ready", "restoring") if (key := (tenant.id, state)) in found]
+            tenant.snapshot_count = sum(count for count, _last in good)
+            tenant.last_snapshot_at = max((last for _count, last in good), default=False)
+            tenant.failed_snapshot_count = found.get((tenant.id, "failed"), (0, False))[0]
+
+    @api.depends("plan_id.snapshot_minutes", "snapshot_ids.requested_at", "state")
+    def _compute_next_snapshot_at(self):
+        last = self._last_automatic()
+        now = fields.Datetime.now()
+        for tenant in self:
+            rhythm = Rhythm(tenant.uuid or "", tenant.plan_id.snapshot_minutes, last.get(tenant.id))
+            tenant.next_snapshot_at = next_turn(rhythm, now) if tenant.state == "active" else False
+
+    def _last_automatic(self):
+        """Return when the last automatic snapshot of each tenant was asked for, by the tenant's id."""
+        domain = [("tenant_id", "in", self.ids), ("snapshot_type", "=", "auto")]
+        groups = self.env["loomworks.snapshot"].sudo()._read_group(domain, ["tenant_id"], ["requested_at:max"])
+        return {tenant.id: last for tenant, last in groups}
+
+    def action_create_snapshot(self, name=None):
+        """Take a snapshot, and return the ids of the new rows; they are ready within seconds."""
+        self._check_admin()
+        self._check_state(TAKEN_IN, "create_snapshot")
+        for tenant in self:
+            tenant._check_snapshot_limit()
+        made = self.env["loomworks.snapshot"]._request(self, "manual", name)
+        self.env["loomworks.audit"]._record("snapshot_create", made)
+        return made.ids
+
+    def action_snapshots(self):
+        """Show this tenant's snapshots."""
+        self.ensure_one()
+        action = self.env["ir.actions.act_window"]._for_xml_id("loomworks_snapshot.action_snapshot")
+        return {**action, "domain": [("tenant_id", "=", self.id)], "context": {"search_default_live": 1}}
+
+    def _snapshot_before_operation(self, lsn, timeline, moment, name=None, system_identifier=None):
+        """Make a snapshot of a position that an AI operation has recorded, and return it.
+
+        Nothing is done on the server: the position is in the WAL already, and is proven like any other.
+
+        :param lsn: as PostgreSQL writes it, just before the operation's first change
+        :param moment: when that was, UTC
+        """
+        self.ensure_one()
+        position = parse_lsn(lsn)
+        return self.env["loomworks.snapshot"]._request(
+            self,
+            "pre_ai",
+            name or self.env._("Before the operation at %s", fields.Datetime.to_string(moment)),
+            created_at=moment,
+            wal_position=format_lsn(position),
+            wal_file=Segment.holding(timeline, position).name,
+            timeline=timeline,
+            system_identifier=str(system_identifier) if system_identifier else False,
+        )
+
+    def _manual_snapshot_end(self, now):
+        """Return until when a snapshot is kept that no rule of the plan speaks of."""
+        return now + timedelta(days=self.plan_id.manual_snapshot_days)
+
+    def _check_snapshot_limit(self):
+        """Refuse what is more than the plan gives a tenant's administrators.
+
+        :raises UserError: with when the next one is possible
+        """
+        if self.env.su or self.env.user.has_group("loomworks_tenant.group_operator"):
+            return
+        plan, now = self.sudo().plan_id, fields.Datetime.now()
+        for hours, limit in ((1, plan.manual_snapshots_hourly), (24, plan.manual_snapshots_daily)):
+            since = now - timedelta(hours=hours)
+            domain = [("tenant_id", "=", self.id), ("snapshot_type", "=", "manual"), ("requested_at", ">", since)]
+            taken = self.env["loomworks.snapshot"].sudo().search(domain, order="requested_at desc", limit=limit or 1)
+            if len(taken) >= limit:
+                again = taken[-1].requested_at + timedelta(hours=hours) if taken and limit else False
+                raise UserError(self._limit_text(limit, hours, again))
+
+    def _limit_text(self, limit, hours, again):
+        text = self.env._(
+            "“%(name)s” may have %(limit)s snapshots taken by hand in %(hours)s hours, and has had them.",
+            name=self.name,
+            limit=limit,
+            hours=hours,
+        )
+        if not again:
+            return text
+        return text + " " + self.env._("The next one is possible from %s UTC on.", fields.Datetime.to_string(again))
+
+    def _settle(self):
+        """What is erased leaves nothing to restore."""
+        result = super()._settle()
+        if self.erased_at:
+            self.sudo().snapshot_ids.filtered(lambda one: one.state != "expired")._expire()
+        return result
