@@ -23,6 +23,8 @@
         "views/repository_views.xml",
         "views/plan_views.xml",
         "views/tenant_views.xml",
+        "wizards/restore_to_views.xml",
+        "views/restore_views.xml",
     ],
     "assets": {"web.assets_backend": ["loomworks_snapshot/static/src/**/*"]},
 }

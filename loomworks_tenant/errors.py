@@ -111,6 +111,12 @@ class TemplateMissing(RetryableError):
     code = "template_missing"
 
 
+class RestoredDatabaseMissing(PermanentError):
+    """A tenant's database that came out of a restore is not there, and no template can take its place."""
+
+    code = "restored_database_missing"
+
+
 class DatabaseRefused(PermanentError):
     """The database server rejected a statement for a reason that does not pass by itself."""
 

@@ -5,6 +5,8 @@ from . import (
     plan,
     reconcilable,
     repository,
+    restore,
+    restore_work,
     server_metrics,
     snapshot,
     snapshot_actions,

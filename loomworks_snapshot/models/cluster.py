@@ -2,7 +2,7 @@
 
 import os
 
-from odoo import api, models
+from odoo import api, fields, models
 
 from ..repository.location import Location
 
@@ -14,10 +14,13 @@ class Cluster(models.Model):
 
     _inherit = "loomworks.cluster"
 
+    postgres_image = fields.Char("PostgreSQL image", help="Restores run in it.")
+
     @api.model
     def _ensure_own(self):
         """Say, too, where the own server's repository is, as pgBackRest's variables and the mounted Secret have it."""
         cluster = super()._ensure_own()
+        cluster.postgres_image = os.environ.get("LOOMWORKS_POSTGRES_IMAGE") or cluster.postgres_image
         place = Location.place_from_environment(os.environ)
         folder = os.environ.get("REPOSITORY_SECRETS_DIR")
         if place and folder:

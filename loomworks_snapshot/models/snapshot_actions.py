@@ -30,6 +30,36 @@ class SnapshotActions(models.Model):
         self.env["loomworks.audit"]._record("snapshot_verify", self)
         return True
 
+    def action_restore(self):
+        """Bring the tenant back to this moment, and return the new restore's id (see ``restore_to`` of the tenant)."""
+        self.ensure_one()
+        self.tenant_id._check_admin()
+        if self.state != "ready":
+            raise UserError(
+                self.env._("Only a snapshot that is ready can be restored: “%s” is not.", self.display_name)
+            )
+        snapshot = self.sudo()
+        values = {
+            "snapshot_id": self.id,
+            "target_kind": "name" if snapshot.restore_point else "lsn",
+            "target_value": snapshot.restore_point or snapshot.wal_position,
+            "target_position": snapshot.wal_position,
+            "target_timeline": snapshot.recovery_timeline or snapshot.timeline,
+            "system_identifier": snapshot.system_identifier,
+            "moment": snapshot.created_at,
+        }
+        made = self.env["loomworks.restore"]._request(self.tenant_id, values)
+        snapshot.state = "restoring"
+        return made.id
+
+    def action_go_back(self):
+        """Take back the last restore of this snapshot."""
+        self.ensure_one()
+        restore = self.env["loomworks.restore"].search([("snapshot_id", "=", self.id)], limit=1)
+        if not restore:
+            raise UserError(self.env._("“%s” has not been restored.", self.display_name))
+        return restore.action_go_back()
+
     def action_keep(self):
         """Keep it until somebody says otherwise: no rule lets it expire."""
         self._check_operator()

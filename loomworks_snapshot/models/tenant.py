@@ -3,10 +3,12 @@
 from datetime import timedelta
 
 from odoo import api, fields, models
+from odoo.addons.loomworks_tenant.reconciler.spec import first_database
 from odoo.exceptions import UserError
 
 from ..repository.segments import Segment, format_lsn, parse_lsn
 from ..schedule.due import Rhythm, next_turn
+from .restore import RUNNING
 
 TAKEN_IN = {"active", "suspended", "archived"}  # states in which the database is there
 
@@ -16,11 +18,20 @@ class Tenant(models.Model):
 
     _inherit = "loomworks.tenant"
 
+    restore_ids = fields.One2many("loomworks.restore", "tenant_id", "Restores", readonly=True)
+    restore_count = fields.Integer("Restores", compute="_compute_restores")
+    running_restore_id = fields.Many2one("loomworks.restore", compute="_compute_restores")
     snapshot_ids = fields.One2many("loomworks.snapshot", "tenant_id", "Snapshots", readonly=True)
     snapshot_count = fields.Integer("Snapshots that can be restored", compute="_compute_snapshots")
     failed_snapshot_count = fields.Integer("Failed snapshots", compute="_compute_snapshots")
     last_snapshot_at = fields.Datetime("Last snapshot", compute="_compute_snapshots")
     next_snapshot_at = fields.Datetime("Next snapshot", compute="_compute_next_snapshot_at")
+
+    @api.depends("restore_ids.state")
+    def _compute_restores(self):
+        for tenant in self:
+            tenant.restore_count = len(tenant.restore_ids)
+            tenant.running_restore_id = tenant.restore_ids.filtered(lambda one: one.state in RUNNING)[:1]
 
     @api.depends("snapshot_ids.state", "snapshot_ids.created_at")
     def _compute_snapshots(self):
@@ -58,6 +69,44 @@ class Tenant(models.Model):
         made = self.env["loomworks.snapshot"]._request(self, "manual", name)
         self.env["loomworks.audit"]._record("snapshot_create", made)
         return made.ids
+
+    def restore_to(self, moment):
+        """Bring the tenant back to ``moment`` (UTC), and return the new restore's id.
+
+        The database is restored beside the living one, checked, and then put in its place; what the tenant has now is
+        kept for a week, and going back to it is one action.
+
+        :raises UserError: when the moment is in the future, or before the tenant was made
+        """
+        self.ensure_one()
+        self._check_admin()
+        moment = fields.Datetime.to_datetime(moment)
+        if moment > fields.Datetime.now():
+            raise UserError(self.env._("%s UTC is in the future.", fields.Datetime.to_string(moment)))
+        if moment < self.sudo().create_date.replace(microsecond=0):
+            made = fields.Datetime.to_string(self.sudo().create_date)
+            raise UserError(
+                self.env._("“%(name)s” was made at %(made)s UTC, after this moment.", name=self.name, made=made)
+            )
+        values = {"target_kind": "time", "target_value": f"{fields.Datetime.to_string(moment)}+00", "moment": moment}
+        return self.env["loomworks.restore"]._request(self, values).id
+
+    def action_restores(self):
+        """Show this tenant's restores."""
+        self.ensure_one()
+        action = self.env["ir.actions.act_window"]._for_xml_id("loomworks_snapshot.action_restore")
+        return {**action, "domain": [("tenant_id", "=", self.id)]}
+
+    def _database_at(self, moment):
+        """Return the name of the database that the tenant had at ``moment``: a restore changes it."""
+        self.ensure_one()
+        restores = (
+            self.env["loomworks.restore"].sudo().search([("tenant_id", "=", self.id), ("placed_at", "!=", False)])
+        )
+        changes = [(one.placed_at, one.new_database) for one in restores]
+        changes += [(one.gone_back_at, one.old_database) for one in restores if one.gone_back_at]
+        before = [change for change in changes if change[0] <= moment]
+        return max(before)[1] if before else first_database(self.uuid)
 
     def action_snapshots(self):
         """Show this tenant's snapshots."""

@@ -31,6 +31,9 @@ CREATE = """
 # The rest of the segment is given up, so that it is archived now; this also flushes the records to disk.
 SWITCH = "SELECT pg_switch_wal()"
 
+# A transaction with a number leaves a record when it commits, though it has changed nothing.
+COMMIT = "SELECT pg_current_xact_id()"
+
 # Who this server is, and the name of the segment that is written now (it begins with the timeline).
 IDENTITY = """
     SELECT system_identifier, pg_walfile_name(pg_current_wal_insert_lsn()) AS wal_file FROM pg_control_system()
@@ -77,6 +80,18 @@ def take(server: DatabaseServer, names: Sequence[str]) -> list[RestorePoint]:
         rows = {row["name"]: row for row in cr.fetchall()}
         cr.execute(SWITCH)
     return [_point(rows[name], identity) for name in names]
+
+
+def close(server: DatabaseServer) -> RestorePoint:
+    """Have a transaction committed and a restore point created now, and everything before them archived.
+
+    Replay to a time ends at the first commit after it, and replay to a position at the first record behind it.
+
+    :raises ServerUnreachable, RetryableError, DatabaseRefused: as :func:`take`
+    """
+    with server.connect() as cr:
+        cr.execute(COMMIT)
+    return take(server, [new_name()])[0]
 
 
 def push(server: DatabaseServer) -> None:

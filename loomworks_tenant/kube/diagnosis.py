@@ -42,6 +42,14 @@ def deployment(obj: Manifest, pods: list[Manifest]) -> Diagnosis:
     return _worst([pod(item) for item in pods if not item["metadata"].get("deletionTimestamp")])
 
 
+def ready_pods(pods: list[Manifest]) -> Diagnosis:
+    """Say whether one of some pods takes requests, and otherwise why not."""
+    living = [item for item in pods if not item["metadata"].get("deletionTimestamp")]
+    if any(_condition(item.get("status", {}), "Ready", "True") for item in living):
+        return Diagnosis(True, "ready")
+    return _worst([pod(item) for item in living])
+
+
 def _rolled_out(status: Manifest, wanted: int) -> bool:
     return min(status.get("updatedReplicas", 0), status.get("availableReplicas", 0)) >= wanted
 

@@ -14,6 +14,7 @@ DEFAULT_DATA_PATH = "/var/lib/odoo"
 CONFIG_PATH = "/etc/odoo"
 STARTUP_SECONDS = 300  # an upgrade at the first start may take minutes
 STOP_SECONDS = 30
+SWITCH_SECONDS = 60  # for which the pod of the previous database waits beside the new one
 RESTARTED_AT = "loomworks.io/restarted-at"
 CONFIG_DIGEST = "loomworks.io/config-digest"
 POD_SECURITY = "pod-security.kubernetes.io"
@@ -157,7 +158,7 @@ def service(spec: TenantSpec) -> Manifest:
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": _metadata(spec, names.ODOO),
-        "spec": {"selector": names.labels(spec.uuid), "ports": ports, "publishNotReadyAddresses": True},
+        "spec": {"selector": pod_labels(spec), "ports": ports, "publishNotReadyAddresses": True},
     }
 
 
@@ -165,7 +166,7 @@ def deployment(spec: TenantSpec, config_digest: str) -> Manifest:
     """The tenant's Odoo. ``config_digest`` changes when its configuration does, which restarts it."""
     annotations = {CONFIG_DIGEST: config_digest, RESTARTED_AT: spec.restarted_at}
     template = {
-        "metadata": {"labels": names.labels(spec.uuid), "annotations": annotations},
+        "metadata": {"labels": pod_labels(spec), "annotations": annotations},
         "spec": _pod(spec),
     }
     return {
@@ -175,11 +176,29 @@ def deployment(spec: TenantSpec, config_digest: str) -> Manifest:
         "spec": {
             "replicas": 1 if spec.running else 0,
             "revisionHistoryLimit": 2,
-            "strategy": {"type": "Recreate"},  # the volume goes with one node, and the registry with one process
+            **_rollout(spec),
             "selector": {"matchLabels": names.labels(spec.uuid)},
             "template": template,
         },
     }
+
+
+def pod_labels(spec: TenantSpec) -> dict[str, str]:
+    """The labels of the pods that serve one of the tenant's databases."""
+    return {**names.labels(spec.uuid), names.DATABASE_LABEL: spec.database}
+
+
+def _rollout(spec: TenantSpec) -> Manifest:
+    """One process at a time, as the volume goes with one node; but two databases have a process each.
+
+    While the tenant changes from one database to another, the old pod stays until the new one has been ready for long
+    enough to be given the traffic.
+    """
+    together = spec.switching and not (spec.volume and spec.volume.access_mode == "ReadWriteOncePod")
+    if not together:
+        return {"strategy": {"type": "Recreate", "rollingUpdate": None}, "minReadySeconds": 0}
+    limits = {"maxSurge": 1, "maxUnavailable": 0}
+    return {"strategy": {"type": "RollingUpdate", "rollingUpdate": limits}, "minReadySeconds": SWITCH_SECONDS}
 
 
 def _pod(spec: TenantSpec) -> Manifest:
@@ -189,10 +208,11 @@ def _pod(spec: TenantSpec) -> Manifest:
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": STOP_SECONDS,
         "securityContext": pod_security(),
+        **({"initContainers": [_files(spec)]} if spec.previous_database else {}),
         "containers": [_container(spec)],
         "volumes": [
             {"name": "data", **data},
-            {"name": "config", "secret": {"secretName": names.CONFIG_SECRET, "defaultMode": 0o440}},
+            {"name": "config", "secret": {"secretName": config_secret(spec), "defaultMode": 0o440}},
             {"name": "tmp", "emptyDir": {}},
         ],
     }
@@ -219,8 +239,31 @@ def container_security() -> Manifest:
     }
 
 
+def config_secret(spec: TenantSpec) -> str:
+    """Name the Secret with the configuration: one a database, so that a pod that restarts comes back to its own."""
+    return f"{names.CONFIG_SECRET}-{spec.database[len(spec.role) + 1 :].replace('_', '-')}".rstrip("-")
+
+
+def _files(spec: TenantSpec) -> Manifest:
+    """What gives a restored database the files of the one before: as links, so that it takes no space and no time."""
+    data_path = _data_path(spec)
+    return {
+        "name": "files",
+        "image": spec.cluster.image,
+        "imagePullPolicy": spec.cluster.image_pull_policy,
+        "command": ["loomworks-adopt-files", f"{data_path}/filestore", spec.previous_database, spec.database],
+        "securityContext": container_security(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [{"name": "data", "mountPath": data_path}],
+    }
+
+
+def _data_path(spec: TenantSpec) -> str:
+    return spec.volume.mount_path if spec.volume else DEFAULT_DATA_PATH
+
+
 def _container(spec: TenantSpec) -> Manifest:
-    data_path = spec.volume.mount_path if spec.volume else DEFAULT_DATA_PATH
+    data_path = _data_path(spec)
     resources = spec.resources
     return {
         "name": names.ODOO,

@@ -6,6 +6,7 @@ FIELD_MANAGER = "loomworks"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 TENANT_LABEL = "loomworks.io/tenant"
 COMPONENT_LABEL = "app.kubernetes.io/component"
+DATABASE_LABEL = "loomworks.io/database"  # of pods and of the Service's selector: whose traffic goes where
 
 ODOO = "odoo"  # the Deployment, the Service and the container
 CONFIG_SECRET = "odoo-config"

@@ -6,6 +6,8 @@ import uuid
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 
+from ..reconciler.spec import first_database
+
 SUBDOMAIN = re.compile(r"^[a-z][a-z0-9-]{2,62}$")
 RESERVED_SUBDOMAINS = frozenset(
     "admin administrator api app apps assets auth autoconfig autodiscover billing blog cdn console dashboard db demo "
@@ -27,7 +29,9 @@ RECONCILED_FIELDS = frozenset(
 )
 LIMITS = ("max_users", "max_storage_gb", "max_ai_operations_daily")
 # Set by the model itself, never by hand: each has an action, or follows from one.
-GUARDED_FIELDS = frozenset(["state", "uuid", "database_name", "server_id", "erased_at", "erase_requested"])
+GUARDED_FIELDS = frozenset(
+    "state uuid database_name previous_database switching server_id erased_at erase_requested".split()
+)
 
 
 class Tenant(models.Model):
@@ -74,6 +78,12 @@ class Tenant(models.Model):
         ondelete="restrict",
         default=lambda self: self.env["loomworks.cluster"].sudo().search([], limit=1),
     )
+    previous_database = fields.Char(
+        readonly=True,
+        copy=False,
+        help="The database that the tenant had before its last restore; it is kept for a while.",
+    )
+    switching = fields.Boolean(readonly=True, copy=False, help="From the previous database to the present one.")
     server_id = fields.Many2one(
         "loomworks.database.server", "Database server", ondelete="restrict", readonly=True, copy=False, index=True
     )
@@ -92,7 +102,7 @@ class Tenant(models.Model):
     @api.depends("uuid")
     def _compute_database_name(self):
         for tenant in self:
-            tenant.database_name = f"t_{tenant.uuid.replace('-', '')}" if tenant.uuid else False
+            tenant.database_name = first_database(tenant.uuid) if tenant.uuid else False
 
     # One method a limit: the ORM takes fields of one compute method as given together.
     @api.depends("plan_id")

@@ -56,6 +56,8 @@ class TenantSpecification(models.Model):
             "admin_name": admin.name or self.name,
             "connection_limit": plan.connection_limit,
             "parameters": self._parameters(),
+            "previous_database": self.previous_database or "",
+            "switching": self.switching,
             "restarted_at": fields.Datetime.to_string(self.restarted_at) or "",
         }
 

@@ -108,6 +108,12 @@ class DatabaseServer:
             cr.execute(statements.DATABASE, {"database": name})
             return cr.fetchone()
 
+    def databases_of(self, role: str) -> list[str]:
+        """Return the names of the databases that ``role`` owns."""
+        with self.connect() as cr:
+            cr.execute(statements.DATABASES_OF, {"role": role})
+            return [row["datname"] for row in cr.fetchall()]
+
     def ensure_database(self, name: str, template: str, owner: str) -> None:
         """Make ``owner`` have all of a database cloned from ``template``, and nobody else a way in.
 

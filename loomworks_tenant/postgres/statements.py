@@ -25,6 +25,10 @@ DATABASE = """
       FROM pg_database WHERE datname = %(database)s
 """
 
+DATABASES_OF = """
+    SELECT datname FROM pg_database d JOIN pg_roles r ON r.oid = d.datdba WHERE rolname = %(role)s ORDER BY datname
+"""
+
 # WAL_LOG: the copy travels in the WAL like any other change, which a selective restore relies on.
 # No connection until CONNECT has been taken from PUBLIC, which every new database grants.
 CLONE_DATABASE = (

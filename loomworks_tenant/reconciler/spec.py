@@ -92,11 +92,18 @@ class TenantSpec:
     volume: VolumeSpec | None = None
     parameters: dict[str, str] = field(default_factory=dict)
     restarted_at: str = ""
+    previous_database: str = ""  # which the tenant had before; its files are where those of ``database`` begin
+    switching: bool = False  # from the previous database to this one: the pods of both run side by side
 
     @property
     def role(self) -> str:
-        """The PostgreSQL role that owns the tenant's database; it has the database's name."""
-        return self.database
+        """The PostgreSQL role that owns the tenant's databases; its first one has its name."""
+        return first_database(self.uuid)
+
+    @property
+    def restored(self) -> bool:
+        """Whether the database came out of a restore, and not of the plan's template."""
+        return self.database != self.role
 
     @property
     def running(self) -> bool:
@@ -138,6 +145,11 @@ class TemplateSpec:
     def job(self) -> str:
         """The Job that builds it."""
         return f"template-{self.plan}-{self.fingerprint}".replace("_", "-")
+
+
+def first_database(uuid: str) -> str:
+    """Name the database that a tenant is provisioned with."""
+    return f"t_{uuid.replace('-', '')}"
 
 
 def fingerprint(value: Any) -> str:

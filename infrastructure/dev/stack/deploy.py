@@ -60,6 +60,7 @@ def kustomization(settings: Settings, images: Mapping[str, str], overlay: str) -
         "LOOMWORKS_DOMAIN": settings.domain,
         "LOOMWORKS_PUBLIC_URL": target.address(settings),
         "LOOMWORKS_ODOO_IMAGE": images["loomworks-odoo"],
+        "LOOMWORKS_POSTGRES_IMAGE": images["loomworks-postgres"],
         **maps.get("loomworks-config", {}),
     }
     return {

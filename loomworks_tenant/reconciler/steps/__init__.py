@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..step import Step
 from .access import Credentials, Namespace, Policies
 from .data import Database, DatabaseRole, IdentityStep, Limits
-from .runtime import Address, Configuration, Health, Route, Workload
+from .runtime import Address, Configuration, Health, Route, Switch, Workload
 
 
 def tenant_steps() -> list[Step]:
@@ -21,6 +21,7 @@ def tenant_steps() -> list[Step]:
         Limits(),
         Configuration(),
         Workload(),
+        Switch(),
         Route(),
         Health(),
     ]

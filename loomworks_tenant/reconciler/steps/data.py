@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...errors import RetryableError, TemplateMissing
+from ...errors import RestoredDatabaseMissing, RetryableError, TemplateMissing
 from ...kube import names
 from ...postgres import identity
 from ..spec import Goal, TenantSpec
@@ -57,6 +57,11 @@ class Database(Step):
 
     def ensure(self, spec: TenantSpec, world: Boundaries) -> Answer:
         existing = world.server.database(spec.database)
+        if not existing and spec.restored:
+            raise RestoredDatabaseMissing(
+                f"the database {spec.database}, which a restore made, is not on the server",
+                "Go back to the previous database, or restore again: an empty one is never put in its place.",
+            )
         if not existing and not spec.template_database:
             return _await_template(spec)
         try:
@@ -67,7 +72,8 @@ class Database(Step):
 
     def remove(self, spec: TenantSpec, world: Boundaries) -> Answer:
         if spec.goal == Goal.ERASED:
-            world.server.drop_database(spec.database)
+            for name in world.server.databases_of(spec.role):
+                world.server.drop_database(name)
             return Done("deleted")
         world.server.close_database(spec.database)
         return Done("closed and kept")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from ...kube import diagnosis, manifests, names, odoo_conf, routes
@@ -59,8 +60,9 @@ class Configuration(Step):
     def ensure(self, spec: TenantSpec, world: Boundaries) -> Answer:
         password = required_secret(world, spec, names.DATABASE_SECRET, "password")
         config = {"odoo.conf": odoo_conf.render(spec, password)}
-        world.kube.apply(manifests.secret(spec, names.CONFIG_SECRET, config))
-        world.kube.apply(manifests.service(spec))
+        world.kube.apply(manifests.secret(spec, manifests.config_secret(spec), config))
+        if not spec.switching:  # else the traffic stays where it is until the new pods answer
+            world.kube.apply(manifests.service(spec))
         return Done()
 
 
@@ -83,9 +85,42 @@ class Workload(Step):
         namespace = names.namespace(spec.uuid)
         world.kube.delete("Deployment", names.ODOO, namespace)
         world.kube.delete("Service", names.ODOO, namespace)
-        world.kube.delete("Secret", names.CONFIG_SECRET, namespace)
+        world.kube.delete("Secret", manifests.config_secret(spec), namespace)
         left = list(world.kube.list("Pod", namespace, label_selector=names.selector(spec.uuid)))
         return Waiting(f"{len(left)} pod(s) are stopping", STOPPING_LOOK) if left else Done()
+
+
+class Switch(Step):
+    """The traffic goes to the pods of the tenant's database; those of another one are closed first.
+
+    Nothing that a user still writes to the previous database is lost: it is closed before the new one is served, and
+    kept. Between the two moments requests wait or are told to come again.
+    """
+
+    code = "switch"
+    title = "Switch"
+
+    def inputs(self, spec: TenantSpec) -> Any:
+        return [spec.database, spec.switching]
+
+    def ensure(self, spec: TenantSpec, world: Boundaries) -> Answer:
+        namespace = names.namespace(spec.uuid)
+        service = world.kube.get("Service", names.ODOO, namespace)
+        if not spec.switching or _serves(service, spec):
+            return Done()
+        own = f"{names.selector(spec.uuid)},{names.DATABASE_LABEL}={spec.database}"
+        state = diagnosis.ready_pods(list(world.kube.list("Pod", namespace, label_selector=own)))
+        if not state.ready:
+            return Waiting(state.message, PROBLEM_LOOK if state.fatal else STARTING_LOOK, state.code)
+        began = time.monotonic()
+        world.server.close_database(spec.previous_database)
+        world.kube.apply(manifests.service(spec))
+        return Done(f"requests were held for {time.monotonic() - began:.2f} s")
+
+
+def _serves(service: dict[str, Any] | None, spec: TenantSpec) -> bool:
+    selected = service["spec"].get("selector", {}) if service else {}
+    return selected.get(names.DATABASE_LABEL) == spec.database
 
 
 def config_digest(spec: TenantSpec) -> str:

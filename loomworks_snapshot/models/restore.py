@@ -1,0 +1,181 @@
+"""Restores: a tenant's database as it was at a moment, made beside the living one and then put in its place."""
+
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+
+STATES = [
+    ("waiting", "Waiting for the archive"),
+    ("restoring", "Restoring"),
+    ("placing", "Putting in place"),
+    ("done", "Done"),
+    ("going_back", "Going back"),
+    ("gone_back", "Gone back"),
+    ("failed", "Failed"),
+    ("cancelled", "Cancelled"),
+]
+RUNNING = ("waiting", "restoring", "placing", "going_back")
+# What a stage is to a reader, and roughly how much of the whole it is.
+STAGES = {
+    "start": ("Starting the job", 5),
+    "catalogue": ("Reading the base backup's list of files", 5),
+    "fetch": ("Fetching the tenant's files", 10),
+    "restore": ("Unpacking them", 10),
+    "replay": ("Replaying the WAL", 25),
+    "check": ("Checking every table and index", 10),
+    "dump": ("Writing the database out", 5),
+    "load": ("Loading it into the server", 25),
+    "wipe": ("Wiping the scratch space", 0),
+    "restored": ("Restored", 5),
+}
+
+
+class Restore(models.Model):
+    """One restore of a tenant. Rows are made and changed by actions and the reconciler only."""
+
+    _name = "loomworks.restore"
+    _inherit = ["loomworks.reconcilable"]
+    _description = "Restore"
+    _order = "id desc"
+
+    tenant_id = fields.Many2one("loomworks.tenant", required=True, readonly=True, ondelete="cascade", index=True)
+    snapshot_id = fields.Many2one("loomworks.snapshot", readonly=True, ondelete="set null", index="btree_not_null")
+    server_id = fields.Many2one(related="tenant_id.server_id", store=True)
+    state = fields.Selection(STATES, required=True, readonly=True, default="waiting", index=True)
+    moment = fields.Datetime(required=True, readonly=True, help="The tenant is brought back to this moment.")
+    requested_by_id = fields.Many2one("res.users", "By", readonly=True, ondelete="set null")
+    started_at = fields.Datetime("Asked for", required=True, readonly=True, default=fields.Datetime.now)
+    finished_at = fields.Datetime("Finished", readonly=True)
+
+    target_kind = fields.Selection(
+        [("name", "Restore point"), ("lsn", "WAL position"), ("time", "Time")], required=True, readonly=True
+    )
+    target_value = fields.Char(required=True, readonly=True)
+    target_position = fields.Char("WAL position", readonly=True)
+    target_timeline = fields.Integer("Timeline", readonly=True)
+    closing_position = fields.Char(readonly=True, help="Of a record after the moment: the archive has to hold it.")
+    closing_timeline = fields.Integer(readonly=True)
+    system_identifier = fields.Char(readonly=True)
+
+    stage = fields.Selection([(code, title) for code, (title, _share) in STAGES.items()], readonly=True)
+    stage_share = fields.Float(readonly=True)
+    progress = fields.Integer("Progress (%)", compute="_compute_progress")
+    attempts = fields.Integer(readonly=True)
+    report = fields.Json(readonly=True, help="Base backup, bytes, WAL segments and seconds by stage.")
+    report_text = fields.Text("What it took", compute="_compute_report_text")
+    switch_began_at = fields.Datetime(readonly=True)
+    placed_at = fields.Datetime("In place since", readonly=True)
+    gone_back_at = fields.Datetime(readonly=True)
+    held_seconds = fields.Float("Requests were held for (s)", digits=(10, 2), readonly=True)
+
+    new_database = fields.Char(readonly=True)
+    old_database = fields.Char(readonly=True, help="What the tenant had before; going back means this one.")
+    kept_until = fields.Datetime("The other database is kept until", readonly=True)
+    dropped = fields.Boolean("The other database is gone", readonly=True)
+    working = fields.Boolean("In progress", compute="_compute_working")
+    can_go_back = fields.Boolean(compute="_compute_can_go_back")
+
+    _one_a_tenant = models.UniqueIndex(
+        "(tenant_id) WHERE state IN ('waiting', 'restoring', 'placing', 'going_back')",
+        "A restore of this tenant is going on already. Wait for its end, or cancel it.",
+    )
+
+    @api.depends("state", "stage", "stage_share")
+    def _compute_progress(self):
+        for restore in self:
+            before = 0
+            for code, (_title, share) in STAGES.items():
+                if code == restore.stage:
+                    before += share * restore.stage_share
+                    break
+                before += share
+            finished = restore.state in ("done", "gone_back", "placing", "going_back")
+            restore.progress = 100 if finished else round(before) if restore.stage else 0
+
+    @api.depends("report")
+    def _compute_report_text(self):
+        for restore in self:
+            report = restore.report or {}
+            lines = [
+                f"{STAGES[code][0]}: {seconds:.1f} s"
+                for code, seconds in (report.get("seconds") or {}).items()
+                if code in STAGES
+            ]
+            if report:
+                lines.insert(0, f"Base backup {report['backup']}, {report['segments']} WAL segment(s), ")
+                lines[0] += f"{report['fetched'] / 2**20:.1f} MiB fetched"
+            restore.report_text = "\n".join(lines) or False
+
+    @api.depends("state")
+    def _compute_working(self):
+        for restore in self:
+            restore.working = restore.state in RUNNING
+
+    @api.depends("state", "dropped", "kept_until", "tenant_id.database_name", "new_database")
+    def _compute_can_go_back(self):
+        for restore in self:
+            restore.can_go_back = (
+                restore.state == "done"
+                and not restore.dropped
+                and restore.tenant_id.database_name == restore.new_database
+            )
+
+    @api.depends("tenant_id.name", "moment")
+    def _compute_display_name(self):
+        for restore in self:
+            moment = fields.Datetime.to_string(restore.moment)
+            restore.display_name = self.env._(
+                "%(tenant)s as of %(moment)s UTC", tenant=restore.tenant_id.name, moment=moment
+            )
+
+    # --- actions --------------------------------------------------------------------------------------
+
+    @api.model
+    def _request(self, tenant, values):
+        """Make a row and have it worked on after the commit; return it."""
+        if tenant.erased_at or not tenant.sudo().server_id or tenant.state == "draft":
+            raise UserError(self.env._("“%s” has no database that could be restored.", tenant.name))
+        made = self.sudo().create({"tenant_id": tenant.id, "requested_by_id": self.env.uid, **values})
+        made._request_reconcile()
+        self.env["loomworks.audit"]._record("restore", tenant, values["target_value"])
+        return made.with_env(self.env)
+
+    def action_cancel(self):
+        """Give up a restore that is not being put in place yet; what it has made is removed."""
+        self.ensure_one()
+        self.tenant_id._check_admin()
+        if self.state not in ("waiting", "restoring"):
+            raise UserError(
+                self.env._("It is too late to cancel. Once it is done, “Go back” brings the old data back.")
+            )
+        self.sudo().write({"state": "cancelled", "finished_at": fields.Datetime.now()})
+        self.sudo()._request_reconcile()
+        self.env["loomworks.audit"]._record("restore_cancel", self.tenant_id)
+        return True
+
+    def action_go_back(self):
+        """Put the database that the tenant had before this restore back in its place."""
+        self.ensure_one()
+        self.tenant_id._check_admin()
+        if not self.can_go_back:
+            raise UserError(
+                self.env._(
+                    "There is no going back from this restore: it is not in place now, or the database that the tenant "
+                    "had before is no longer kept."
+                )
+            )
+        self.sudo().write({"state": "going_back", "error_message": False, "error_code": False})
+        self.sudo()._request_reconcile()
+        self.env["loomworks.audit"]._record("restore_go_back", self.tenant_id)
+        return True
+
+    def action_retry(self):
+        """Try a failed restore again from the beginning."""
+        self.ensure_one()
+        self.tenant_id._check_admin()
+        if self.state != "failed":
+            raise UserError(self.env._("Only a failed restore can be tried again."))
+        cleared = {"error_message": False, "error_code": False, "stage": False, "stage_share": 0, "finished_at": False}
+        self.sudo().write({"state": "waiting", "attempts": 0, **cleared})
+        self.sudo()._request_reconcile()
+        self.env["loomworks.audit"]._record("restore_retry", self.tenant_id)
+        return True

@@ -1,0 +1,70 @@
+"""The new database of a restore, and the passing role that fills it: the only SQL of the flow."""
+
+from __future__ import annotations
+
+import psycopg2.extensions
+from psycopg2 import sql
+
+from ...loomworks_tenant.postgres import statements
+from ...loomworks_tenant.postgres.server import DatabaseServer, compose
+
+CREATE_DATABASE = (
+    "CREATE DATABASE {database} WITH OWNER {owner} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' "
+    "LC_CTYPE 'C.UTF-8' STRATEGY WAL_LOG"
+)
+# It logs in for as long as a restore may take, and whatever it makes is the tenant's.
+CREATE_ROLE = "CREATE ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION IN ROLE {owner}"
+ROLE_PASSWORD = "ALTER ROLE {role} PASSWORD {password} VALID UNTIL {until}"
+ACT_AS_OWNER = "ALTER ROLE {role} SET role = {owner}"
+ALLOW = "GRANT CONNECT ON DATABASE {database} TO {role}"
+UNTIL = "SELECT (now() + interval '1 day')::text AS until"
+# What an Odoo database has to have, and how much of it there is.
+CONTENT = """
+    SELECT count(*) FILTER (WHERE c.relkind IN ('r', 'p')) AS tables,
+           count(*) FILTER (WHERE c.relkind = 'S') AS sequences,
+           bool_or(c.relname = 'ir_module_module') AS is_odoo, pg_database_size(current_database()) AS size
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'public'
+"""
+UNCHECKED_KEYS = "SELECT count(*) AS count FROM pg_constraint WHERE contype = 'f' AND NOT convalidated"
+
+
+def make_empty(server: DatabaseServer, database: str, owner: str) -> None:
+    """Have an empty database of the tenant's; what a broken attempt has left of it is dropped."""
+    server.drop_database(database)
+    with server.connect(autocommit=True) as cr:
+        cr.execute(compose(CREATE_DATABASE, database=database, owner=owner))
+        cr.execute(compose(statements.CLOSE_TO_PUBLIC, database=database))
+
+
+def ensure_filler(server: DatabaseServer, role: str, password: str, owner: str, database: str) -> None:
+    """Let ``role`` log in to ``database`` for a day, acting as ``owner``."""
+    with server.connect() as cr:
+        verifier = psycopg2.extensions.encrypt_password(password, role, cr.connection, "scram-sha-256")
+        cr.execute(statements.ROLE_EXISTS, {"role": role})
+        if not cr.fetchone():
+            cr.execute(compose(CREATE_ROLE, role=role, owner=owner))
+        cr.execute(UNTIL)
+        until = sql.Literal(cr.fetchone()["until"])
+        cr.execute(compose(ROLE_PASSWORD, role=role, password=sql.Literal(verifier), until=until))
+        cr.execute(compose(ACT_AS_OWNER, role=role, owner=owner))
+        cr.execute(compose(ALLOW, database=database, role=role))
+
+
+def drop_filler(server: DatabaseServer, role: str, database: str) -> None:
+    """Remove the role and what it was allowed."""
+    with server.connect() as cr:
+        cr.execute(statements.ROLE_EXISTS, {"role": role})
+        there = cr.fetchone()
+        cr.execute(statements.DATABASE, {"database": database})
+        if there and cr.fetchone():
+            cr.execute(compose("REVOKE ALL ON DATABASE {database} FROM {role}", database=database, role=role))
+        cr.execute(compose(statements.DROP_ROLE, role=role))
+
+
+def content(server: DatabaseServer, database: str) -> dict[str, int]:
+    """Return tables, sequences, is_odoo, size (bytes) and unchecked_keys of a database."""
+    with server.connect(database) as cr:
+        cr.execute(CONTENT)
+        found = dict(cr.fetchone())
+        cr.execute(UNCHECKED_KEYS)
+        return {**found, "unchecked_keys": cr.fetchone()["count"]}

@@ -1,0 +1,173 @@
+"""A restore beside the living tenant, a little further at each call; killed anywhere, the next call goes on."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...loomworks_tenant.errors import PermanentError, RetryableError
+from ...loomworks_tenant.kube import diagnosis
+from ...loomworks_tenant.reconciler.step import Boundaries
+from . import databases, job
+from .spec import RestoreSpec
+
+LOOK = 0.5  # seconds between two looks at a running restore
+PASSWORD_BYTES = 32
+LOG_LINES = 5
+
+
+class RestoreFailed(PermanentError):
+    """The Job ended with an error that another attempt would meet again; ``code`` is that of the error."""
+
+    def __init__(self, message: str, hint: str = "", code: str = "restore_failed") -> None:
+        super().__init__(message, hint)
+        self.code = code
+
+
+class RestoreBrokeOff(RetryableError):
+    """The Job ended with an error that may not come again."""
+
+    code = "restore_broke_off"
+
+
+class DatabaseInUse(PermanentError):
+    """The restore's database has been put in the tenant's place: nothing of it may be removed or filled."""
+
+    code = "database_in_use"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a restore stands; ``report`` once it is done."""
+
+    stage: str
+    share: float = 0.0  # of the stage, 0 to 1
+    report: dict[str, Any] = field(default_factory=dict)
+    code: str = ""  # when something is wrong meanwhile
+
+    @property
+    def done(self) -> bool:
+        """Whether the new database is filled."""
+        return bool(self.report)
+
+
+def advance(spec: RestoreSpec, world: Boundaries) -> Progress:
+    """Bring the new database nearer to being there.
+
+    :raises RestoreFailed, RestoreBrokeOff: when the Job failed; what it left is removed, and a new call starts anew
+    """
+    _ensure_namespace(spec, world)
+    found = world.kube.get("Job", spec.name, job.NAMESPACE)
+    if found is None:
+        _start(spec, world)
+        return Progress("start")
+    pods = list(world.kube.list("Pod", job.NAMESPACE, label_selector=f"job-name={spec.name}"))
+    state = diagnosis.job(found, pods)
+    said = _last_line(world, pods)
+    if state.ready:
+        if "report" not in said:
+            raise RestoreBrokeOff("the restore's last words are lost")
+        return Progress("restored", 1.0, said["report"])
+    if state.fatal and state.code == "job_failed":
+        discard(spec, world)
+        raise _failure(said, state.message)
+    return Progress(said.get("stage", "start"), said.get("share", 0.0), code=state.code)
+
+
+def clean_up(spec: RestoreSpec, world: Boundaries) -> None:
+    """Remove what only the restore itself needed; the new database stays."""
+    world.kube.delete("Job", spec.name, job.NAMESPACE)
+    world.kube.delete("Secret", spec.name, job.NAMESPACE)
+    databases.drop_filler(world.server, spec.role, spec.database)
+
+
+def discard(spec: RestoreSpec, world: Boundaries) -> None:
+    """Remove everything, the new database included.
+
+    :raises DatabaseInUse: when that is in the tenant's place by now
+    """
+    _refuse_in_use(spec)
+    world.kube.delete("Job", spec.name, job.NAMESPACE)
+    world.kube.delete("Secret", spec.name, job.NAMESPACE)
+    world.server.drop_database(spec.database)
+    databases.drop_filler(world.server, spec.role, spec.database)
+
+
+def check(spec: RestoreSpec, world: Boundaries) -> dict[str, int]:
+    """Look into the new database before anybody else does; return how much is in it.
+
+    :raises RestoreFailed: when it is no Odoo's, or its foreign keys were not checked
+    """
+    found = databases.content(world.server, spec.database)
+    if not found["is_odoo"]:
+        raise RestoreFailed("the restored database is not that of an Odoo", code="not_an_odoo")
+    if found["unchecked_keys"]:
+        raise RestoreFailed(f"{found['unchecked_keys']} foreign key(s) were not checked", code="unchecked_keys")
+    return found
+
+
+def _ensure_namespace(spec: RestoreSpec, world: Boundaries) -> None:
+    if not world.kube.get("Namespace", job.NAMESPACE):
+        world.kube.apply(job.namespace())
+    world.kube.apply(job.role_binding(spec))
+
+
+def _start(spec: RestoreSpec, world: Boundaries) -> None:
+    """The password is kept before the role has it; the Job comes last, when all that it needs is there."""
+    _refuse_in_use(spec)
+    password = _password(spec, world)
+    databases.make_empty(world.server, spec.database, spec.tenant.role)
+    databases.ensure_filler(world.server, spec.role, password, spec.tenant.role, spec.database)
+    world.kube.apply(job.network_policy(spec))
+    world.kube.apply(job.job(spec))
+
+
+def _refuse_in_use(spec: RestoreSpec) -> None:
+    if spec.database in (spec.tenant.database, spec.tenant.previous_database):
+        raise DatabaseInUse(f"the database {spec.database} is the tenant's own now: it is not touched")
+
+
+def _password(spec: RestoreSpec, world: Boundaries) -> str:
+    found = world.kube.get("Secret", spec.name, job.NAMESPACE)
+    known = base64.b64decode(found["data"]["PGPASSWORD"]).decode() if found else ""
+    password = known or secrets.token_urlsafe(PASSWORD_BYTES)
+    ca = Path(spec.location.ca_file).read_text() if spec.location.ca_file else ""
+    world.kube.apply(job.secret(spec, password, ca))
+    return password
+
+
+def _last_line(world: Boundaries, pods: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the newest of the Job's own lines; its last one is the container's termination message, too."""
+    for pod in pods:
+        for status in pod.get("status", {}).get("containerStatuses", []):
+            message = status.get("state", {}).get("terminated", {}).get("message", "")
+            if said := _parsed(message):
+                return said
+        log = world.kube.pod_log(job.NAMESPACE, pod["metadata"]["name"], "restore", LOG_LINES)
+        if said := _parsed(log):
+            return said
+    return {}
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    for line in reversed(text.strip().splitlines()):
+        try:
+            found = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(found, dict):
+            return found
+    return {}
+
+
+def _failure(said: dict[str, Any], otherwise: str) -> Exception:
+    error = said.get("error")
+    if not error:
+        return RestoreBrokeOff(f"the restore ended without a word: {otherwise}")
+    if error["retryable"]:
+        return RestoreBrokeOff(error["message"], error["hint"])
+    return RestoreFailed(error["message"], error["hint"], error["code"])

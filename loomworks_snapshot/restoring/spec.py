@@ -1,0 +1,36 @@
+"""One restore as plain values: the only thing the flow knows of a row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...loomworks_tenant.reconciler.spec import TenantSpec
+from ..pitr.request import Request
+from ..repository.location import Location
+
+
+@dataclass(frozen=True)
+class RestoreSpec:
+    """A restore of one tenant's database into a new one beside it."""
+
+    number: int
+    tenant: TenantSpec  # with the database that it has now
+    request: Request
+    location: Location
+    image: str  # loomworks-postgres
+    scratch_size: str  # in Kubernetes' notation
+
+    @property
+    def database(self) -> str:
+        """The new database."""
+        return f"{self.tenant.role}_r{self.number}"
+
+    @property
+    def name(self) -> str:
+        """The Job, its Secret and its network policy."""
+        return f"restore-{self.number}"
+
+    @property
+    def role(self) -> str:
+        """The role that fills the new database; it acts as the tenant's and is dropped afterwards."""
+        return f"loomworks_restore_{self.number}"
