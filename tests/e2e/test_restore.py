@@ -1,0 +1,144 @@
+"""One tenant restored out of a shared server, on the running stack: put in place, and taken back."""
+
+import base64
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+from conftest import PATIENCE, Refused
+from psycopg2 import sql
+
+BUSINESS = ("res_partner", "res_company", "res_users", "ir_attachment", "ir_sequence", "ir_model_data")
+GOING_ON = ("waiting", "restoring", "placing", "going_back")
+
+
+def business(server, database):
+    """Return a checksum of each table that no cron of an idle Odoo writes to."""
+    found = {}
+    with server.connect(database) as cr:
+        for table in BUSINESS:
+            query = "SELECT count(*) AS count, md5(string_agg(t::text, '|' ORDER BY t::text)) AS sum FROM {} t"
+            cr.execute(sql.SQL(query).format(sql.Identifier(table)))
+            found[table] = tuple(cr.fetchone().values())
+    return found
+
+
+def wait_for(reached, seconds=PATIENCE):
+    end = time.monotonic() + seconds
+    while not (found := reached()):
+        assert time.monotonic() < end, f"not reached in {seconds} s"
+        time.sleep(0.2)
+    return found
+
+
+@pytest.fixture
+def snapshot_of(call):
+    """Take a snapshot of a tenant and wait until it is ready."""
+
+    def take(tenant):
+        (number,) = tenant.act("action_create_snapshot")
+
+        def ready():
+            row = call("loomworks.snapshot", "read", ids=[number], fields=["state", "verify_message"])[0]
+            assert row["state"] != "failed", row
+            return row["state"] == "ready"
+
+        wait_for(ready)
+        return number
+
+    return take
+
+
+@pytest.fixture
+def settled(call):
+    """Wait until a restore has come to its end; return the row."""
+
+    def wait(number, state="done"):
+        def ended():
+            (row,) = call("loomworks.restore", "read", ids=[number])
+            assert row["state"] in (*GOING_ON, state), (row["error_message"], row)
+            return row["state"] == state and row
+
+        return wait_for(ended)
+
+    return wait
+
+
+@contextmanager
+def watched(tenant):
+    """Ask the tenant's login page all the time; offer how long its users were without it, in seconds."""
+    gaps, over = [0.0], threading.Event()
+
+    def watch():
+        last = time.monotonic()
+        while not over.is_set():
+            if tenant.get("/web/login").status_code == 200:
+                now = time.monotonic()
+                gaps.append(now - last)
+                last = now
+            time.sleep(0.05)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield gaps
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_back_to_a_snapshot_and_back_again(make_tenant, acme, call, server, administrator, snapshot_of, settled):
+    tenant = make_tenant()
+    tenant.wait_settled("active")
+    work = administrator(tenant)
+    content = base64.b64encode(b"kept on the volume").decode()
+    attachment = work("ir.attachment", "create", [{"name": "kept.txt", "datas": content}])[0]
+    partner = work("res.partner", "create", [{"name": "as it was"}])[0]
+    before = business(server, tenant.database)
+    neighbour = business(server, acme.database)
+    snapshot = snapshot_of(tenant)
+    work("res.partner", "write", [partner], {"name": "a mistake"})
+    work("ir.attachment", "unlink", [attachment])
+    mistaken = business(server, tenant.database)
+    assert mistaken != before
+
+    with watched(tenant) as gaps:
+        number = call("loomworks.snapshot", "action_restore", ids=[snapshot])
+        row = settled(number)
+    assert row["new_database"] != tenant.database == row["old_database"]
+    assert business(server, row["new_database"]) == before
+    assert work("res.partner", "read", [partner], ["name"])[0]["name"] == "as it was"
+    assert base64.b64decode(work("ir.attachment", "read", [attachment], ["datas"])[0]["datas"]) == b"kept on the volume"
+    assert business(server, acme.database) == neighbour
+    print(f"held {row['held_seconds']} s, longest gap {max(gaps):.2f} s, {row['report']['seconds']}")
+
+    call("loomworks.restore", "action_go_back", ids=[number])
+    settled(number, "gone_back")
+    assert work("res.partner", "read", [partner], ["name"])[0]["name"] == "a mistake"
+    assert business(server, tenant.database) == mistaken
+    with pytest.raises(Refused):
+        call("loomworks.restore", "action_go_back", ids=[number])
+
+
+def test_back_to_a_time(make_tenant, call, administrator, settled):
+    tenant = make_tenant()
+    tenant.wait_settled("active")
+    work = administrator(tenant)
+    partner = work("res.partner", "create", [{"name": "as it was"}])[0]
+    time.sleep(1.1)  # moments are given in whole seconds
+    moment = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+    time.sleep(1.1)
+    work("res.partner", "write", [partner], {"name": "a mistake"})
+    number = tenant.act("restore_to", moment=moment)
+    with pytest.raises(Refused, match="going on already"):
+        tenant.act("restore_to", moment=moment)
+    settled(number)
+    assert work("res.partner", "read", [partner], ["name"])[0]["name"] == "as it was"
+
+
+def test_moments_that_cannot_be_restored(acme, call):
+    with pytest.raises(Refused, match="in the future"):
+        acme.act("restore_to", moment="2099-01-01 00:00:00")
+    with pytest.raises(Refused, match="after this moment"):
+        acme.act("restore_to", moment="2020-01-01 00:00:00")

@@ -1,0 +1,124 @@
+"""What the control plane makes of a restore's Job."""
+
+import json
+
+import pytest
+from addons.loomworks_snapshot.pitr.request import Request, Target, TargetKind
+from addons.loomworks_snapshot.repository.location import Location
+from addons.loomworks_snapshot.restoring import flow, job
+from addons.loomworks_snapshot.restoring.spec import RestoreSpec
+from addons.loomworks_tenant.reconciler.step import Boundaries
+from factories import tenant_spec
+
+SECRETS = ("the key", "its secret", "the passphrase")
+
+
+def restore_spec(**changes):
+    tenant = tenant_spec(**changes)
+    location = Location("s3.example", "bucket", "region", *SECRETS)
+    request = Request(tenant.database, Target(TargetKind.NAME, "point", lsn=1))
+    return RestoreSpec(7, tenant, request, location, "registry.example/loomworks-postgres:1", "10Gi")
+
+
+class Cluster:
+    """A cluster in which one Job has come to its end, or goes on."""
+
+    def __init__(self, condition=None, message="", log=""):
+        self.condition, self.message, self.log, self.deleted = condition, message, log, []
+
+    def get(self, kind, name, namespace=None):
+        if kind == "Job":
+            conditions = [{"type": self.condition, "status": "True"}] if self.condition else []
+            return {"status": {"conditions": conditions}}
+        return {}
+
+    def list(self, kind, namespace=None, **filters):
+        state = {"terminated": {"message": self.message}} if self.message else {"running": {}}
+        status = {"name": "restore", "state": state, "restartCount": 0}
+        return [{"metadata": {"name": "pod"}, "status": {"phase": "Running", "containerStatuses": [status]}}]
+
+    def pod_log(self, *args):
+        return self.log
+
+    def apply(self, manifest):
+        return manifest
+
+    def delete(self, kind, name, namespace):
+        self.deleted.append(kind)
+
+
+class Server:
+    """A database server that forgets what it is asked to forget."""
+
+    def __init__(self):
+        self.dropped = []
+
+    def drop_database(self, name):
+        self.dropped.append(name)
+
+
+@pytest.fixture
+def dropped_roles(monkeypatch):
+    found = []
+    monkeypatch.setattr(flow.databases, "drop_filler", lambda server, role, database: found.append(role))
+    return found
+
+
+def advance(cluster, spec=None):
+    return flow.advance(spec or restore_spec(), Boundaries(cluster, Server(), None))
+
+
+def test_progress_is_the_newest_line_of_the_job():
+    log = "\n".join(
+        [json.dumps({"stage": "fetch", "share": 1.0}), json.dumps({"stage": "replay", "share": 0.4}), "half a li"]
+    )
+    found = advance(Cluster(log=log))
+    assert (found.stage, found.share, found.done) == ("replay", 0.4, False)
+
+
+def test_report_is_what_the_pod_said_last():
+    report = {"backup": "label", "seconds": {"replay": 1.0}}
+    found = advance(Cluster("Complete", json.dumps({"report": report})))
+    assert found.done
+    assert found.report == report
+
+
+def test_end_without_a_report_is_no_success():
+    with pytest.raises(flow.RestoreBrokeOff):
+        advance(Cluster("Complete", "something else"))
+
+
+@pytest.mark.parametrize(("retryable", "kind"), [(True, flow.RestoreBrokeOff), (False, flow.RestoreFailed)])
+def test_error_is_passed_on_and_everything_removed(retryable, kind, dropped_roles):
+    error = {"code": "wal_damaged", "message": "the WAL segment X", "hint": "do this", "retryable": retryable}
+    cluster, server = Cluster("Failed", json.dumps({"error": error})), Server()
+    with pytest.raises(kind) as caught:
+        flow.advance(restore_spec(), Boundaries(cluster, server, None))
+    assert (caught.value.message, caught.value.hint) == ("the WAL segment X", "do this")
+    assert retryable or caught.value.code == "wal_damaged"
+    assert (cluster.deleted, server.dropped) == (["Job", "Secret"], [restore_spec().database])
+    assert dropped_roles == ["loomworks_restore_7"]
+
+
+@pytest.mark.parametrize("field", ["database", "previous_database"])
+def test_database_in_the_tenants_place_is_never_dropped(field, dropped_roles):
+    spec = restore_spec(**{field: restore_spec().database})
+    server = Server()
+    with pytest.raises(flow.DatabaseInUse):
+        flow.discard(spec, Boundaries(Cluster(), server, None))
+    assert (server.dropped, dropped_roles) == ([], [])
+
+
+def test_secrets_are_in_the_secret_only():
+    spec = restore_spec()
+    told = json.dumps([job.namespace(), job.role_binding(spec), job.network_policy(spec), job.job(spec)]) + repr(spec)
+    assert not [secret for secret in SECRETS if secret in told]
+    assert all(secret in json.dumps(job.secret(spec, "password", "ca")) for secret in SECRETS)
+
+
+def test_pod_has_no_privilege():
+    pod = job.job(restore_spec())["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    (container,) = pod["containers"]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
