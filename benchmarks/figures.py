@@ -14,10 +14,11 @@ class Figures:
         self.path = FOLDER / f"{name}.jsonl"
         self.path.write_text("")
 
-    def add(self, name, value, unit, ratio=None, goal=None):
-        """Print a figure and keep it."""
+    def add(self, name, value, unit, ratio=None, goal=None, **facts):
+        """Print a figure and keep it; ``facts`` say under which conditions it was measured."""
         rounded = None if ratio is None else round(ratio, 3)
-        line = json.dumps({"name": name, "value": round(value, 3), "unit": unit, "ratio": rounded, "goal": goal})
+        figure = {"name": name, "value": round(value, 3), "unit": unit, "ratio": rounded, "goal": goal}
+        line = json.dumps({**figure, **facts})
         print(line, flush=True)
         with self.path.open("a") as stream:
             stream.write(line + "\n")

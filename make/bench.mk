@@ -1,5 +1,5 @@
 # Figures: each a JSON object a line in build/bench, as a ratio to a floor or a peer of the same run.
-.PHONY: bench-tenant bench-undo bench-capture
+.PHONY: bench-tenant bench-undo bench-capture bench-restore
 
 bench-tenant: ## time from "create it" to the login page, against a bare script; time and memory of make up (build/bench/tenant.jsonl)
 	@eval "$$($(HOSTTOOLS) env)" && $(TOOLS) $$ODOO_PYTHON benchmarks/tenant.py $(ARGS)
@@ -11,3 +11,7 @@ bench-undo: ## what the journal costs and what an undo takes, in Odoo and in pla
 bench-capture: ## ways to write down what an UPDATE changes, against the UPDATE alone and a peer's way (build/bench/capture.jsonl)
 	@$(HOSTTOOLS) up
 	@$(WITH_TOOLS) benchmarks/capture.py $(ARGS)
+
+bench-restore: ## what restoring one tenant takes, against a full restore, --db-include and dump and restore (build/bench/restore.jsonl)
+	@$(HOSTTOOLS) up
+	@$(WITH_TOOLS) benchmarks/restore.py $(ARGS)

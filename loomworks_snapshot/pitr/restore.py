@@ -125,7 +125,8 @@ class Restore:
             self._scratch.prepare()
             with self._wal(catalog, backup) as wal:
                 with self._stage("restore"):
-                    self._server.restore_included(backup.label, wal.command)
+                    included = [f"--db-include={self.request.database}"]
+                    self._server.restore_whole(backup.label, wal.command, included)
                 self._replay(wal)
         self.report.database_number = self._number_at_target()
 

@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -92,15 +92,16 @@ class ScratchServer:
         self._pgbackrest_restore(planned.manifest.label, restore_command, overlay, secret)
         self._check_files(planned)
 
-    def restore_included(self, label: str, restore_command: str) -> None:
-        """Have pgBackRest itself restore this database out of the whole repository: it takes as long as the server is
-        large, and nobody but pgBackRest has to know the repository's format.
+    def restore_whole(self, label: str, restore_command: str, options: Sequence[str] = ()) -> None:
+        """Have pgBackRest itself restore out of the whole repository.
 
-        :raises ProgramFailed: when pgBackRest fails
+        With ``--db-include`` it takes as long as the server has files, without options as long as the server is large;
+        nobody but pgBackRest has to know the repository's format.
+
+        :raises RepositoryDamaged, ScratchFull, ProgramFailed: when pgBackRest fails
         """
         self._scratch.owned()
-        included = [f"--db-include={self._request.database}"]
-        self._pgbackrest_restore(label, restore_command, included, self._location.to_environment())
+        self._pgbackrest_restore(label, restore_command, list(options), self._location.to_environment())
 
     def _pgbackrest_restore(
         self, label: str, restore_command: str, source: list[str], environment: dict[str, str]

@@ -1,0 +1,188 @@
+"""What restoring one tenant takes, as ratios to the other ways, in one run (build/bench/restore.jsonl).
+
+On a real PostgreSQL 17 that archives with pgBackRest to a real S3 over TLS, encrypted, without the cluster: servers of
+several numbers of equal tenants, one full base backup, then WAL of all tenants alike. Each round restores one tenant
+selectively (the product's own way, with every check, into the server), by pgBackRest's ``--db-include`` and by a full
+restore (both replayed to the same target, and nothing more), and copies the living tenant by ``pg_dump | pg_restore``.
+"""
+
+import argparse
+import shutil
+import subprocess
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+from figures import Figures
+from harness import engines
+from stack.postgres_root import USER_ID
+from stack.settings import Settings
+
+engines.register()
+
+from addons.loomworks_snapshot.pitr.programs import Programs  # noqa: E402  (only importable once registered)
+from addons.loomworks_snapshot.pitr.request import Request, Target, TargetKind  # noqa: E402
+from addons.loomworks_snapshot.pitr.restore import Restore, choose_backup  # noqa: E402
+from addons.loomworks_snapshot.pitr.scratch import Scratch  # noqa: E402
+from addons.loomworks_snapshot.pitr.scratch_server import ScratchServer  # noqa: E402
+from addons.loomworks_snapshot.pitr.wal import WalFeed  # noqa: E402
+from addons.loomworks_snapshot.repository import catalog as catalogs  # noqa: E402
+from addons.loomworks_snapshot.repository.location import Location  # noqa: E402
+from addons.loomworks_snapshot.repository.segments import SEGMENT_SIZE, Segment, parse_lsn  # noqa: E402
+from addons.loomworks_snapshot.repository.store import Store  # noqa: E402
+from harness.cell import PATHS, Cell  # noqa: E402
+from harness.s3_server import S3Server  # noqa: E402
+
+# A database with as many files as a small Odoo's, most of them nearly empty, and a few large tables.
+TABLES = """
+DO $$ BEGIN
+    FOR i IN 1..%(tables)s LOOP
+        EXECUTE format('CREATE TABLE small_%%s (id serial PRIMARY KEY, name varchar UNIQUE, note jsonb)', i);
+        EXECUTE format('INSERT INTO small_%%s (name) SELECT ''n'' || g FROM generate_series(1, 20) g', i);
+    END LOOP;
+END $$;
+CREATE TABLE large (id serial PRIMARY KEY, name varchar, body text, at timestamp DEFAULT now());
+INSERT INTO large (name, body) SELECT 'n' || g, md5(g::text) || md5((g + 1)::text) || md5((g + 2)::text)
+    FROM generate_series(1, %(rows)s) g;
+CREATE INDEX ON large (name);
+"""
+CHANGE = "UPDATE large SET body = md5(body) || body WHERE id %% %s = %s"
+ROWS_OF_A_MEBIBYTE = 4600  # of the large table with its indexes
+
+
+def main():
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tenants", default="10,40,120")
+    parser.add_argument("--size", type=int, default=50, help="MiB of each tenant")
+    parser.add_argument("--wal", type=int, default=1024, help="MiB of WAL after the backup")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peers", type=int, default=1, help="rounds in which the other ways run, too")
+    options = parser.parse_args()
+    figures = Figures("restore")
+    for count in map(int, options.tenants.split(",")):
+        with a_server() as cell:
+            target = fill(cell, count, options)
+            for number in range(options.rounds):
+                measure(figures, cell, target, number < options.peers, {"tenants": count, "size_mib": options.size})
+
+
+@contextmanager
+def a_server():
+    """Offer a server that archives."""
+    folder = Path(tempfile.mkdtemp(prefix="loomworks-bench-", dir="/tmp"))
+    folder.chmod(0o755)
+    settings = Settings.from_environment()
+    s3 = S3Server(settings, folder / "s3")
+    cell = Cell(settings, folder / "cell", s3)
+    try:
+        s3.start()
+        cell.make()
+        yield cell
+    finally:
+        cell.stop()
+        s3.stop()
+        shutil.rmtree(folder)
+
+
+def fill(cell, count, options):
+    """Make tenants, a backup, and WAL after it; return the target."""
+    cell.ask("CREATE DATABASE golden STRATEGY wal_log")
+    with cell.connect("golden") as cr:
+        cr.execute(TABLES, {"tables": 450, "rows": max(1, options.size - 25) * ROWS_OF_A_MEBIBYTE})
+        cr.execute("VACUUM FREEZE ANALYZE")
+    for number in range(count):
+        cell.ask(f"CREATE DATABASE t_{number} TEMPLATE golden STRATEGY wal_log")
+    cell.backup("full")
+    [(start,)] = cell.ask("SELECT pg_current_wal_lsn()::text")
+    share = 0
+    while written(cell, start) < options.wal << 20:
+        for number in range(count):
+            cell.ask(CHANGE % (100, share % 100), f"t_{number}")
+            if written(cell, start) >= options.wal << 20:
+                break
+        share += 1
+    return Target(TargetKind.NAME, "target", lsn=parse_lsn(cell.restore_point("target")))
+
+
+def written(cell, start):
+    """Return the bytes of WAL since a position."""
+    return int(cell.ask("SELECT pg_current_wal_lsn() - %s::pg_lsn", parameters=[start])[0][0])
+
+
+def measure(figures, cell, target, peers, facts):
+    """Do one round and write down its figures."""
+    store = Store(Location.from_environment(cell.environment()))
+    programs = Programs(lambda argv: cell.command(*argv), PATHS)
+    request = Request("t_1", target)
+    selective, report = timed(lambda: restored(cell, request, store, programs))
+    stages = report.seconds
+    replayed = report.segments * SEGMENT_SIZE / 2**20
+    without = selective - stages["replay"]
+    more = {"stages": stages, "fetched_mib": round(report.fetched / 2**20, 1), "wal_mib": round(replayed), **facts}
+    figures.add("selective restore", selective, "s", **more)
+    figures.add("selective restore without replay", without, "s", **facts)
+    figures.add("replay", replayed / stages["replay"], "MiB/s", goal=100, **facts)
+    if not peers:
+        return
+    for name, options in (("db-include", ["--db-include=t_1"]), ("full restore", [])):
+        seconds, parts = timed(lambda options=options: by_pgbackrest(cell, request, store, programs, options))
+        goal = 0.15 if name == "full restore" else None
+        figures.add(f"selective over {name}", seconds, "s", selective / seconds, goal, stages=parts, **facts)
+    copy, _ = timed(lambda: copied(cell))
+    figures.add("selective without replay over dump and restore", copy, "s", without / copy, goal=2, **facts)
+
+
+def timed(work):
+    """Return the seconds that ``work`` takes, and what it returns."""
+    began = time.monotonic()
+    found = work()
+    return time.monotonic() - began, found
+
+
+def empty(cell):
+    """Make the empty database that is filled; return its address."""
+    cell.ask("DROP DATABASE IF EXISTS back")
+    cell.ask("CREATE DATABASE back TEMPLATE template0 STRATEGY wal_log")
+    return {"PGHOST": f"{cell.folder}/socket", "PGPORT": str(cell.port), "PGUSER": "postgres", "PGDATABASE": "back"}
+
+
+def restored(cell, request, store, programs):
+    """Restore selectively, the product's way."""
+    scratch = Scratch(cell.folder / "scratch" / "one", USER_ID)
+    return Restore(request, store, scratch, programs).to_server(empty(cell))
+
+
+def by_pgbackrest(cell, request, store, programs, options):
+    """Restore with pgBackRest alone and replay; return the seconds of both."""
+    scratch = Scratch(cell.folder / "scratch" / "one", USER_ID)
+    scratch.prepare()
+    catalog = catalogs.read(store)
+    backup = choose_backup(catalog, request)
+    feed = WalFeed(store, programs, scratch, catalog.archive_id, Segment.parse(backup.first_segment))
+    server = ScratchServer(programs, scratch, store.location, request)
+    try:
+        feed.open()
+        fetched, _ = timed(lambda: server.restore_whole(backup.label, feed.command, options))
+        feed.unpack()
+        replayed, _ = timed(server.replay)
+        return {"restore": round(fetched, 2), "replay": round(replayed, 2)}
+    finally:
+        server.stop()
+        feed.close()
+        scratch.wipe()
+
+
+def copied(cell):
+    """Copy the living tenant by pg_dump and pg_restore, as fast as they can."""
+    address = empty(cell)
+    folder = cell.folder / "scratch" / "copy"
+    options = ["--format=directory", "--compress=none", "--jobs=2", f"--file={folder}", "--dbname=t_1"]
+    cell.run("pg_dump", *options, env=address)
+    cell.run("pg_restore", "--exit-on-error", "--no-owner", "--jobs=2", "--dbname=back", folder, env=address)
+    subprocess.run(["rm", "-rf", folder], check=True)
+
+
+if __name__ == "__main__":
+    main()
