@@ -7,17 +7,12 @@ restore (both replayed to the same target, and nothing more), and copies the liv
 """
 
 import argparse
-import shutil
 import subprocess
-import tempfile
 import time
-from contextlib import contextmanager
-from pathlib import Path
 
 from figures import Figures
 from harness import engines
 from stack.postgres_root import USER_ID
-from stack.settings import Settings
 
 engines.register()
 
@@ -31,8 +26,7 @@ from addons.loomworks_snapshot.repository import catalog as catalogs  # noqa: E4
 from addons.loomworks_snapshot.repository.location import Location  # noqa: E402
 from addons.loomworks_snapshot.repository.segments import SEGMENT_SIZE, Segment, parse_lsn  # noqa: E402
 from addons.loomworks_snapshot.repository.store import Store  # noqa: E402
-from harness.cell import PATHS, Cell  # noqa: E402
-from harness.s3_server import S3Server  # noqa: E402
+from harness.cell import PATHS, a_cell  # noqa: E402
 
 # A database with as many files as a small Odoo's, most of them nearly empty, and a few large tables.
 TABLES = """
@@ -62,28 +56,10 @@ def main():
     options = parser.parse_args()
     figures = Figures("restore")
     for count in map(int, options.tenants.split(",")):
-        with a_server() as cell:
+        with a_cell() as cell:
             target = fill(cell, count, options)
             for number in range(options.rounds):
                 measure(figures, cell, target, number < options.peers, {"tenants": count, "size_mib": options.size})
-
-
-@contextmanager
-def a_server():
-    """Offer a server that archives."""
-    folder = Path(tempfile.mkdtemp(prefix="loomworks-bench-", dir="/tmp"))
-    folder.chmod(0o755)
-    settings = Settings.from_environment()
-    s3 = S3Server(settings, folder / "s3")
-    cell = Cell(settings, folder / "cell", s3)
-    try:
-        s3.start()
-        cell.make()
-        yield cell
-    finally:
-        cell.stop()
-        s3.stop()
-        shutil.rmtree(folder)
 
 
 def fill(cell, count, options):

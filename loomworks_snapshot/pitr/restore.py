@@ -192,7 +192,7 @@ class Restore:
         """Yield the segments that are needed, as far as they are known: on one timeline, to a known position."""
         target = self.request.target
         lsn = target_lsn(target)
-        if lsn is not None and target.timeline in (None, first.timeline):
+        if lsn is not None and target.timeline == first.timeline:
             holding = Segment.holding if target.kind == TargetKind.LSN else Segment.ending
             yield from between(first, holding(first.timeline, lsn))
 

@@ -26,6 +26,8 @@ FETCHING, UNPACKING = 4, 2  # threads
 LOOK = 0.01  # seconds between two looks at what is wanted
 OBJECT = re.compile(r"/([0-9A-F]{24}|[0-9A-F]{8}\.history)(-[0-9a-f]{40})?(\.[a-z0-9]+)?$")
 
+HISTORY = ".history"
+
 COMMAND = """#!/bin/sh
 feed='{folder}'
 : > "$feed/wanted/$1"
@@ -91,6 +93,9 @@ class WalFeed:
         )
         info = f"archive/{self._store.location.stanza}/archive.info"
         write_file(self._scratch.overlay / info, self._store.read(info))
+        for name in self._objects:
+            if name.endswith(HISTORY):  # pgBackRest looks at them before it restores
+                self._fetch(name)
         self._make_folders()
         self._scratch.owned()
         self._thread.start()

@@ -11,6 +11,7 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -92,11 +93,6 @@ class Cell:
             self._process.wait(START_TIMEOUT)
             self._process = None
 
-    def remove(self) -> None:
-        """End it and delete all that it had."""
-        self.stop(signal.SIGQUIT)
-        shutil.rmtree(self.folder)
-
     # --- its parts ----------------------------------------------------------------------------------
 
     @property
@@ -165,8 +161,17 @@ class Cell:
         self.archive()
         return lsn
 
+    def await_promotion(self) -> None:
+        """Wait until a server that was started to recover takes writes."""
+        deadline = time.monotonic() + START_TIMEOUT
+        while self.ask("SELECT pg_is_in_recovery()") == [(True,)]:
+            if time.monotonic() > deadline:
+                raise AssertionError("it is still in recovery")
+            time.sleep(0.1)
+
     def archive(self) -> None:
         """Switch WAL and wait until the segment is in the repository."""
+        self.ask("SELECT pg_create_restore_point('archived')")  # else there may be nothing to switch
         [(segment,)] = self.ask("SELECT pg_walfile_name(pg_switch_wal())")
         deadline = time.monotonic() + START_TIMEOUT
         while (
@@ -207,3 +212,21 @@ class Cell:
         except psycopg2.OperationalError:
             return False
         return True
+
+
+@contextmanager
+def a_cell(settings_text: str = "") -> Iterator[Cell]:
+    """Offer a running server with its stanza and an S3 server of its own, and leave nothing of them behind."""
+    folder = Path(tempfile.mkdtemp(prefix="loomworks-cell-", dir="/tmp"))
+    folder.chmod(0o755)  # PostgreSQL is another user
+    settings = Settings.from_environment()
+    s3 = S3Server(settings, folder / "s3")
+    one = Cell(settings, folder / "cell", s3, settings_text)
+    try:
+        s3.start()
+        one.make()
+        yield one
+    finally:
+        one.stop()
+        s3.stop()
+        shutil.rmtree(folder)

@@ -45,16 +45,16 @@ def whole(cell, database):
     return found
 
 
-def named(cell, name):
+def named(cell, name, timeline=1):
     """Make a restore point and return it as a target."""
-    return Target(TargetKind.NAME, name, lsn=parse_lsn(cell.restore_point(name)))
+    return Target(TargetKind.NAME, name, timeline, lsn=parse_lsn(cell.restore_point(name)))
 
 
 def at_lsn(cell):
     """Return the present position as a target that can be reached."""
     lsn = cell.ask("SELECT pg_current_wal_insert_lsn()::text")[0][0]
     cell.restore_point("after")
-    return Target(TargetKind.LSN, lsn)
+    return Target(TargetKind.LSN, lsn, timeline=1)
 
 
 def restore(cell, database, target, into, *, store=None, tell=lambda stage, share: None, **request):

@@ -1,34 +1,10 @@
 """A database server that archives to a real S3: one for all tests that leave its archive whole."""
 
-import shutil
-import tempfile
-from contextlib import contextmanager
-from pathlib import Path
-
 import pytest
 from addons.loomworks_snapshot.repository.location import Location
 from addons.loomworks_snapshot.repository.store import Store
-from harness.cell import BUCKET, CIPHER_PASS, Cell
-from harness.s3_server import REGION, S3Server
-from stack.settings import Settings
-
-
-@contextmanager
-def a_cell():
-    """Offer a running server with its stanza, and leave nothing of it behind."""
-    folder = Path(tempfile.mkdtemp(prefix="loomworks-cell-"))
-    folder.chmod(0o755)  # PostgreSQL is another user
-    settings = Settings.from_environment()
-    s3 = S3Server(settings, folder / "s3")
-    one = Cell(settings, folder / "cell", s3)
-    try:
-        s3.start()
-        one.make()
-        yield one
-    finally:
-        one.stop()
-        s3.stop()
-        shutil.rmtree(folder)
+from harness.cell import BUCKET, CIPHER_PASS, a_cell
+from harness.s3_server import REGION
 
 
 def location_of(cell, **changes):

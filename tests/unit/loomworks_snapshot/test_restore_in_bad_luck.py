@@ -73,7 +73,7 @@ def refused(server, target, kind, **request):
 
 def test_a_position_in_the_future(server):
     future = format_lsn(server.target.lsn + 64 * 1024 * 1024)
-    error = refused(server, Target(TargetKind.LSN, future), errors.TargetNotReached)
+    error = refused(server, Target(TargetKind.LSN, future, timeline=1), errors.TargetNotReached)
     assert "is not in the repository" in error.message
 
 
