@@ -1,0 +1,105 @@
+"""From one database of a tenant to another: who is served when, and what is never done."""
+
+import pytest
+from addons.loomworks_tenant.errors import RestoredDatabaseMissing
+from addons.loomworks_tenant.kube import manifests, names
+from addons.loomworks_tenant.reconciler.step import Boundaries, Done, Waiting
+from addons.loomworks_tenant.reconciler.steps.data import Database
+from addons.loomworks_tenant.reconciler.steps.runtime import Configuration, Switch
+from factories import UUID, tenant_spec
+
+OLD = "t_" + UUID.replace("-", "")
+NEW = f"{OLD}_r7"
+
+
+def changing(**changes):
+    return tenant_spec(**{"database": NEW, "previous_database": OLD, "switching": True, **changes})
+
+
+class World:
+    """A cluster in which the Service leads to the pods of one database, and a server; what is done, in its order."""
+
+    def __init__(self, served=OLD, ready=True, databases=(OLD, NEW)):
+        self.served, self.ready, self.databases, self.done = served, ready, databases, []
+        self.boundaries = Boundaries(self, self, None)
+
+    # the cluster
+    def get(self, kind, name, namespace):
+        if kind == "Secret":
+            return {"data": {"password": "cGFzc3dvcmQ="}}
+        return {"spec": {"selector": {names.DATABASE_LABEL: self.served}}}
+
+    def list(self, kind, namespace, label_selector=""):
+        assert f"{names.DATABASE_LABEL}={NEW}" in label_selector
+        condition = {"type": "Ready", "status": str(self.ready)}
+        return [{"metadata": {"name": "pod"}, "status": {"phase": "Running", "conditions": [condition]}}]
+
+    def apply(self, manifest):
+        self.done.append((manifest["kind"], manifest["metadata"]["name"]))
+
+    # the database server
+    def close_database(self, name):
+        self.done.append(("close", name))
+
+    def database(self, name):
+        return {"owner": OLD} if name in self.databases else None
+
+
+def test_old_database_is_closed_before_the_traffic_goes_to_the_new_one():
+    world = World()
+    answer = Switch().ensure(changing(), world.boundaries)
+    assert isinstance(answer, Done)
+    assert world.done == [("close", OLD), ("Service", "odoo")]
+
+
+def test_nothing_happens_before_the_new_pod_is_ready():
+    world = World(ready=False)
+    assert isinstance(Switch().ensure(changing(), world.boundaries), Waiting)
+    assert world.done == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "served"), [(changing(switching=False), OLD), (changing(), NEW), (tenant_spec(), OLD)]
+)
+def test_nothing_happens_where_nothing_is_to_be_changed(spec, served):
+    world = World(served=served)
+    assert Switch().ensure(spec, world.boundaries) == Done()
+    assert world.done == []
+
+
+def test_traffic_stays_where_it_is_while_the_new_pod_starts():
+    world = World()
+    Configuration().ensure(changing(), world.boundaries)
+    assert world.done == [("Secret", "odoo-config-r7")]
+
+
+def test_restored_database_that_is_gone_is_not_replaced_by_an_empty_one():
+    with pytest.raises(RestoredDatabaseMissing):
+        Database().ensure(changing(), World(databases=(OLD,)).boundaries)
+
+
+def test_both_pods_run_side_by_side_only_while_it_changes():
+    def rollout(spec):
+        found = manifests.deployment(spec, "d")["spec"]
+        return found["strategy"]["type"], found["minReadySeconds"]
+
+    assert rollout(changing()) == ("RollingUpdate", manifests.SWITCH_SECONDS)
+    assert rollout(changing(switching=False)) == ("Recreate", 0)
+    alone = changing().volume.__class__("claim", "5Gi", "", "ReadWriteOncePod", "/var/lib/odoo")
+    assert rollout(changing(volume=alone)) == ("Recreate", 0)
+
+
+def test_end_of_the_change_restarts_nothing():
+    during, after = (manifests.deployment(changing(switching=flag), "d")["spec"]["template"] for flag in (True, False))
+    assert during == after
+
+
+def test_restored_database_begins_with_the_files_of_the_one_before():
+    pod = manifests.deployment(changing(), "d")["spec"]["template"]["spec"]
+    (files,) = pod["initContainers"]
+    assert files["command"] == ["loomworks-adopt-files", "/var/lib/odoo/filestore", OLD, NEW]
+    assert "initContainers" not in manifests.deployment(tenant_spec(), "d")["spec"]["template"]["spec"]
+
+
+def test_role_keeps_its_name():
+    assert changing().role == tenant_spec().role == OLD
