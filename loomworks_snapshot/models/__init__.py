@@ -6,6 +6,7 @@ from . import (
     reconcilable,
     repository,
     restore,
+    restore_drill,
     restore_work,
     server_metrics,
     snapshot,

@@ -38,6 +38,13 @@ class Restore(models.Model):
     _order = "id desc"
 
     tenant_id = fields.Many2one("loomworks.tenant", required=True, readonly=True, ondelete="cascade", index=True)
+    purpose = fields.Selection(
+        [("in_place", "Put in place"), ("drill", "Drill")],
+        required=True,
+        readonly=True,
+        default="in_place",
+        help="A drill restores on scratch space, checks and wipes: it shows that it works, and how long it takes.",
+    )
     snapshot_id = fields.Many2one("loomworks.snapshot", readonly=True, ondelete="set null", index="btree_not_null")
     server_id = fields.Many2one(related="tenant_id.server_id", store=True)
     state = fields.Selection(STATES, required=True, readonly=True, default="waiting", index=True)
@@ -65,6 +72,10 @@ class Restore(models.Model):
     switch_began_at = fields.Datetime(readonly=True)
     placed_at = fields.Datetime("In place since", readonly=True)
     gone_back_at = fields.Datetime(readonly=True)
+    total_seconds = fields.Float("It took (s)", digits=(10, 1), readonly=True, help="Of the restore itself (RTO).")
+    lost_seconds = fields.Integer(
+        "Would have been lost (s)", readonly=True, help="Of a drill: what was not in the repository at its start (RPO)."
+    )
     held_seconds = fields.Float("Requests were held for (s)", digits=(10, 2), readonly=True)
 
     new_database = fields.Char(readonly=True)
@@ -75,7 +86,7 @@ class Restore(models.Model):
     can_go_back = fields.Boolean(compute="_compute_can_go_back")
 
     _one_a_tenant = models.UniqueIndex(
-        "(tenant_id) WHERE state IN ('waiting', 'restoring', 'placing', 'going_back')",
+        "(tenant_id) WHERE purpose = 'in_place' AND state IN ('waiting', 'restoring', 'placing', 'going_back')",
         "A restore of this tenant is going on already. Wait for its end, or cancel it.",
     )
 
@@ -100,6 +111,8 @@ class Restore(models.Model):
                 for code, seconds in (report.get("seconds") or {}).items()
                 if code in STAGES
             ]
+            if report.get("tables"):
+                lines.append(f"{report['tables']} tables with {report['rows']} rows")
             if report:
                 lines.insert(0, f"Base backup {report['backup']}, {report['segments']} WAL segment(s), ")
                 lines[0] += f"{report['fetched'] / 2**20:.1f} MiB fetched"
@@ -115,6 +128,7 @@ class Restore(models.Model):
         for restore in self:
             restore.can_go_back = (
                 restore.state == "done"
+                and restore.purpose == "in_place"
                 and not restore.dropped
                 and restore.tenant_id.database_name == restore.new_database
             )

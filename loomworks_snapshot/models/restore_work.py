@@ -83,9 +83,15 @@ class RestoreWork(models.Model):
         self.write({"stage": found.stage, "stage_share": found.share})
         if not found.done:
             return self._pause(flow.LOOK)
+        values = {"report": found.report, "total_seconds": sum(found.report["seconds"].values())}
+        if self.purpose == "drill":
+            flow.clean_up(spec, world)
+            self.write({**values, "state": "done", "finished_at": fields.Datetime.now()})
+            self._give_all_clear()
+            return self._rest()
         flow.check(spec, world)
         flow.clean_up(spec, world)
-        return self._go_on("placing", report=found.report, new_database=spec.database)
+        return self._go_on("placing", new_database=spec.database, **values)
 
     def _step_placing(self):
         if self.tenant_id.database_name != self.new_database:
@@ -190,7 +196,8 @@ class RestoreWork(models.Model):
             timestamp=int(self.moment.timestamp()) if kind == TargetKind.TIME else None,
         )
         system = int(self.system_identifier) if self.system_identifier else None
-        return Request(self.tenant_id._database_at(self.moment), target, system_identifier=system)
+        name, drill = self.tenant_id._database_at(self.moment), self.purpose == "drill"
+        return Request(name, target, system_identifier=system, drill=drill)
 
     def _world(self):
         tenant = self.tenant_id
@@ -218,6 +225,8 @@ class RestoreWork(models.Model):
             values |= {"state": "failed", "finished_at": fields.Datetime.now(), "reconcile_at": fields.Datetime.now()}
             self.snapshot_id.filtered(lambda one: one.state == "restoring").state = "ready"
             self.env["loomworks.audit"]._record("restore_failed", self.tenant_id, error.code)
+            if self.purpose == "drill":
+                self._raise_alarm(error)
         else:
             values["reconcile_at"] = self._look_again(pause)
         self.write(values)

@@ -14,9 +14,8 @@ class DatabaseServer(models.Model):
     def _metrics(self):
         """Return the figures of all servers, as the last look left them; to be extended by other addons."""
         servers = self.search([])
-        return [make(servers) for make in (look_age, problem, archive_lag, archive_waiting, archive_failed)] + [
-            make(servers) for make in (backup_age, repository_size, work_failures)
-        ]
+        makers = (look_age, problem, archive_lag, archive_waiting, archive_failed, backup_age, repository_size)
+        return [*(make(servers) for make in (*makers, work_failures)), *drills(servers)]
 
 
 def seconds_since(moment):
@@ -88,3 +87,22 @@ def work_failures(servers):
         for kind, count in (server.work_failures or {}).items():
             found.add(count, server=server.name, kind=kind)
     return found
+
+
+def drills(servers):
+    """How the last restore drill of each server went."""
+    took = Metric(
+        "loomworks_restore_drill_seconds", "How long the last successful drill took to restore a tenant (RTO)."
+    )
+    lost = Metric(
+        "loomworks_restore_drill_lost_seconds", "What was not in the repository at the last drill's start (RPO)."
+    )
+    age = Metric("loomworks_restore_drill_age_seconds", "Time since the last successful drill.")
+    for server in servers:
+        domain = [("server_id", "=", server.id), ("purpose", "=", "drill"), ("state", "=", "done")]
+        last = server.env["loomworks.restore"].search(domain, limit=1)
+        if last:
+            took.add(last.total_seconds, server=server.name)
+            lost.add(last.lost_seconds, server=server.name)
+            age.add(seconds_since(last.finished_at), server=server.name)
+    return [took, lost, age]

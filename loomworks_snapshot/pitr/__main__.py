@@ -54,7 +54,7 @@ def main() -> int:
     address = {name: value for name, value in environment.items() if name.startswith("PG") and name[2:3] != "B"}
     restore = Restore(request, Store(location), scratch, Programs(), Teller())
     try:
-        report = restore.to_server(address)
+        report = restore.drill() if request.drill else restore.to_server(address)
     except LoomworksError as error:
         retryable = isinstance(error, RetryableError)
         text = {"code": error.code, "message": error.message[:LONGEST], "hint": error.hint, "retryable": retryable}

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from psycopg2 import sql
+
 from .errors import CheckFailed, ProgramFailed
 from .programs import Programs
 from .scratch_server import ScratchServer
 
 AMCHECK = "amcheck"
+TABLES = """
+    SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relkind = 'r' AND c.relpersistence = 'p'
+       AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+"""
 
 
 def check(programs: Programs, server: ScratchServer, database: str, jobs: int) -> None:
@@ -20,3 +27,15 @@ def check(programs: Programs, server: ScratchServer, database: str, jobs: int) -
         )
     except ProgramFailed as error:
         raise CheckFailed(f"the restored database is damaged: {error.message}") from error
+
+
+def content(server: ScratchServer, database: str) -> tuple[int, int]:
+    """Return how many tables the database has, and how many rows in all: every row is read."""
+    with server.connect(database) as cr:
+        cr.execute(TABLES)
+        tables = [sql.Identifier(schema, table) for schema, table in cr.fetchall()]
+        rows = 0
+        for table in tables:
+            cr.execute(sql.SQL("SELECT count(*) FROM {}").format(table))
+            rows += cr.fetchone()[0]
+    return len(tables), rows

@@ -36,6 +36,7 @@ class Request:
     backup_label: str = ""  # empty: the newest that fits
     system_identifier: int | None = None  # of the server; another one's repository is refused
     jobs: int = 2  # parallel processes of each program
+    drill: bool = False  # restored, checked and wiped; loaded nowhere
 
     def to_json(self) -> str:
         """Return it as text."""

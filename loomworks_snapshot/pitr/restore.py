@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from ...loomworks_tenant.errors import LoomworksError
 from ..repository import catalog as catalogs
@@ -41,6 +40,8 @@ class Report:
     fetched: int = 0  # bytes
     size: int = 0  # bytes of the restored files
     segments: int = 0  # of WAL that were replayed
+    tables: int = 0
+    rows: int = 0  # in all of them
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -71,23 +72,31 @@ class Restore:
 
     def to_server(self, address: Mapping[str, str]) -> Report:
         """Restore into the empty database at ``address`` (libpq's variables)."""
-        with self._restored() as folder, self._stage("load"):
-            transfer.load(self._programs, folder, address, self.request.jobs)
+        with self._checked():
+            folder = self._scratch.dump / "database"
+            with self._stage("dump"):
+                transfer.dump(self._programs, self._server, self.request.database, folder, self.request.jobs)
+            self._server.stop()
+            with self._stage("load"):
+                transfer.load(self._programs, folder, address, self.request.jobs)
+        return self.report
+
+    def drill(self) -> Report:
+        """Restore, check, and wipe: what would have to be done if it were needed now, and how long it takes."""
+        with self._checked():
+            pass
         return self.report
 
     @contextmanager
-    def _restored(self) -> Iterator[Path]:
-        """Offer the dump of the restored database; everything is wiped afterwards."""
+    def _checked(self) -> Iterator[None]:
+        """Have the restored database, checked, on the scratch server; everything is wiped afterwards."""
         try:
             self._scratch.prepare()
             self._bring_up()
             with self._stage("check"):
                 checks.check(self._programs, self._server, self.request.database, self.request.jobs)
-            folder = self._scratch.dump / "database"
-            with self._stage("dump"):
-                transfer.dump(self._programs, self._server, self.request.database, folder, self.request.jobs)
-            self._server.stop()
-            yield folder
+                self.report.tables, self.report.rows = checks.content(self._server, self.request.database)
+            yield
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise

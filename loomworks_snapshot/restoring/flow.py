@@ -82,7 +82,8 @@ def clean_up(spec: RestoreSpec, world: Boundaries) -> None:
     """Remove what only the restore itself needed; the new database stays."""
     world.kube.delete("Job", spec.name, job.NAMESPACE)
     world.kube.delete("Secret", spec.name, job.NAMESPACE)
-    databases.drop_filler(world.server, spec.role, spec.database)
+    if not spec.request.drill:
+        databases.drop_filler(world.server, spec.role, spec.database)
 
 
 def discard(spec: RestoreSpec, world: Boundaries) -> None:
@@ -93,8 +94,9 @@ def discard(spec: RestoreSpec, world: Boundaries) -> None:
     _refuse_in_use(spec)
     world.kube.delete("Job", spec.name, job.NAMESPACE)
     world.kube.delete("Secret", spec.name, job.NAMESPACE)
-    world.server.drop_database(spec.database)
-    databases.drop_filler(world.server, spec.role, spec.database)
+    if not spec.request.drill:
+        world.server.drop_database(spec.database)
+        databases.drop_filler(world.server, spec.role, spec.database)
 
 
 def check(spec: RestoreSpec, world: Boundaries) -> dict[str, int]:
@@ -120,8 +122,9 @@ def _start(spec: RestoreSpec, world: Boundaries) -> None:
     """The password is kept before the role has it; the Job comes last, when all that it needs is there."""
     _refuse_in_use(spec)
     password = _password(spec, world)
-    databases.make_empty(world.server, spec.database, spec.tenant.role)
-    databases.ensure_filler(world.server, spec.role, password, spec.tenant.role, spec.database)
+    if not spec.request.drill:
+        databases.make_empty(world.server, spec.database, spec.tenant.role)
+        databases.ensure_filler(world.server, spec.role, password, spec.tenant.role, spec.database)
     world.kube.apply(job.network_policy(spec))
     world.kube.apply(job.job(spec))
 

@@ -3,8 +3,8 @@
 import shutil
 
 import pytest
-from addons.loomworks_snapshot.pitr.request import Target, TargetKind
-from harness.restoring import at_lsn, named, restore, whole
+from addons.loomworks_snapshot.pitr.request import Request, Target, TargetKind
+from harness.restoring import a_restore, at_lsn, named, restore, whole
 
 CONTENT = """
 CREATE TABLE line (id serial PRIMARY KEY, name text UNIQUE, note jsonb, big text);
@@ -132,3 +132,15 @@ def test_a_tablespace_of_its_own(server):
     before = whole(server, "t_mine")
     restore(server, "t_mine", named(server, "space"), "t_back")
     assert whole(server, "t_back") == before
+
+
+def test_a_drill_restores_and_checks_and_puts_nothing_anywhere(server):
+    databases = server.ask("SELECT datname FROM pg_database ORDER BY 1")
+    request = Request("t_mine", named(server, "drill"), drill=True)
+    report = a_restore(server, request).drill()
+    [(rows,)] = server.ask("SELECT count(*) FROM line", "t_mine")
+    assert report.tables >= 3
+    assert report.rows > rows
+    assert "load" not in report.seconds
+    assert server.ask("SELECT datname FROM pg_database ORDER BY 1") == databases
+    assert not (server.folder / "scratch" / "restore").exists()

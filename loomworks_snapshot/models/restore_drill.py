@@ -1,0 +1,54 @@
+"""Drills: each night one tenant of each server is restored on scratch space, to a moment that chance chooses."""
+
+import random
+from datetime import timedelta
+
+from odoo import api, fields, models
+
+ALARM = "loomworks_snapshot.activity_drill_failed"
+QUIET = timedelta(minutes=5)  # the newest moment is so long ago
+
+
+class RestoreDrill(models.Model):
+    """Restores that nobody needs, so that those that somebody needs are known to work."""
+
+    _inherit = "loomworks.restore"
+
+    @api.model
+    def _cron_drill(self):
+        """Ask for one drill on each server that has a base backup and a tenant."""
+        for server in self.env["loomworks.database.server"].search([]):
+            self._drill(server)
+
+    @api.model
+    def _drill(self, server, rng=random):
+        """Make a drill of a tenant of ``server``, and return it; nothing where nothing could be restored."""
+        domain = [("server_id", "=", server.id), ("state", "in", ("active", "suspended")), ("erased_at", "=", False)]
+        tenants = self.env["loomworks.tenant"].search(domain)
+        done = [("server_id", "=", server.id), ("state", "=", "done"), ("finished_at", "!=", False)]
+        oldest = self.env["loomworks.base.backup"].search(done, order="finished_at", limit=1)
+        latest = fields.Datetime.now() - QUIET
+        chosen = tenants.filtered(lambda one: max(one.converged_at or latest, oldest.finished_at or latest) < latest)
+        if not chosen:
+            return self.browse()
+        tenant = rng.choice(chosen)
+        first = max(tenant.create_date + QUIET, oldest.finished_at)
+        moment = first + timedelta(seconds=rng.uniform(0, max(0.0, (latest - first).total_seconds())))
+        moment = moment.replace(microsecond=0)
+        values = {"target_kind": "time", "target_value": f"{fields.Datetime.to_string(moment)}+00", "moment": moment}
+        return self._request(tenant, {**values, "purpose": "drill", "lost_seconds": server.archive_lag_seconds})
+
+    def _raise_alarm(self, error):
+        """Tell operators that a drill has failed: a note and an activity on the tenant."""
+        text = self.env._("The drill to %(moment)s UTC failed: %(error)s", moment=self.moment, error=str(error))
+        self.tenant_id.message_post(body=text)
+        told = self._alarms().user_id
+        for user in self.env.ref("loomworks_tenant.group_operator").user_ids.filtered("active") - told:
+            self.tenant_id.activity_schedule(ALARM, summary=str(error)[:200], note=text, user_id=user.id)
+
+    def _give_all_clear(self):
+        """A drill of this tenant works again."""
+        self._alarms().action_feedback(feedback=self.env._("A drill has worked since."))
+
+    def _alarms(self):
+        return self.tenant_id.activity_ids.filtered(lambda one: one.activity_type_id == self.env.ref(ALARM))
