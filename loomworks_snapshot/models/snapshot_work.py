@@ -18,6 +18,7 @@ from ..repository.verdict import Proof, Reason, Target, verdict_text
 BATCH = 2000  # snapshots of one server in one step
 MEASURED = 50  # databases in one step
 BUSY_PAUSE = 0.2  # seconds until another look at a server that another worker has
+PUSH_AFTER = 5.0  # seconds after which a server is asked to archive a position that was recorded by somebody else
 NOTED_FAILURES = 3  # looks without a verdict after which the reason is shown as a problem
 ALARM = "loomworks_snapshot.activity_snapshot_failed"
 CLEAR = {"error_message": False, "error_code": False, "problem_since": False, "attempts": 0, "reconcile_at": False}
@@ -41,11 +42,14 @@ class SnapshotWork(models.Model):
         if not self.server_id._lock_snapshots():
             return BUSY_PAUSE
         batch = self._due_batch()
+        if not batch:
+            return None
         untaken = batch.filtered(lambda one: one.state == "creating" and not one.wal_position)
         if untaken:
             return untaken._take()
         unmeasured = batch.filtered(lambda one: one.state == "ready" and one.to_measure)
-        return unmeasured[:MEASURED]._measure() if unmeasured else batch._prove()
+        unproven = batch - unmeasured
+        return unproven._prove() if unproven else unmeasured[:MEASURED]._measure()
 
     def _due_batch(self):
         domain = [("server_id", "=", self.server_id.id), ("reconcile_at", "<=", fields.Datetime.now())]
@@ -78,12 +82,15 @@ class SnapshotWork(models.Model):
 
     def _prove(self):
         """Record the repository's verdict on each of these snapshots of one server; return the pause until the next."""
-        if not self:
-            return None
         try:
             prover = Prover(self.server_id._repository_store())
-            verdicts = [prover.prove(snapshot._to_target(prover)) for snapshot in self]
+            if prover.catalog:
+                self.filtered(
+                    lambda one: not one.system_identifier
+                ).system_identifier = prover.catalog.system_identifier
+            verdicts = [prover.prove(snapshot._to_target()) for snapshot in self]
             files = {snapshot: snapshot._prove_files() for snapshot in self}
+            self._push_wal(verdicts)
         except LoomworksError as error:
             return self._record_no_verdict(error)
         verdicts = [files[snapshot] or verdict for snapshot, verdict in zip(self, verdicts, strict=True)]
@@ -96,10 +103,16 @@ class SnapshotWork(models.Model):
         """
         return
 
-    def _to_target(self, prover):
-        own = prover.catalog.system_identifier if prover.catalog else 0
+    def _push_wal(self, verdicts):
+        """Have the server archive positions that were recorded without a restore point, if it has not by now."""
+        waiting = [one for one, verdict in zip(self, verdicts, strict=True) if is_late(one, verdict)]
+        if waiting:
+            restore_point.push(Server(self.server_id._to_spec()))
+            self.browse([one.id for one in waiting]).wal_pushed = True
+
+    def _to_target(self):
         return Target(
-            system_identifier=int(self.system_identifier or own),
+            system_identifier=int(self.system_identifier or 0),
             timeline=self.timeline,
             lsn=parse_lsn(self.wal_position),
             named=bool(self.restore_point),
@@ -246,6 +259,13 @@ def proven(proof):
         "recovery_timeline": proof.timeline,
         "wal_segments": proof.segments,
     }
+
+
+def is_late(snapshot, verdict):
+    """Tell whether a recorded position has not been archived for a while: a server that is idle closes no segment."""
+    if snapshot.restore_point or snapshot.wal_pushed or isinstance(verdict, Proof):
+        return False
+    return verdict.reason == Reason.NOT_YET_ARCHIVED and time.time() - snapshot.requested_clock > PUSH_AFTER
 
 
 UNTAKEN = {"restore_point": False, "wal_position": False, "wal_file": False, "timeline": 0, "system_identifier": False}

@@ -117,7 +117,8 @@ class Tenant(models.Model):
     def _snapshot_before_operation(self, lsn, timeline, moment, name=None, system_identifier=None):
         """Make a snapshot of a position that an AI operation has recorded, and return it.
 
-        Nothing is done on the server: the position is in the WAL already, and is proven like any other.
+        The position is in the WAL already, and is proven like any other; the server is only asked to archive it when
+        it has not done so by itself after some seconds.
 
         :param lsn: as PostgreSQL writes it, just before the operation's first change
         :param moment: when that was, UTC

@@ -8,6 +8,7 @@ from . import (
     test_metrics,
     test_repository,
     test_snapshot,
+    test_snapshot_workers,
 )
 
 if find_spec("harness"):  # what starts real servers is the repository's, not the addon's

@@ -25,6 +25,7 @@ class World:
         self.error = None
         self.repository_error = None
         self.sizes = {}
+        self.pushes = 0
         self.store.put_segment(1, 1)
 
     def take(self, server, names):
@@ -42,6 +43,11 @@ class World:
         if self.archiving:
             self.store.put_segment(1, self.segment)
         self.segment += 1
+
+    def push(self, server):
+        self.pushes += 1
+        self.switch()
+        self.switch()
 
     def archive_all(self):
         for number in range(1, self.segment):
@@ -65,6 +71,7 @@ class SnapshotCase(TenantCase):
 
         for target, name, value in (
             (restore_point, "take", world.take),
+            (restore_point, "push", world.push),
             (restore_point, "sizes", lambda server, names: world.sizes),
             (type(self.env["loomworks.database.server"]), "_repository_store", open_store),
         ):

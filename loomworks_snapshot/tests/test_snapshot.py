@@ -220,6 +220,17 @@ class TestBeforeOperation(SnapshotCase):
         self.look_now(made)
         self.assertEqual(made.state, "ready")
 
+    def test_idle_server_is_asked_once_to_archive_the_position(self):
+        made = self.before(2)
+        self.run_reconciler()
+        self.assertEqual((made.state, self.world.pushes), ("creating", 0))
+        made.requested_clock -= LONG
+        self.look_now(made)
+        self.assertEqual(self.world.pushes, 1)
+        self.look_now(made)
+        self.assertEqual((made.state, self.world.pushes), ("ready", 1))
+        self.assertEqual(made.system_identifier, str(in_memory.SYSTEM))
+
     def test_position_before_the_first_base_backup_fails(self):
         made = self.before(0, system_identifier=in_memory.SYSTEM)
         self.run_reconciler()
