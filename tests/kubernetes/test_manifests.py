@@ -69,6 +69,20 @@ def test_only_the_control_plane_gets_a_token_of_the_api_server(variant: str) -> 
 
 
 @pytest.mark.parametrize("variant", overlays.VARIANTS)
+def test_keys_of_the_repository_reach_only_who_needs_them(variant: str) -> None:
+    pod = overlays.pods(variant)["control-plane"]
+    [volume] = [one for one in pod["volumes"] if one.get("secret", {}).get("secretName") == "pgbackrest-s3"]
+    assert volume["secret"]["defaultMode"] == 0o440
+    everyone = [*pod["initContainers"], *pod["containers"]]
+    holding = {one["name"] for one in everyone for mount in one["volumeMounts"] if mount["name"] == volume["name"]}
+    assert holding == {"control-plane"}
+    [mount] = [one for one in pod["containers"][0]["volumeMounts"] if one["name"] == volume["name"]]
+    folder = {"name": "REPOSITORY_SECRETS_DIR", "value": mount["mountPath"]}
+    assert mount["readOnly"]
+    assert all(folder in one["env"] for one in everyone)
+
+
+@pytest.mark.parametrize("variant", overlays.VARIANTS)
 def test_every_namespace_admits_restricted_pods_only(variant: str) -> None:
     for item in overlays.rendered(variant):
         if item["kind"] == "Namespace":
