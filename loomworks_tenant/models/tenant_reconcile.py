@@ -91,8 +91,9 @@ class TenantReconcile(models.Model):
 
     def _reconcile_step(self):
         # The row lock is the tenant's: a second worker finds it taken and leaves the tenant alone. It lasts
-        # for one step, so that a person's change of the row never waits longer than that.
-        tenant = self.try_lock_for_update()
+        # for one step, so that a person's change of the row never waits longer than that. Rows that refer to it may
+        # be made meanwhile.
+        tenant = self.try_lock_for_update(allow_referencing=True)
         if not tenant or not tenant.reconcile_at or not tenant._goal():
             return None
         todo = tenant._lay_out_steps()

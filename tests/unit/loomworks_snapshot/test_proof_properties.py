@@ -13,7 +13,7 @@ from addons.loomworks_snapshot.repository.verdict import Proof, Target
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-EXAMPLES = int(os.environ.get("LOOMWORKS_PROOF_EXAMPLES", "400"))
+EXAMPLES = int(os.environ.get("LOOMWORKS_PROOF_EXAMPLES", "300"))
 FIRST, LAST = 252, 262  # across the border of two folders
 OFFSETS = st.sampled_from([0, 1, 0x100, SEGMENT_SIZE // 2, SEGMENT_SIZE - 1])
 SWITCHES = st.builds(lsn, st.integers(FIRST + 1, LAST - 1), OFFSETS)

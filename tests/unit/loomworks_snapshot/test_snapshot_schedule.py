@@ -29,7 +29,7 @@ def snapshots(draw):
 POLICIES = st.builds(Policy, *(st.integers(0, 8) for _period in range(4)))
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(snapshots(), POLICIES)
 def test_newest_of_each_period_is_kept(made, policy):
     gone = set(expendable(made, policy, NOW))
@@ -43,7 +43,7 @@ def test_newest_of_each_period_is_kept(made, policy):
         assert not gone & {newest[key] for key in latest if count}
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(snapshots(), POLICIES)
 def test_neither_the_last_that_can_be_restored_goes_nor_what_is_kept_forever(made, policy):
     gone = set(expendable(made, policy, NOW))
@@ -54,7 +54,7 @@ def test_neither_the_last_that_can_be_restored_goes_nor_what_is_kept_forever(mad
         assert any(one.key not in gone for one in ready if one.moment == newest)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(snapshots(), POLICIES)
 def test_no_more_is_kept_than_the_rules_say(made, policy):
     gone = set(expendable(made, policy, NOW))
@@ -62,7 +62,7 @@ def test_no_more_is_kept_than_the_rules_say(made, policy):
     assert len(kept) <= policy.hourly + policy.daily + policy.weekly + policy.monthly + 1
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(snapshots(), POLICIES)
 def test_expiring_twice_expires_nothing_more(made, policy):
     gone = set(expendable(made, policy, NOW))
@@ -70,7 +70,7 @@ def test_expiring_twice_expires_nothing_more(made, policy):
     assert expendable(rest, policy, NOW) == []
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(snapshots(), POLICIES)
 def test_a_date_of_its_own_outweighs_the_rules(made, policy):
     gone = set(expendable(made, policy, NOW))
@@ -95,7 +95,7 @@ def test_failed_one_waits_for_its_repository_and_then_goes():
     assert expendable(made, Policy(), NOW) == ["old"]
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(TENANTS, MINUTES, MOMENTS, st.integers(1, 40))
 def test_each_turn_gets_one_snapshot_however_often_one_looks(tenant, minutes, start, turns):
     taken, last, now = 0, start, start
@@ -107,7 +107,7 @@ def test_each_turn_gets_one_snapshot_however_often_one_looks(tenant, minutes, st
     assert abs(taken - turns) <= 1
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(TENANTS, MINUTES, MOMENTS, MOMENTS)
 def test_next_turn_is_when_it_becomes_due(tenant, minutes, last, now):
     rhythm = Rhythm(tenant, minutes, min(last, now))
