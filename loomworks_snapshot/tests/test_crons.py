@@ -7,7 +7,32 @@ from odoo.tests import tagged
 from odoo.tools import mute_logger
 from psycopg2.errors import CheckViolation
 
+from ..backup.base_backup import BaseBackup
+from ..backup.expiry import expendable
+from ..repository import in_memory
+from ..repository.segments import Segment
 from .common import SnapshotCase
+
+
+def base(day, lsn):
+    """Return a full base backup of a day."""
+    segment = Segment.holding(1, lsn).name
+    return BaseBackup(
+        label=f"202611{day:02}-000000F",
+        kind="full",
+        prior="",
+        references=(),
+        started=day * 86400,
+        stopped=day * 86400 + 10,
+        lsn_start=lsn,
+        lsn_stop=lsn + 0x80,
+        wal_start=segment,
+        wal_stop=segment,
+        system_identifier=str(in_memory.SYSTEM),
+        size=1,
+        repository_delta=1,
+        repository_size=1,
+    )
 
 
 @tagged("post_install", "-at_install")
@@ -92,7 +117,16 @@ class TestCrons(SnapshotCase):
         positions = {(one.timeline, one.lsn) for one in self.server._needed_targets()}
         self.assertEqual(positions, {(1, 0x2000100), (1, 0x3000100)})
         self.assertEqual({one.base_backup_label for one in self.server._needed_targets()}, {first[0].base_backup_label})
-        self.assertTrue(later.wal_position)
+        self.assertEqual(later.wal_position, "0/3000100")
+        self.assertEqual(self.server._to_order().targets, tuple(self.server._needed_targets()))
+
+    def test_base_backup_of_a_live_snapshot_is_not_expendable(self):
+        bases = [base(1, in_memory.lsn(1)), base(2, in_memory.lsn(9)), base(3, in_memory.lsn(20))]
+        made = self.take_ready()
+        now = bases[-1].stopped + 1000
+        self.assertEqual(expendable(bases, now, self.server._needed_targets()), [bases[1].label])
+        made._expire()
+        self.assertEqual(expendable(bases, now, self.server._needed_targets()), [one.label for one in bases[:2]])
 
     def test_plans_of_the_catalogue_have_rhythms_of_their_own(self):
         plans = [self.env.ref(f"loomworks_tenant.plan_{name}") for name in ("basic", "pro", "enterprise")]
