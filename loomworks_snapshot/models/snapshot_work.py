@@ -53,7 +53,10 @@ class SnapshotWork(models.Model):
 
     def _due_batch(self):
         domain = [("server_id", "=", self.server_id.id), ("reconcile_at", "<=", fields.Datetime.now())]
-        return self.search(domain, order="reconcile_at, id", limit=BATCH).try_lock_for_update(allow_referencing=True)
+        # "creating" comes first by the alphabet: somebody waits for those, also while thousands are proven anew.
+        return self.search(domain, order="state, reconcile_at, id", limit=BATCH).try_lock_for_update(
+            allow_referencing=True
+        )
 
     # --- taking -------------------------------------------------------------------------------------
 

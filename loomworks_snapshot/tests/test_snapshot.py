@@ -2,6 +2,7 @@
 
 from contextlib import closing
 from datetime import timedelta
+from unittest.mock import patch
 
 from odoo import fields
 from odoo.addons.loomworks_tenant.errors import ServerUnreachable
@@ -9,6 +10,7 @@ from odoo.exceptions import UserError
 from odoo.sql_db import db_connect
 from odoo.tests import get_db_name, tagged
 
+from ..models import snapshot_work
 from ..repository import in_memory
 from ..repository.errors import RepositoryUnreachable, WrongKey
 from .common import FIRST_BACKUP, SnapshotCase
@@ -60,6 +62,16 @@ class TestSnapshot(SnapshotCase):
         self.assertEqual(len(set(made.mapped("restore_point"))), 304)
         self.assertEqual(len(set(made.mapped("wal_position"))), 304)
         self.assertEqual(len(self.world.store.listed), 2)
+
+    def test_new_one_does_not_wait_until_thousands_are_proven_anew(self):
+        for _one in range(5):
+            self.take_ready()
+        with patch.object(snapshot_work, "BATCH", 2):
+            self.snapshots._cron_verify()
+            new = self.take()
+            new._reconcile_step()
+            new._reconcile_step()
+        self.assertEqual(new.state, "ready")
 
     def test_two_servers_are_looked_after_by_two_workers(self):
         other = self.make_active("other")

@@ -5,7 +5,7 @@ import time
 import pytest
 from addons.loomworks_snapshot.repository import proof, restore_point
 from addons.loomworks_snapshot.repository.segments import format_lsn
-from addons.loomworks_snapshot.repository.verdict import Proof
+from addons.loomworks_snapshot.repository.verdict import Proof, Target
 from addons.loomworks_tenant.errors import DatabaseRefused
 from addons.loomworks_tenant.postgres.server import DatabaseServer
 from factories import server_spec
@@ -34,8 +34,8 @@ def spec(cell, **changes):
     return server_spec(**{**values, **changes})
 
 
-def as_target(cell, point):
-    return target(cell, format_lsn(point.lsn), timeline=point.timeline, system_identifier=point.system_identifier)
+def as_target(point):
+    return Target(point.system_identifier, point.timeline, point.lsn)
 
 
 def wait_until_proven(store, targets):
@@ -54,7 +54,7 @@ def test_restore_point_says_where_it_is_and_is_soon_proven(cell, store, server):
     assert cell.ask("SELECT system_identifier FROM pg_control_system()") == [(point.system_identifier,)]
     assert cell.ask("SELECT pg_walfile_name(%s::pg_lsn)", parameters=[format_lsn(point.lsn)]) == [(point.wal_file,)]
     assert abs(point.taken_at.timestamp() - time.time()) < 60
-    [verdict] = wait_until_proven(store, [as_target(cell, point)])
+    [verdict] = wait_until_proven(store, [as_target(point)])
     assert verdict.last_segment == point.wal_file
 
 
@@ -64,7 +64,7 @@ def test_five_hundred_share_one_switch_and_keep_their_order(cell, store, server)
     assert [one.name for one in points] == names
     assert len({one.lsn for one in points}) == 500
     assert len({one.wal_file for one in points}) == 1
-    wait_until_proven(store, [as_target(cell, one) for one in points])
+    wait_until_proven(store, [as_target(one) for one in points])
 
 
 def test_names_are_different_and_short_enough():
