@@ -33,9 +33,9 @@ def content(server: ScratchServer, database: str) -> tuple[int, int]:
     """Return how many tables the database has, and how many rows in all: every row is read."""
     with server.connect(database) as cr:
         cr.execute(TABLES)
-        tables = [sql.Identifier(schema, table) for schema, table in cr.fetchall()]
+        tables = cr.fetchall()
         rows = 0
-        for table in tables:
-            cr.execute(sql.SQL("SELECT count(*) FROM {}").format(table))
+        for schema, name in tables:
+            cr.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(schema, name)))
             rows += cr.fetchone()[0]
     return len(tables), rows
