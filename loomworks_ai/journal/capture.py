@@ -25,16 +25,14 @@ EXACT = """
 # Rows that this transaction has changed in captured tables and entries made, by the server's own count. It counts what
 # a savepoint has taken back as well, and may still hold what earlier transactions of this session left in it.
 COUNTED = """
-    SELECT oid, root, written, deleted FROM (
-        SELECT c.oid, COALESCE(pg_partition_root(c.oid)::oid, c.oid) AS root,
-               pg_stat_get_xact_tuples_inserted(c.oid) + pg_stat_get_xact_tuples_updated(c.oid) AS written,
+    SELECT COALESCE(pg_partition_root(oid)::oid, oid) AS root, written, deleted FROM (
+        SELECT c.oid, pg_stat_get_xact_tuples_inserted(c.oid) + pg_stat_get_xact_tuples_updated(c.oid) AS written,
                pg_stat_get_xact_tuples_deleted(c.oid) AS deleted
-        FROM pg_class c
-        WHERE c.relkind = 'r' AND (
-            c.oid IN (SELECT tgrelid FROM pg_trigger WHERE tgname = '00_loomworks_capture')
-            OR c.oid IN (SELECT inhrelid FROM pg_inherits
-                         WHERE inhparent = 'loomworks.entry'::regclass))
-    ) counted WHERE written + deleted > 0
+        FROM pg_class c WHERE c.relkind = 'r' OFFSET 0
+    ) counted
+    WHERE written + deleted > 0 AND (
+        EXISTS (SELECT FROM pg_trigger WHERE tgrelid = counted.oid AND tgname = '00_loomworks_capture')
+        OR EXISTS (SELECT FROM pg_inherits WHERE inhrelid = counted.oid AND inhparent = 'loomworks.entry'::regclass))
 """
 LOCKED = """
     SELECT l.relation AS oid, n.nspname AS schema_name, c.relname AS table_name, c.relkind, c.relpersistence, l.mode
@@ -191,17 +189,17 @@ def counted(cr: Cursor) -> Counts:
     return counts
 
 
-def before_savepoint(cr: Cursor) -> Counts:
-    """Return the counters for `taken_back`; none where all there is was left by earlier transactions."""
-    return counted(cr) if _transaction(cr) or cr.connection in _begun else {}
+def before_savepoint(cr: Cursor) -> Counts | None:
+    """Return the counters for `taken_back`; None where all there is was left by earlier transactions."""
+    return counted(cr) if _transaction(cr) or cr.connection in _begun else None
 
 
-def taken_back(cr: Cursor, before: Counts) -> None:
+def taken_back(cr: Cursor, before: Counts | None) -> None:
     """Leave out of the count what has been changed since `before_savepoint`: it was rolled back."""
     now = _transaction(cr)
     if not now:
         return
-    changed = changed_since(cr, before)
+    changed = changed_since(cr, before or {})
     transaction, discount = _taken_back.get(cr.connection, ("", {}))
     if transaction == now:
         for oid, (written, deleted) in discount.items():

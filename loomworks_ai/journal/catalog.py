@@ -48,11 +48,12 @@ TABLES = """
           WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
       )
 """
+AMONG = " AND c.oid = ANY(%(oids)s::oid[])"
 # The tables of Odoo's wizards, and those that only link them to something.
 TRANSIENT = """
-    WITH wizard AS (SELECT replace(model, '.', '_') AS name FROM public.ir_model WHERE transient)
+    WITH wizard AS MATERIALIZED (SELECT replace(model, '.', '_') AS name FROM public.ir_model WHERE transient)
     SELECT name FROM wizard
-  UNION
+  UNION ALL
     SELECT c.relname FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_class r ON r.oid = k.confrelid
     JOIN wizard ON wizard.name = r.relname
     WHERE k.contype = 'f' AND c.relnamespace = 'public'::regnamespace
@@ -84,7 +85,7 @@ class Table:
     @property
     def label(self) -> str:
         """The table's name for people: without ``public``."""
-        return self.name if self.schema == "public" else f"{self.schema}.{self.name}"
+        return label(self.schema, self.name)
 
     @property
     def sql(self) -> Part:
@@ -97,20 +98,29 @@ class Table:
         return self.sql if self.partitioned else sql.SQL("ONLY {}").format(self.sql)
 
 
-def tables(cr: Cursor) -> list[Table]:
-    """Return every table that is captured, or would be."""
-    transient = _transient(cr)
+def label(schema: str, table: str) -> str:
+    """Return a table's name for people."""
+    return table if schema == "public" else f"{schema}.{table}"
+
+
+def tables(cr: Cursor, oids: list[int] | None = None) -> list[Table]:
+    """Return every table that is captured, or would be.
+
+    :param oids: only of these
+    """
+    transient = _transient(cr, oids)
+    query = TABLES if oids is None else TABLES + AMONG
     return [
         _table(row)
-        for row in rows(cr, sql.SQL(TABLES))
+        for row in rows(cr, sql.SQL(query), {"oids": oids})
         if not rules.is_left_out(row["schema_name"], row["table_name"], transient)
     ]
 
 
-def filled(cr: Cursor, among: list[Table]) -> frozenset[int]:
+def filled(cr: Cursor, among: list[int]) -> frozenset[int]:
     """Return the tables, by oid, that have any page: the others are empty for sure."""
-    query = "SELECT oid FROM pg_class WHERE oid = ANY(%s) AND (relkind = 'p' OR pg_relation_size(oid) > 0)"
-    return frozenset(row["oid"] for row in rows(cr, query, [[table.oid for table in among]]))
+    query = "SELECT oid FROM pg_class WHERE oid = ANY(%s::oid[]) AND (relkind = 'p' OR pg_relation_size(oid) > 0)"
+    return frozenset(row["oid"] for row in rows(cr, query, [among]))
 
 
 def _table(row: dict) -> Table:
@@ -132,11 +142,12 @@ def _table(row: dict) -> Table:
     )
 
 
-def _transient(cr: Cursor) -> frozenset[str]:
+def _transient(cr: Cursor, oids: list[int] | None) -> frozenset[str]:
     """Return the tables of Odoo's wizards, whose rows are swept away anyhow."""
     if not value(cr, "SELECT to_regclass('public.ir_model') IS NOT NULL"):
         return frozenset()
-    return frozenset(row["name"] for row in rows(cr, TRANSIENT))
+    query = TRANSIENT if oids is None else TRANSIENT + AMONG
+    return frozenset(row["name"] for row in rows(cr, query, {"oids": oids}))
 
 
 @dataclass(frozen=True)
@@ -149,6 +160,7 @@ class ForeignKey:
     referenced: int
     referenced_columns: tuple[str, ...]
     on_delete: str  # pg_constraint.confdeltype: a(no action), r(estrict), c(ascade), n(ull), d(efault)
+    minded: bool  # nothing happens to a referring row unnoticed: the server refuses at once, or counts what it does
 
 
 @dataclass(frozen=True)
@@ -165,7 +177,7 @@ class UniqueIndex:
 
 
 FOREIGN_KEYS = """
-    SELECT k.conname AS name, k.conrelid AS table, k.confrelid AS referenced, k.confdeltype AS on_delete,
+    SELECT k.conname AS name, k.conrelid AS table, k.confrelid AS referenced, k.confdeltype AS on_delete, m.minded,
            (SELECT array_agg(a.attname::text ORDER BY u.position)
             FROM unnest(k.conkey) WITH ORDINALITY u(attnum, position)
             JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.attnum) AS columns,
@@ -173,7 +185,14 @@ FOREIGN_KEYS = """
             FROM unnest(k.confkey) WITH ORDINALITY u(attnum, position)
             JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.attnum) AS referenced_columns
     FROM pg_constraint k
-    WHERE k.contype = 'f' AND k.conparentid = 0 AND (k.conrelid = ANY(%(oids)s) OR k.confrelid = ANY(%(oids)s))
+    CROSS JOIN LATERAL (
+        SELECT NOT k.condeferrable AND EXISTS (
+            SELECT FROM pg_trigger t WHERE t.tgrelid = k.conrelid AND t.tgname = '00_loomworks_capture') AS minded
+    ) m
+    WHERE k.contype = 'f' AND k.conparentid = 0 AND (
+        k.conrelid = ANY(%(referring)s::oid[]) OR k.confrelid = ANY(%(referenced)s::oid[])
+        AND m.minded = %(minded)s AND (
+            SELECT c.relkind = 'p' OR pg_relation_size(c.oid) > 0 FROM pg_class c WHERE c.oid = k.conrelid))
     ORDER BY k.oid
 """
 UNIQUE_INDEXES = """
@@ -186,13 +205,17 @@ UNIQUE_INDEXES = """
             WHERE u.position <= i.indnkeyatts) AS columns,
            pg_get_expr(i.indpred, i.indrelid) AS predicate, i.indnullsnotdistinct AS nulls_equal
     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-    WHERE i.indisunique AND i.indisvalid AND i.indrelid = ANY(%s)
+    WHERE i.indisunique AND i.indisvalid AND i.indrelid = ANY(%s::oid[])
     ORDER BY i.indexrelid
 """
 
 
-def foreign_keys(cr: Cursor, oids: list[int]) -> list[ForeignKey]:
-    """Return the foreign keys from or to tables."""
+def foreign_keys(cr: Cursor, referring: list[int], referenced: list[int], *, minded: bool) -> list[ForeignKey]:
+    """Return the foreign keys of the tables ``referring``, and of tables with rows those to ``referenced``.
+
+    :param minded: of the latter only those that are, or are not
+    """
+    parameters = {"referring": referring, "referenced": referenced, "minded": minded}
     return [
         ForeignKey(
             name=row["name"],
@@ -201,8 +224,9 @@ def foreign_keys(cr: Cursor, oids: list[int]) -> list[ForeignKey]:
             referenced=row["referenced"],
             referenced_columns=tuple(row["referenced_columns"]),
             on_delete=row["on_delete"],
+            minded=row["minded"],
         )
-        for row in rows(cr, FOREIGN_KEYS, {"oids": oids})
+        for row in rows(cr, FOREIGN_KEYS, parameters)
     ]
 
 

@@ -32,7 +32,7 @@ from .catalog import ForeignKey, UniqueIndex
 from .depended import INSERT
 from .images import equal, key_match, key_of, some
 from .scope import Relation, Scope
-from .sqltext import Constant, Cursor, Name, Part, as_written, compose, execute, rows
+from .sqltext import Constant, Cursor, Name, Part, as_written, compose, execute, value
 
 CHOICES = {
     "changed": ("theirs", "ours", "skip"),
@@ -67,26 +67,39 @@ def choices(kind: str, detail: dict | None) -> list[str]:
 
 
 def find(cr: Cursor, scope: Scope, computed: Computed) -> int:
-    """Look for every conflict of what is in ``loomworks_net``; return how many there are."""
+    """Look for conflicts of what is in ``loomworks_net``; return how many there are.
+
+    Not for those over `Scope.minded_keys`: see `find_minded`.
+    """
     execute(cr, CREATE, h=scope.h)
     execute(cr, "TRUNCATE pg_temp.loomworks_conflict")
     _structure(cr, scope)
     _credentials(cr)
     for relation in scope.present():
-        _values(cr, scope, relation)
-        _computed(cr, scope, relation, sorted({*rules.BOOKKEEPING, *computed.get(relation.label, ())}))
+        if _values(cr, scope, relation):
+            _computed(cr, scope, relation, sorted({*rules.BOOKKEEPING, *computed.get(relation.label, ())}))
         _protected(cr, scope, relation)
     _keyless(cr, scope)
     for key in scope.foreign_keys:
-        _dependants(cr, scope, key)
+        if not key.minded:
+            _dependants(cr, scope, key)
         _parents(cr, scope, key)
     for reference in scope.references:
         keyless.dependants(cr, scope, reference)
         keyless.parents(cr, scope, reference)
     for index in scope.unique_indexes:
         _unique(cr, scope, index)
-    (row,) = rows(cr, "SELECT count(*) AS conflicts FROM loomworks_conflict")
-    return row["conflicts"]
+    return value(cr, "SELECT count(*) FROM loomworks_conflict")
+
+
+def find_minded(cr: Cursor, scope: Scope) -> int:
+    """Look besides for what depends on rows that would be deleted; return how many conflicts there are in all.
+
+    Where the server has done what is meant, and no more, there is none: it would have refused, or counted more.
+    """
+    for key in scope.minded_keys():
+        _dependants(cr, scope, key)
+    return value(cr, "SELECT count(*) FROM loomworks_conflict")
 
 
 def lock(cr: Cursor, scope: Scope) -> None:
@@ -181,24 +194,26 @@ def _credentials(cr: Cursor) -> None:
     execute(cr, INSERT + query)
 
 
-def _values(cr: Cursor, scope: Scope, relation: Relation) -> None:
-    """Compare the rows with what the operations left, and find those that are gone or back."""
+def _values(cr: Cursor, scope: Scope, relation: Relation) -> int:
+    """Compare the rows with what the operations left, and find those that are gone or back; return how many."""
+    found = 0
     everything = compose("{h}.hstore(t.*)", h=scope.h)
     restored = some(relation.restored, "t", scope.h) if relation.restored else everything
     for act, image in (("U", restored), ("D", everything)):
         if act in relation.acts:
-            _compare(cr, scope, relation, act, image)
-    execute(cr, INSERT + GAPS, [relation.id])
+            found += _compare(cr, scope, relation, act, image)
+    found += execute(cr, INSERT + GAPS, [relation.id])
     if "I" in relation.acts:
         query = """
             SELECT n.relation, n.key, 'key_taken', NULL, NULL FROM loomworks_net n JOIN {table} t ON {match}
             WHERE n.relation = %s AND n.act = 'I'
         """
         match = key_match(relation.table, "t", sql.SQL("n.key"), scope.h)
-        execute(cr, INSERT + query, [relation.id], table=relation.table.only, match=match)
+        found += execute(cr, INSERT + query, [relation.id], table=relation.table.only, match=match)
+    return found
 
 
-def _compare(cr: Cursor, scope: Scope, relation: Relation, act: str, image: Part) -> None:
+def _compare(cr: Cursor, scope: Scope, relation: Relation, act: str, image: Part) -> int:
     """Compare rows that are restored or deleted; ``image`` is what the row ``t`` has of the columns in question."""
     query = """
         SELECT n.relation, n.key, CASE WHEN {first} IS NULL THEN 'deleted' ELSE 'changed' END,
@@ -209,7 +224,7 @@ def _compare(cr: Cursor, scope: Scope, relation: Relation, act: str, image: Part
         FROM loomworks_net n LEFT JOIN {table} t ON {match}
         WHERE n.relation = %s AND n.act = %s AND ({first} IS NULL OR NOT {h}.hs_contains({image}, {expected}))
     """
-    execute(
+    return execute(
         cr,
         INSERT + query,
         [relation.id, act],
@@ -283,10 +298,11 @@ def _protected(cr: Cursor, scope: Scope, relation: Relation) -> None:
 
 def _dependants(cr: Cursor, scope: Scope, key: ForeignKey) -> None:
     """Find rows outside of the undo that refer to a row which it would delete."""
-    referenced, table = scope.of(key.referenced), scope.by_oid.get(key.table)
-    if referenced is None or "D" not in referenced.acts or table is None or not referenced.keyed:
+    referenced = scope.of(key.referenced)
+    if referenced is None or "D" not in referenced.acts or not referenced.keyed:
         return
-    if table.oid not in scope.filled:
+    table = scope.structure.table(key.table)
+    if table is None:
         return
     match = equal(table, key.columns, key.referenced_columns, "r", sql.SQL("n.expected"), scope.h)
     rows_of = compose("(SELECT * FROM loomworks_net WHERE relation = {id}) n", id=Constant(referenced.id))
@@ -295,11 +311,12 @@ def _dependants(cr: Cursor, scope: Scope, key: ForeignKey) -> None:
 
 def _parents(cr: Cursor, scope: Scope, key: ForeignKey) -> None:
     """Find restored references to rows that are gone."""
-    relation, parent = scope.of(key.table), scope.by_oid.get(key.referenced)
-    if relation is None or parent is None or not relation.keyed:
+    relation = scope.of(key.table)
+    if relation is None or not relation.keyed:
         return
     touched = set(relation.inserted) | (set(key.columns) & set(relation.restored))
-    if not touched & set(key.columns):
+    parent = scope.structure.table(key.referenced) if touched & set(key.columns) else None
+    if parent is None:
         return
     query = """
         SELECT n.relation, n.key, 'parent', %s, jsonb_build_object('table', %s::text, 'constraint', %s::text)
@@ -314,7 +331,7 @@ def _parents(cr: Cursor, scope: Scope, key: ForeignKey) -> None:
     execute(
         cr,
         INSERT + query,
-        [list(key.columns), parent.label, key.name, scope.numbers.get(key.referenced)],
+        [list(key.columns), parent.label, key.name, scope.structure.numbers.get(key.referenced)],
         future=future(scope, relation, key.columns),
         filled=sql.SQL(" AND ").join(compose("{p} IS NOT NULL", p=Name("p", name)) for name in key.columns),
         parent=parent.sql,

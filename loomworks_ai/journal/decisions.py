@@ -136,7 +136,7 @@ def _depend(cr: Cursor, scope: Scope) -> None:
         """,
     )
     for row in found:
-        table = scope.labelled(row["table"])
+        table = scope.structure.labelled(row["table"])
         _take_along(cr, scope, table, _link(scope, row), row)
 
 
@@ -147,10 +147,10 @@ def _link(scope: Scope, row: dict) -> tuple[list[str], Part, Part]:
         return [reference.column], keyless.named(scope, reference), keyless.match(scope, reference)
     key = next(
         one
-        for one in scope.foreign_keys
-        if one.name == row["constraint"] and scope.numbers.get(one.referenced) == row["relation"]
+        for one in (*scope.foreign_keys, *scope.minded_keys())
+        if one.name == row["constraint"] and scope.structure.numbers.get(one.referenced) == row["relation"]
     )
-    table = scope.labelled(row["table"])
+    table = scope.structure.labelled(row["table"])
     match = equal(table, key.columns, key.referenced_columns, "r", sql.SQL("n.expected"), scope.h)
     return list(key.columns), sql.SQL("loomworks_net n"), match
 
@@ -187,7 +187,7 @@ def _take_along(
 ) -> None:
     columns, deleted, match = link
     parameters = {
-        "relation": scope.numbers[table.oid],
+        "relation": scope.structure.numbers[table.oid],
         "fate": row["fate"],
         "nothing": json.dumps(dict.fromkeys(columns)),
         "columns": columns,

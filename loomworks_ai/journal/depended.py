@@ -31,7 +31,7 @@ def find(
     """
     parameters = {
         "detail": json.dumps({"table": table.label, "columns": list(columns), **detail}),
-        "relation": scope.numbers.get(table.oid),
+        "relation": scope.structure.numbers.get(table.oid),
         "columns": list(columns),
     }
     execute(

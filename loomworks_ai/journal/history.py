@@ -16,6 +16,12 @@ CHANGES = """
            loomworks.key_to_json(n.target) AS before, loomworks.key_to_json(n.expected) AS after, n.copies
     FROM ({net}) n JOIN loomworks.relation r ON r.id = n.relation
 """
+# Whether there is anything to be worked out at all.
+TOUCHING = """
+    SELECT EXISTS (
+        SELECT FROM loomworks.entry WHERE operation = ANY(%(operations)s)
+          AND shape = ANY(ARRAY(SELECT id FROM loomworks.shape WHERE relation = ANY(%(relations)s))))
+"""
 
 
 def changes(
@@ -30,8 +36,10 @@ def changes(
 
     :param tables: only of these, in the schema ``public``
     """
-    query = "SELECT * FROM ({changes}) listed ORDER BY 1, 2 LIMIT %(limit)s"
     parameters = {"operations": list(operations), "relations": _relations(cr, tables), "limit": limit}
+    if tables is not None and not value(cr, TOUCHING, parameters):
+        return []
+    query = "SELECT * FROM ({changes}) listed ORDER BY 1, 2 LIMIT %(limit)s"
     return rows(cr, query, parameters, changes=compose(CHANGES, net=net.query(schema.hstore(cr))))
 
 

@@ -51,13 +51,13 @@ class Unmeant:
     rows: list[dict[str, Any]]  # table and key
 
 
-def apply(cr: Cursor, scope: Scope, by: int) -> Unmeant:
+def apply(cr: Cursor, scope: Scope, by: int, before: capture.Counts) -> Unmeant:
     """Restore, delete and insert as ``loomworks_net`` says, and write it down as operation ``by``.
 
+    :param before: the server's counts as they are now
     :return: where rows are not as they were meant to be, or more was touched; nothing may be kept then
     :raises psycopg2.IntegrityError, psycopg2.DataError: what the database refuses
     """
-    before = capture.counted(cr)
     with capture.paused(cr, by):
         parked = _park(cr, scope)
         found = _in_one_statement(cr, scope, by)

@@ -30,7 +30,7 @@ def match(scope: Scope, reference: Reference) -> Part:
             "{column} = ({number})::{kind} AND {model} = named.model",
             column=column,
             number=number,
-            kind=as_written(scope.labelled(reference.table).columns[reference.column]),
+            kind=as_written(scope.structure.labelled(reference.table).columns[reference.column]),
             model=Name("r", reference.model_column),
         )
     if reference.kind == "text":
@@ -50,7 +50,7 @@ def named(scope: Scope, reference: Reference) -> Part | None:
         compose("({id}, {model})", id=Constant(relation.id), model=Constant(model))
         for relation in scope.present("D")
         if relation.table.key == ("id",)
-        for model in scope.models.get(relation.label, [])
+        for model in scope.structure.models.get(relation.label, [])
         if reference.model in ("", model)
     ]
     if not pairs:
@@ -63,9 +63,10 @@ def named(scope: Scope, reference: Reference) -> Part | None:
 
 def dependants(cr: Cursor, scope: Scope, reference: Reference) -> None:
     """Find rows outside of the undo that refer to a row which it would delete."""
-    table = scope.labelled(reference.table)
-    deleted = named(scope, reference) if table.oid in scope.filled else None
-    if deleted:
+    filled = scope.structure.is_filled(scope.structure.oids[reference.table])
+    deleted = named(scope, reference) if filled else None
+    table = scope.structure.labelled(reference.table) if deleted else None
+    if table:
         detail = {"column": reference.column, "on_delete": fate(reference)}
         depended.find(cr, scope, deleted, table, [reference.column], match(scope, reference), **detail)
 
@@ -76,7 +77,7 @@ def parents(cr: Cursor, scope: Scope, reference: Reference) -> None:
     if relation is None or reference.kind != "polymorph" or not _brings_back(relation, reference):
         return
     for model in _models_brought_back(cr, scope, relation, reference):
-        parent = next((table for table in scope.by_oid.values() if table.label == table_of(model)), None)
+        parent = scope.structure.labelled(table_of(model))
         if parent and parent.key == ("id",):
             _parents_in(cr, scope, relation, reference, model, parent)
 
@@ -110,6 +111,6 @@ def _parents_in(cr: Cursor, scope: Scope, relation: Relation, reference: Referen
         "model_column": reference.model_column,
         "model": model,
         "column": reference.column,
-        "parent": scope.numbers.get(parent.oid),
+        "parent": scope.structure.numbers.get(parent.oid),
     }
     execute(cr, INSERT + query, parameters, h=scope.h, parent=parent.sql)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from . import catalog, references
+from . import catalog
 from .catalog import ForeignKey, Table, UniqueIndex
 from .references import Reference
 from .sqltext import Cursor, Part, rows
+from .structure import Structure
 
 RELATIONS = """
     SELECT r.id, r.schema_name, r.table_name, r.shape, n.acts, n.restored, n.inserted
@@ -55,62 +56,69 @@ class Relation:
 
 @dataclass(frozen=True)
 class Scope:
-    """Everything about the database's structure that an undo asks for, read once."""
+    """What one round of an undo is about."""
 
     h: Part
     relations: tuple[Relation, ...]
-    by_oid: dict[int, Table]
-    numbers: dict[int, int]  # oid -> relation number of every captured table
-    foreign_keys: tuple[ForeignKey, ...]
+    structure: Structure
+    foreign_keys: tuple[ForeignKey, ...]  # but for those in `minded_keys`
     unique_indexes: tuple[UniqueIndex, ...]
     references: tuple[Reference, ...]  # those that are no foreign keys
-    filled: frozenset[int]  # tables that may have rows; most of Odoo's have none
-    models: dict[str, list[str]]  # table -> the models whose rows it holds
 
     def present(self, act: str = "") -> list[Relation]:
         """Return the relations that still exist, with keys, where the undo does ``act``."""
         return [one for one in self.relations if one.keyed and (not act or act in one.acts)]
 
-    def labelled(self, label: str) -> Table:
-        """Return a captured table by its name for people."""
-        return next(table for table in self.by_oid.values() if table.label == label)
+    def minded_keys(self) -> tuple[ForeignKey, ...]:
+        """Return the keys by which the server itself notices what depends on rows that the undo deletes."""
+        deleted = [one.table.oid for one in self.present("D")]
+        keys = self.structure.foreign_keys(referenced=deleted, minded=True)
+        self.structure.load(key.table for key in keys)
+        return keys
 
     def of(self, oid: int) -> Relation | None:
         """Return the relation of a table that the undo touches."""
         return next((one for one in self.relations if one.table and one.table.oid == oid), None)
 
 
-def read(cr: Cursor, h: Part, operations: Sequence[int]) -> Scope:
+def read(cr: Cursor, h: Part, operations: Sequence[int], structure: Structure) -> Scope:
     """Read the scope of what is in ``loomworks_net``, the net change of ``operations``."""
-    tables = catalog.tables(cr)
-    by_name = {(table.schema, table.name): table for table in tables}
-    listed = rows(cr, "SELECT id, schema_name, table_name FROM loomworks.relation")
-    numbers = {
-        by_name[row["schema_name"], row["table_name"]].oid: row["id"]
-        for row in listed
-        if (row["schema_name"], row["table_name"]) in by_name
-    }
     shapes = {row["relation"]: row for row in rows(cr, SHAPES, [list(operations)])}
-    relations = tuple(
-        _relation(row, by_name.get((row["schema_name"], row["table_name"])), shapes.get(row["id"]))
-        for row in rows(cr, RELATIONS, h=h)
+    found = rows(cr, RELATIONS, h=h)
+    names = [(row["schema_name"], row["table_name"]) for row in found]
+    structure.look_into(structure.oids[one.table] for one in structure.references)
+    structure.load(
+        [
+            *(structure.by_name[name] for name in names if name in structure.by_name),
+            *(oid for oid in (structure.oids[one.table] for one in structure.references) if structure.is_filled(oid)),
+        ]
     )
-    by_label = {table.label for table in tables}
-    oids = [one.table.oid for one in relations if one.table]
+    relations = tuple(_relation(row, structure, shapes.get(row["id"])) for row in found)
+    present = [one for one in relations if one.table]
+    foreign_keys = structure.foreign_keys(
+        referring=(one.table.oid for one in present if one.acts & {"U", "I"}),
+        referenced=(one.table.oid for one in present if "D" in one.acts),
+    )
+    structure.load(_parents(relations, foreign_keys))
     return Scope(
         h=h,
         relations=relations,
-        by_oid={table.oid: table for table in tables},
-        numbers=numbers,
-        foreign_keys=tuple(catalog.foreign_keys(cr, oids)),
-        unique_indexes=tuple(catalog.unique_indexes(cr, oids)),
-        references=tuple(one for one in references.read(cr) if one.table in by_label),
-        filled=catalog.filled(cr, list(by_name.values())),
-        models=references.models(cr),
+        structure=structure,
+        foreign_keys=foreign_keys,
+        unique_indexes=structure.unique_indexes(one.table.oid for one in present),
+        references=structure.references,
     )
 
 
-def _relation(row: dict, table: Table | None, past: dict | None) -> Relation:
+def _parents(relations: tuple[Relation, ...], foreign_keys: tuple[ForeignKey, ...]) -> Iterator[int]:
+    """Return the tables that values refer to which come back: better read together than one by one."""
+    written = {one.table.oid: {*one.inserted, *one.restored} for one in relations if one.table}
+    return (key.referenced for key in foreign_keys if written.get(key.table, set()) & set(key.columns))
+
+
+def _relation(row: dict, structure: Structure, past: dict | None) -> Relation:
+    oid = structure.by_name.get((row["schema_name"], row["table_name"]))
+    table = structure.table(oid) if oid else None
     if table and past and any(key != list(table.key) for key in past["keys"]):
         table = None
     now = table.columns if table else {}
@@ -121,7 +129,7 @@ def _relation(row: dict, table: Table | None, past: dict | None) -> Relation:
     return Relation(
         id=row["id"],
         shape=row["shape"],
-        label=row["table_name"] if row["schema_name"] == "public" else f"{row['schema_name']}.{row['table_name']}",
+        label=catalog.label(row["schema_name"], row["table_name"]),
         table=table,
         acts=frozenset(row["acts"]),
         restored=tuple(sorted(name for name in row["restored"] or [] if name in now)),

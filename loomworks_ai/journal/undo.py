@@ -13,6 +13,7 @@ import psycopg2.errors
 from . import capture, conflicts, decisions, inverse, later, net, schema, scope, sequences
 from .conflicts import Computed
 from .sqltext import Cursor, Name, Part, execute, rows, value
+from .structure import Structure
 
 ROUNDS = 50  # each may bring new dependants to light; a chain of references deeper than that is refused
 PREVIEW = -1  # the operation under which a preview is captured and rolled back
@@ -53,6 +54,14 @@ def _terms(
 
 class Refused(Exception):
     """Why nothing was changed."""
+
+
+class Unmeant(Refused):
+    """The undo would not do what is meant, or more."""
+
+    def __init__(self, unmeant: inverse.Unmeant) -> None:
+        super().__init__("what would be touched is not what is meant: " + "; ".join(unmeant.reasons))
+        self.rows = unmeant.rows
 
 
 class NeedsPrimary(psycopg2.errors.ReadOnlySqlTransaction):
@@ -132,7 +141,7 @@ def preview(
     return {**report, "done": False}
 
 
-def _roll_back(cr: Cursor, savepoint: str, before: capture.Counts) -> None:
+def _roll_back(cr: Cursor, savepoint: str, before: capture.Counts | None) -> None:
     execute(cr, "ROLLBACK TO SAVEPOINT {savepoint}", savepoint=Name(savepoint))
     capture.taken_back(cr, before)
 
@@ -158,7 +167,7 @@ def _run(cr: Cursor, operations: Sequence[int], by: int, terms: Terms) -> Report
     execute(cr, "SAVEPOINT loomworks_undo")
     try:
         execute(cr, "SET LOCAL TimeZone = 'UTC'")
-        _work(cr, operations, by, terms, report)
+        _work(cr, operations, by, terms, report, capture.counted(cr) if before is None else before)
         report["done"] = True
         execute(cr, "SELECT set_config('TimeZone', %s, true)", [zone])
     except Refused as refusal:
@@ -172,7 +181,7 @@ def _run(cr: Cursor, operations: Sequence[int], by: int, terms: Terms) -> Report
     return report
 
 
-def _work(cr: Cursor, operations: list[int], by: int, terms: Terms, report: Report) -> None:
+def _work(cr: Cursor, operations: list[int], by: int, terms: Terms, report: Report, counted: capture.Counts) -> None:
     every = [*operations, *terms.undone_by]
     reasons = net.unverified(cr, every)
     if reasons:
@@ -184,39 +193,67 @@ def _work(cr: Cursor, operations: list[int], by: int, terms: Terms, report: Repo
         net.collect(cr, operations, h)
     if terms.only is not None:
         _keep_only(cr, terms.only, h)
-    seen = _decide(cr, h, every, terms, report)
-    report["rows"] = _counts(cr)
-    unmeant = inverse.apply(cr, seen, by)
-    if unmeant.reasons:
-        report["unmeant"] = unmeant.rows
-        raise Refused("what would be touched is not what is meant: " + "; ".join(unmeant.reasons))
-    sequences.follow(cr, h, by)
-    report["touched"] = value(cr, "SELECT COALESCE(sum(copies), 0)::bigint FROM loomworks_net")
-
-
-def _decide(cr: Cursor, h: Part, operations: list[int], terms: Terms, report: Report) -> scope.Scope:
-    """Settle conflicts until there are none; return the scope of what is left to do."""
+    structure = Structure(cr)
     for _round in range(ROUNDS):
-        seen = scope.read(cr, h, operations)
-        conflicts.lock(cr, seen)
-        report["gone"] += conflicts.forget_gone(cr, seen)
-        if not conflicts.find(cr, seen, terms.computed):
-            return seen
-        undecided = decisions.choose(cr, seen, terms.policy, terms.choices)
-        found = _conflicts(cr, operations)
-        if undecided:
-            report["conflicts"] = [*report["conflicts"], *found]
-            report["rows"] = _counts(cr)
-            raise Refused(f"{undecided} conflict(s) with what was done since")
-        _note_recompute(cr, report)
-        report["conflicts"] += found
-        report["skipped"] += [
-            {"table": one["table"], "key": one["key"], "type": one["type"]}
-            for one in found
-            if one["choice"] in ("skip", "theirs")
-        ]
-        decisions.apply(cr, seen)
+        seen = scope.read(cr, h, every, structure)
+        if _round_of(cr, seen, by, terms, report, counted):
+            sequences.follow(cr, h, by)
+            report["touched"] = value(cr, "SELECT COALESCE(sum(copies), 0)::bigint FROM loomworks_net")
+            return
     raise Refused("rows that depend on each other are nested too deep")
+
+
+def _round_of(cr: Cursor, seen: scope.Scope, by: int, terms: Terms, report: Report, counted: capture.Counts) -> bool:
+    """Do it, or settle the conflicts that stand in the way, or raise; tell whether it is done.
+
+    What depends by foreign keys on rows that go, which is most of what there is to look for, is looked for only where
+    the server has refused them or done more than was meant.
+    """
+    conflicts.lock(cr, seen)
+    report["gone"] += conflicts.forget_gone(cr, seen)
+    failed = None
+    if not conflicts.find(cr, seen, terms.computed):
+        report["rows"] = _counts(cr)
+        failed = _attempt(cr, seen, by, counted)
+        if failed is None:
+            return True
+    if not conflicts.find_minded(cr, seen):
+        report["unmeant"] = getattr(failed, "rows", [])
+        raise failed
+    _settle(cr, seen, terms, report)
+    return False
+
+
+def _attempt(cr: Cursor, seen: scope.Scope, by: int, counted: capture.Counts) -> Exception | None:
+    """Apply it; return what speaks against it, with nothing changed then, or None."""
+    execute(cr, "SAVEPOINT loomworks_attempt")
+    try:
+        unmeant = inverse.apply(cr, seen, by, counted)
+        failed = Unmeant(unmeant) if unmeant.reasons else None
+    except REFUSALS as error:
+        failed = error
+    if failed:
+        _roll_back(cr, "loomworks_attempt", counted)
+    execute(cr, "RELEASE SAVEPOINT loomworks_attempt")
+    return failed
+
+
+def _settle(cr: Cursor, seen: scope.Scope, terms: Terms, report: Report) -> None:
+    """Do about each conflict what was chosen."""
+    undecided = decisions.choose(cr, seen, terms.policy, terms.choices)
+    found = _conflicts(cr, report["operations"])
+    if undecided:
+        report["conflicts"] = [*report["conflicts"], *found]
+        report["rows"] = _counts(cr)
+        raise Refused(f"{undecided} conflict(s) with what was done since")
+    _note_recompute(cr, report)
+    report["conflicts"] += found
+    report["skipped"] += [
+        {"table": one["table"], "key": one["key"], "type": one["type"]}
+        for one in found
+        if one["choice"] in ("skip", "theirs")
+    ]
+    decisions.apply(cr, seen)
 
 
 def _note_recompute(cr: Cursor, report: Report) -> None:

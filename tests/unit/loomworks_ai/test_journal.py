@@ -534,3 +534,49 @@ def test_the_operation_between_two_is_named(cr):
     act(cr, 3, "UPDATE partner SET name = 'three' WHERE id = 1")
     act(cr, 4, "UPDATE partner SET credit = 1 WHERE id = 1")
     assert [(one["type"], one["operation"]) for one in undone(cr, 1, 3, by=9)["conflicts"]] == [("between", 2)]
+
+
+# --- dependants that the server itself would not tell of ---
+
+UNMINDED = {
+    "of a table that came since and is not captured": """
+        CREATE TABLE later (id serial PRIMARY KEY, partner_id int REFERENCES partner ON DELETE CASCADE);
+        INSERT INTO later (partner_id) VALUES (9)
+    """,
+    "by a key that is checked at the commit": """
+        ALTER TABLE invoice ADD FOREIGN KEY (id) REFERENCES partner DEFERRABLE INITIALLY DEFERRED;
+        INSERT INTO invoice (id) VALUES (9)
+    """,
+}
+
+
+@pytest.mark.parametrize("how", UNMINDED)
+def test_what_the_server_would_not_tell_of_is_looked_for(cr, how):
+    cr.execute("DELETE FROM invoice")
+    act(cr, 1, "INSERT INTO partner (id, name) VALUES (9, 'op')")
+    cr.execute(UNMINDED[how])
+    cr.connection.commit()
+    before = state(cr)
+    report = undone(cr, 1)
+    assert [one["type"] for one in report["conflicts"]] == ["depended"]
+    assert state(cr) == before
+
+
+def test_what_depends_is_looked_for_only_where_something_does(cr):
+    asked = []
+
+    class Telling(psycopg2.extensions.cursor):
+        def execute(self, query, parameters=None):
+            super().execute(query, parameters)
+            asked.append(self.query)
+
+    act(cr, 1, "INSERT INTO partner (id, name) VALUES (9, 'op')")
+    cr.execute("SELECT 1")
+    with cr.connection.cursor(cursor_factory=Telling) as telling:
+        assert journal.undo(telling, [1], by=2)["done"]
+        assert not [query for query in asked if b"'depended'" in query]
+        assert journal.undo(telling, [2], by=3)["done"]
+        telling.execute("INSERT INTO invoice (partner_id) VALUES (9)")
+        report = journal.undo(telling, [3], by=4)
+    assert [one["type"] for one in report["conflicts"]] == ["depended"]
+    assert [query for query in asked if b"'depended'" in query]
