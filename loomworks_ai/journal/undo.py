@@ -241,7 +241,7 @@ def _attempt(cr: Cursor, seen: scope.Scope, by: int, counted: capture.Counts) ->
 def _settle(cr: Cursor, seen: scope.Scope, terms: Terms, report: Report) -> None:
     """Do about each conflict what was chosen."""
     undecided = decisions.choose(cr, seen, terms.policy, terms.choices)
-    found = _conflicts(cr, report["operations"])
+    found = _conflicts(cr, [*report["operations"], *terms.undone_by])
     if undecided:
         report["conflicts"] = [*report["conflicts"], *found]
         report["rows"] = _counts(cr)

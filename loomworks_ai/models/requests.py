@@ -41,8 +41,10 @@ def current(cr):
 
 def begin(request, args):
     """Have this request recorded if it is an agent's."""
-    user = request.env.user
-    if request.env.uid and getattr(request, "loomworks_operation", None) is None and user._is_ai_agent():
+    user, running = request.env.user, getattr(request, "loomworks_operation", None)
+    if running is not None:
+        running.answered = False  # it is tried again
+    elif request.env.uid and user._is_ai_agent():
         request.loomworks_operation = Operation(request.db, _call_of_request(request, user, args), log_of(request.env))
 
 

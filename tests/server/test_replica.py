@@ -30,6 +30,15 @@ class Partner(models.Model):
         return self.phone
 
     @api.readonly
+    def stop_half_way(self):
+        self.phone = "half"
+        if self.env.cr.readonly:
+            return None  # the answer is ready, and what it has changed is written after that
+        self.env.cr.commit()
+        self.env.cr.execute("SELECT state FROM loomworks_ai_operation_log ORDER BY id DESC LIMIT 1")
+        return self.env.cr.fetchone()[0]
+
+    @api.readonly
     def break_after_stamping(self):
         self.phone = "broken"
         self.env.flush_all()
@@ -172,6 +181,11 @@ def test_a_request_that_begins_on_the_replica_and_writes_is_recorded_once(
     told = agent(LOG, "action_undo", ids=[number])
     assert told["done"]
     assert phone(primary, partner) == "1"
+
+
+def test_one_that_commits_half_way_is_under_way_until_its_end(agent, partner, primary):
+    assert agent("res.partner", "stop_half_way", ids=[partner]) == "pending"
+    assert last(primary)[1] == "done"
 
 
 def test_one_that_fails_after_that_leaves_one_failed_row_and_nothing_else(agent, partner, primary):

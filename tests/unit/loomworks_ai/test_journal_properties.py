@@ -4,6 +4,7 @@ Oracle: a second database where the operation that is undone never happened and 
 are equal; or it refused, and not one byte changed.
 """
 
+import itertools
 import os
 
 import psycopg2
@@ -222,3 +223,43 @@ def redo_and_undo(connection, before):
         connection.commit()
         assert report["done"], report
         assert content(connection) == expected
+
+
+PARTS = st.lists(st.booleans(), min_size=8, max_size=8)
+
+
+@settings(
+    derandomize=not os.environ.get("LOOMWORKS_UNDO_RANDOM"),
+    max_examples=max(EXAMPLES // 5, 1),
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(first=FIRST, second=OPERATION, undone=PARTS, redone=PARTS, undone_again=PARTS)
+def test_undos_in_parts_and_redos_of_parts_come_to_the_whole(pair, first, second, undone, redone, undone_again):
+    connection, _other = pair
+    reset(connection)
+    before = content(connection)
+    run(connection, first, 1)
+    run(connection, second, 2)
+    since = [*part_of(connection, 3, [1, 2], undone)]
+    since += part_of(connection, 4, since, redone)
+    since += part_of(connection, 5, [1, 2], undone_again, undone_by=since)
+    with connection.cursor() as cr:
+        report = journal.undo(cr, [1, 2], by=6, undone_by=since)
+    connection.commit()
+    assert report["done"], report
+    assert content(connection) == before
+
+
+def part_of(connection, number, operations, chosen, undone_by=()):
+    """Take back some rows of operations, as operation ``number``; return it, or nothing where these cannot go alone."""
+    with connection.cursor() as cr:
+        listed = journal.changes(cr, operations)
+        only = [
+            (one["table"], one["key"]) for one, taken in zip(listed, itertools.cycle(chosen), strict=False) if taken
+        ]
+        report = journal.undo(cr, operations, by=number, only=only, undone_by=undone_by)
+    connection.commit()
+    event(f"a part was {'done' if report['touched'] else 'refused'}")
+    return [number] if report["done"] else []
