@@ -31,6 +31,8 @@ def dump(programs: Programs, server: ScratchServer, database: str, folder: Path,
 def load(programs: Programs, folder: Path, address: Mapping[str, str], jobs: int) -> None:
     """Fill an empty database with what :func:`dump` wrote; it belongs to the role that connects, or that it acts as.
 
+    A dump has no statistics; they are made anew, so that the first queries are planned as they were.
+
     :param address: PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE and whatever else libpq needs
     :raises LoadFailed: at the first statement that fails
     """
@@ -47,3 +49,6 @@ def load(programs: Programs, folder: Path, address: Mapping[str, str], jobs: int
         )
     except ProgramFailed as error:
         raise LoadFailed(f"the restored database could not be loaded: {error.message}") from error
+    programs.run(
+        "vacuumdb", "--analyze-only", f"--jobs={jobs}", f"--dbname={address['PGDATABASE']}", "--quiet", env=address
+    )
