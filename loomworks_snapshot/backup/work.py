@@ -21,11 +21,15 @@ ASK = """
     INSERT INTO loomworks.repository_work (kind, argument) VALUES (%(kind)s, %(argument)s)
     ON CONFLICT DO NOTHING RETURNING id
 """
+RECENT = 20  # pieces of work of each kind that are read
 WORK = """
     SELECT id, kind, coalesce(argument, '') AS argument, extract(epoch FROM asked_at)::float AS asked,
            extract(epoch FROM started_at)::float AS started, extract(epoch FROM finished_at)::float AS finished,
            exit_code, coalesce(message, '') AS message, coalesce(label, '') AS label
-      FROM loomworks.repository_work ORDER BY id
+      FROM (SELECT *, row_number() OVER (PARTITION BY kind ORDER BY id DESC) AS age
+              FROM loomworks.repository_work) AS known
+     WHERE age <= %(recent)s OR finished_at IS NULL
+     ORDER BY id
 """
 INFO = """
     SELECT info, coalesce(error, '') AS error, backup_bytes, archive_bytes,
@@ -145,7 +149,7 @@ class Repository:
                 server = dict(cr.fetchone())
                 cr.execute(INFO)
                 info = dict(cr.fetchone() or {})
-                cr.execute(WORK)
+                cr.execute(WORK, {"recent": RECENT})
                 work = tuple(Work(**row) for row in cr.fetchall())
         except DatabaseRefused as error:
             raise _without_tables(error) from error

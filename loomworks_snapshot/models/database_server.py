@@ -10,7 +10,7 @@ from odoo.addons.loomworks_tenant.postgres.server import DatabaseServer as Serve
 from odoo.exceptions import UserError
 
 from ..backup import health
-from ..backup.base_backup import usable
+from ..backup.base_backup import KINDS, usable
 from ..backup.schedule import DAY, MIB, Policy, failures
 from ..backup.watch import Order, attend
 from ..backup.work import Repository
@@ -20,7 +20,7 @@ _logger = logging.getLogger(__name__)
 
 THREADS = 8
 FOLLOW = 5  # seconds between two looks while something is being done
-WORK_KINDS = ("full", "incr", "diff", "expire", "check", "verify")
+WORK_KINDS = (*KINDS, "expire", "check", "verify")
 ACTIVITY = "loomworks_snapshot.activity_repository"
 
 
@@ -176,11 +176,17 @@ class DatabaseServer(models.Model):
 
 
 def ask(spec, order):
-    """Look at one server and ask for what is due; return the error of one that cannot be asked."""
+    """Look at one server and ask for what is due; return the error of one that cannot be asked.
+
+    Whatever goes wrong with one server is that server's problem, and does not keep the others from being looked at.
+    """
     try:
         return attend(Repository(Server(spec)), order)
     except LoomworksError as error:
         return error
+    except Exception as error:
+        _logger.exception("looking at the repository of %s broke", spec.host)
+        return LoomworksError(f"unexpected {type(error).__name__}: {error}", "See the control plane's log.")
 
 
 def is_busy(look):
@@ -201,5 +207,13 @@ def facts(look):
         "last_archived_at": moment(look.archive.last_archived),
         "repository_backup_bytes": look.backup_bytes,
         "repository_archive_bytes": look.archive_bytes,
-        "work_failures": {kind: len(failures([one for one in look.work if one.kind == kind])) for kind in WORK_KINDS},
+        "work_failures": failures_by_kind(look),
     }
+
+
+def failures_by_kind(look):
+    """Return how often each kind of work has failed; a backup of any kind ends the failures of all backups."""
+    found = failures([one for one in look.work if one.kind in KINDS])
+    for kind in ("expire", "check", "verify"):
+        found += failures([one for one in look.work if one.kind == kind])
+    return {kind: sum(one.kind == kind for one in found) for kind in WORK_KINDS}

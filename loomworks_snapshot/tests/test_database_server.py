@@ -33,6 +33,12 @@ class TestDatabaseServer(TenantCase):
         self.assertEqual(self.server.work_failures["expire"], 2)
         self.assertEqual(self.server.base_backup_ids.filtered("label").label, LABEL)
 
+    def test_backup_of_another_kind_ends_the_failures_of_backups(self):
+        self.record(look(info_of(), work=(work(code=82), work(8, code=82), work(9, "verify", code=1))))
+        self.assertEqual((self.server.work_failures["full"], self.server.work_failures["verify"]), (2, 1))
+        self.record(look(info_of(), work=(work(code=82), work(8, code=82), work(9, "incr"))))
+        self.assertEqual(self.server.work_failures["full"], 0)
+
     def test_policy_and_targets_reach_the_engine(self):
         self.server.write({"full_every_days": 3, "incremental_wal_mib": 512, "window_days": 5})
         with patch.object(type(self.server), "_needed_targets", lambda _self: [Target(1, 5), LABEL]):
@@ -108,6 +114,23 @@ class TestDatabaseServer(TenantCase):
         ):
             self.env["loomworks.database.server"]._cron_watch_repositories()
         self.assertEqual((self.server.backup_state, other.backup_state), ("fit", "unknown"))
+
+    def test_server_whose_answer_makes_no_sense_has_a_problem_of_its_own(self):
+        other = self.make_server("db2")
+
+        def attend(repository, _order):
+            if repository._server.spec.host == "db1":
+                raise KeyError("lsn")
+            return look(info_of())
+
+        with (
+            patch.object(database_server, "attend", attend),
+            patch.object(self.env.cr, "commit", lambda: None),
+            self.assertLogs(database_server._logger, "ERROR"),
+        ):
+            self.env["loomworks.database.server"]._cron_watch_repositories()
+        self.assertEqual((self.server.backup_state, other.backup_state), ("problem", "fit"))
+        self.assertIn("unexpected KeyError", self.server.backup_message)
 
     def test_work_in_progress_is_followed_closely(self):
         busy = look(info_of(), work=(work(finished=None, exit_code=None),))
