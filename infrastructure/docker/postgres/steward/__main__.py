@@ -27,7 +27,7 @@ SQL = Path(os.environ.get("SQL_DIR", "/etc/loomworks"))
 SQL_FILES = ("roles.sql", "repository.sql")
 LOOK = 1.0  # seconds between two looks for work
 RETRY_FROM, RETRY_UP_TO = 1.0, 30.0  # seconds
-INFO_AGE = 120.0  # seconds after which the repository is asked again
+INFO_AGE = 300.0  # seconds after which the repository is asked again; each time is a little WAL
 SIZE_AGE = 3600.0  # seconds after which its files are listed again
 NEVER = float("-inf")
 PASSWORDS_AGE = 30.0  # seconds between two looks at the passwords
@@ -49,6 +49,7 @@ class Step:
         self.name = name
         self._act = act
         self._longest_pause = longest_pause
+        self._said = ""
         self._pause = RETRY_FROM
         self._not_before = 0.0
         self.done = False
@@ -59,14 +60,20 @@ class Step:
             return
         try:
             self._act()
-        except (Failed, RepositoryError, psycopg2.Error) as error:
+        except (Failed, RepositoryError) as error:
             self._not_before = time.monotonic() + self._pause
-            say(f"{self.name} failed, next attempt in {self._pause:.0f} s: {str(error).strip()}")
+            self._say_once(f"{self.name} failed, next attempt in {self._pause:.0f} s: {str(error).strip()}")
             self._pause = min(2 * self._pause, self._longest_pause)
             return
         self.done, self._pause = True, RETRY_FROM
         (STATE / self.name).touch()
-        say(f"{self.name}: done")
+        self._say_once(f"{self.name}: done")
+
+    def _say_once(self, text: str) -> None:
+        """Write to the log what it was not the last to say: an outage of an hour is a few lines."""
+        if text != self._said:
+            self._said = text
+            say(text)
 
 
 class Steward:
@@ -84,18 +91,21 @@ class Steward:
 
     def look(self) -> None:
         """Go on with whatever is not done yet; do one piece of work."""
+        try:
+            self._set_up()
+            if self._steps["interrupted"].done:
+                self._work()
+                self._refresh()
+        except psycopg2.Error as error:
+            say(f"the server is away: {str(error).strip()}")
+            for name in ("server_is_up", "interrupted"):
+                self._steps[name].done = False
+
+    def _set_up(self) -> None:
         for step in self._steps.values():
             step.attempt()
             if not step.done:
-                break
-        if not self._steps["interrupted"].done:
-            return
-        try:
-            self._work()
-            self._refresh()
-        except psycopg2.Error as error:
-            say(f"the server is away: {str(error).strip()}")
-            self._steps["interrupted"].done = False
+                return
 
     def roles(self) -> None:
         """Bring the control plane's roles and the queue's tables to what they should be."""
@@ -107,9 +117,7 @@ class Steward:
 
     def interrupted(self) -> None:
         """Record what the server was not there to hear, and that what an earlier steward was doing was not done."""
-        if self._unrecorded:
-            self._queue.finish(*self._unrecorded)
-            self._unrecorded = None
+        self._record()
         self._queue.end_interrupted()
         self._looked_at_repository = NEVER
 
@@ -140,12 +148,16 @@ class Steward:
         if work:
             say(f"{work.kind} ({work.id}) started")
             outcome = self._outcome(work)
-            self._unrecorded = (work, outcome)
-            self._queue.finish(work, outcome)
-            self._unrecorded = None
             say(f"{work.kind} ({work.id}): {outcome.message if outcome.exit_code else 'done'}")
+            self._unrecorded = (work, outcome)
+            self._record()
             self._looked_at_repository = self._measured = NEVER
         return bool(work)
+
+    def _record(self) -> None:
+        if self._unrecorded:
+            self._queue.finish(*self._unrecorded)
+            self._unrecorded = None
 
     def _outcome(self, work: Work) -> Outcome:
         try:

@@ -90,15 +90,15 @@ class Queue:
             return Work(*row) if row else None
 
     def finish(self, work: Work, outcome: Outcome) -> None:
-        """Record what came of ``work``."""
+        """Record what came of ``work``, and forget what is long past."""
         with self._cursor() as cr:
             cr.execute(FINISH, {"id": work.id, **vars(outcome)})
+            cr.execute(FORGET, [KEPT_ROWS])
 
     def end_interrupted(self) -> None:
-        """Mark what an earlier steward left running as failed, and forget what is long past."""
+        """Mark what an earlier steward left running as failed."""
         with self._cursor() as cr:
             cr.execute(END_INTERRUPTED, vars(INTERRUPTED))
-            cr.execute(FORGET, [KEPT_ROWS])
 
     def ask(self, kind: str) -> None:
         """Ask for a piece of work, unless the same is pending."""
