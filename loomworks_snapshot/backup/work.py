@@ -44,7 +44,8 @@ SERVER = """
            (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier,
            pg_size_bytes(current_setting('wal_segment_size')) AS segment_size,
            waiting.segments AS waiting_segments, waiting.seconds AS lag_seconds,
-           archiver.failed_count, coalesce(archiver.last_archived_wal, '') AS last_archived_wal,
+           archiver.failed_count,
+           coalesce(substring(archiver.last_archived_wal, '^[0-9A-F]{24}'), '') AS last_archived_wal,
            extract(epoch FROM archiver.last_archived_time)::float AS last_archived,
            extract(epoch FROM archiver.last_failed_time)::float AS last_failed,
            (SELECT json_object_agg(name, current_setting(name)) FROM unnest(%(settings)s::text[]) AS name) AS settings,
@@ -90,7 +91,7 @@ class Archive:
     lag_seconds: float  # how long the oldest segment has been waiting
     lag_bytes: int
     failed_count: int  # of attempts, since the server's statistics began
-    last_archived_wal: str
+    last_archived_wal: str  # a segment; of the history file of a backup, the one in which it began
     last_archived: float | None  # seconds since 1970
     last_failed: float | None
 

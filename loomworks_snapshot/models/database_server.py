@@ -81,11 +81,11 @@ class DatabaseServer(models.Model):
 
     def action_backup_full(self):
         """Have a full base backup made."""
-        self._request_backup("full")
+        return self._request_backup("full")
 
     def action_backup_incremental(self):
         """Have an incremental base backup made."""
-        self._request_backup("incr")
+        return self._request_backup("incr")
 
     def _request_backup(self, kind):
         self.check_access("write")
@@ -94,6 +94,12 @@ class DatabaseServer(models.Model):
         self.write({"requested_backup": kind})
         self.env["loomworks.audit"]._record(f"backup_{kind}", self)
         self._wake_watch()
+        message = self.env._("The backup has been asked for. It is listed below as soon as it has begun.")
+        return {
+            "type": "ir.actions.client",
+            "tag": "display_notification",
+            "params": {"message": message, "next": {"type": "ir.actions.client", "tag": "soft_reload"}},
+        }
 
     def action_base_backups(self):
         """Show this server's base backups."""

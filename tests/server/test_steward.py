@@ -123,6 +123,7 @@ def test_incremental_backup_builds_on_the_one_before(repository):
     assert (second.label, second.prior, second.kind) == (work.label, first.label, "incr")
     assert second.lsn_start > first.lsn_stop
     assert second.repository_size > second.repository_delta
+    assert len(repository.look().archive.last_archived_wal) == 24  # a backup's history file is archived after it
     assert expendable([first, second], second.stopped + 1, []) == []
 
 
