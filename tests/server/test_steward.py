@@ -232,8 +232,11 @@ def test_server_that_crashes_during_a_backup_leaves_a_failure_that_says_so(cell,
 
 
 def test_repository_that_is_away_fails_the_work_and_holds_up_the_archive_until_it_is_back(cell, steward, repository):
+    """Also of a steward that starts meanwhile: what it sets up waits, and what it is asked for is answered."""
     known = repository.look()
+    steward.stop()
     cell.s3.stop()
+    steward.start()
     try:
         number = repository.ask("check")
         cell.ask("SELECT pg_create_restore_point('waiting'), pg_switch_wal()")
