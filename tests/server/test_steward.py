@@ -3,7 +3,9 @@
 import os
 import re
 import secrets
+import shutil
 import signal
+from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg2
@@ -36,15 +38,15 @@ def cell():
     folder = Path(f"/tmp/loomworks-steward-{secrets.token_hex(4)}")
     settings = Settings.from_environment()
     s3 = S3Server(settings, folder / "s3")
-    s3.start()
     made = Cell(settings, folder, s3)
-    try:
+    with ExitStack() as ends:
+        ends.callback(shutil.rmtree, folder, ignore_errors=True)
+        ends.callback(s3.stop)
+        s3.start()
+        ends.callback(made.stop, signal.SIGQUIT)
         made.make()
         made.ask("ALTER ROLE postgres SET synchronous_commit = on")  # what the steward records survives a crash
         yield made
-    finally:
-        made.remove()
-        s3.stop()
 
 
 @pytest.fixture(scope="module")
