@@ -1,6 +1,7 @@
-from odoo import sql_db, tools
+from odoo import http, sql_db, tools
 
-from . import controllers, models, private_channels
+from . import carried_sessions, controllers, models, private_channels
 
 # The addon is also loaded server-wide, before there is a registry: crons and the bus listen from the start.
 private_channels.activate(sql_db, tools.config)
+carried_sessions.activate(http, tools.config)
