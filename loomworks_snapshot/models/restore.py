@@ -106,11 +106,8 @@ class Restore(models.Model):
     def _compute_report_text(self):
         for restore in self:
             report = restore.report or {}
-            lines = [
-                f"{STAGES[code][0]}: {seconds:.1f} s"
-                for code, seconds in (report.get("seconds") or {}).items()
-                if code in STAGES
-            ]
+            seconds = report.get("seconds") or {}
+            lines = [f"{title}: {seconds[code]:.1f} s" for code, (title, _share) in STAGES.items() if code in seconds]
             if report.get("tables"):
                 lines.append(f"{report['tables']} tables with {report['rows']} rows")
             if report:
