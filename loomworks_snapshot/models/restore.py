@@ -70,13 +70,22 @@ class Restore(models.Model):
     report = fields.Json(readonly=True, help="Base backup, bytes, WAL segments and seconds by stage.")
     report_text = fields.Text("What it took", compute="_compute_report_text")
     switch_began_at = fields.Datetime(readonly=True)
+    traffic_changed_at = fields.Datetime(readonly=True)
+    previous_database = fields.Char(readonly=True, help="What the tenant's row said before the change.")
+    backup_label = fields.Char("Base backup", readonly=True)
+    troubled_since = fields.Datetime(readonly=True)
     placed_at = fields.Datetime("In place since", readonly=True)
     gone_back_at = fields.Datetime(readonly=True)
     total_seconds = fields.Float("It took (s)", digits=(10, 1), readonly=True, help="Of the restore itself (RTO).")
     lost_seconds = fields.Integer(
         "Would have been lost (s)", readonly=True, help="Of a drill: what was not in the repository at its start (RPO)."
     )
-    held_seconds = fields.Float("Requests were held for (s)", digits=(10, 2), readonly=True)
+    switch_seconds = fields.Float(
+        "Change took (s)",
+        digits=(10, 1),
+        readonly=True,
+        help="Its users worked on the previous database until its end.",
+    )
 
     new_database = fields.Char(readonly=True)
     old_database = fields.Char(readonly=True, help="What the tenant had before; going back means this one.")
@@ -143,8 +152,8 @@ class Restore(models.Model):
     @api.model
     def _request(self, tenant, values):
         """Make a row and have it worked on after the commit; return it."""
-        if tenant.erased_at or not tenant.sudo().server_id or tenant.state == "draft":
-            raise UserError(self.env._("“%s” has no database that could be restored.", tenant.name))
+        if tenant.erased_at or tenant.sudo().erase_requested or tenant.state not in ("active", "suspended"):
+            raise UserError(self.env._("“%s” is neither active nor suspended: it cannot be restored now.", tenant.name))
         made = self.sudo().create({"tenant_id": tenant.id, "requested_by_id": self.env.uid, **values})
         made._request_reconcile()
         self.env["loomworks.audit"]._record("restore", tenant, values["target_value"])
@@ -159,6 +168,7 @@ class Restore(models.Model):
                 self.env._("It is too late to cancel. Once it is done, “Go back” brings the old data back.")
             )
         self.sudo().write({"state": "cancelled", "finished_at": fields.Datetime.now()})
+        self.sudo()._release_snapshot()
         self.sudo()._request_reconcile()
         self.env["loomworks.audit"]._record("restore_cancel", self.tenant_id)
         return True
@@ -174,7 +184,8 @@ class Restore(models.Model):
                     "had before is no longer kept."
                 )
             )
-        self.sudo().write({"state": "going_back", "error_message": False, "error_code": False})
+        cleared = {"attempts": 0, "troubled_since": False, "error_message": False, "error_code": False}
+        self.sudo().write({"state": "going_back", "switch_began_at": False, **cleared})
         self.sudo()._request_reconcile()
         self.env["loomworks.audit"]._record("restore_go_back", self.tenant_id)
         return True
@@ -186,7 +197,8 @@ class Restore(models.Model):
         if self.state != "failed":
             raise UserError(self.env._("Only a failed restore can be tried again."))
         cleared = {"error_message": False, "error_code": False, "stage": False, "stage_share": 0, "finished_at": False}
-        self.sudo().write({"state": "waiting", "attempts": 0, **cleared})
+        cleared |= {"attempts": 0, "troubled_since": False, "switch_began_at": False, "new_database": False}
+        self.sudo().write({"state": "waiting", "started_at": fields.Datetime.now(), **cleared})
         self.sudo()._request_reconcile()
         self.env["loomworks.audit"]._record("restore_retry", self.tenant_id)
         return True

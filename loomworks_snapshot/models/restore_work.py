@@ -1,13 +1,11 @@
 """The reconciler's work on a restore: a step of the flow at a time, each in a transaction of its own."""
 
-import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from odoo import api, fields, models
 from odoo.addons.loomworks_tenant.errors import LoomworksError, PermanentError
 from odoo.addons.loomworks_tenant.postgres.server import DatabaseServer as Server
 from odoo.addons.loomworks_tenant.reconciler import backoff
-from odoo.addons.loomworks_tenant.reconciler.engine import StepState
 from odoo.addons.loomworks_tenant.reconciler.step import Boundaries
 from odoo.addons.loomworks_tenant.tenant_http import TenantHttp
 
@@ -22,12 +20,16 @@ from ..restoring.spec import RestoreSpec
 from .restore import RUNNING
 
 KEPT_DAYS = 7  # the other database, after a restore or after going back
-ATTEMPTS = 5  # of a restore that breaks off
+ATTEMPTS = 5  # of a Job that breaks off
+PATIENCE = 3600  # seconds in which whatever else goes wrong may pass
 ARCHIVE_LOOK = 0.3  # seconds between two looks for the closing record
+ARCHIVE_PATIENCE, ARCHIVE_PROBLEM_LOOK = 60, 10.0  # seconds after which it is said, and then between two looks
 SWITCH_LOOK = 0.5
-SWITCH_PATIENCE = 600  # seconds in which the restored tenant has to answer
+SWITCH_PATIENCE = 600  # seconds in which the restored tenant has to serve
 SCRATCH_SIZE = "50Gi"
-HELD = re.compile(r"held for ([0-9.]+) s")
+SERVING = ("active", "provisioning")
+PLACED_IN = (*SERVING, "suspended")
+QUIET = {"attempts": 0, "troubled_since": False, "error_message": False, "error_code": False}
 
 
 class RestoreWork(models.Model):
@@ -50,25 +52,33 @@ class RestoreWork(models.Model):
         """Wait until the repository leads to the moment, and to a record after it."""
         prover = Prover(self.server_id._repository_store())
         if not self.closing_position:
-            self._close(prover)
-        verdict = prover.prove(
-            Moment(int(self.system_identifier), self.closing_timeline, parse_lsn(self.closing_position), named=True)
-        )
+            self._close()
+        verdict = prover.prove(self._closing(prover))
         if isinstance(verdict, Proof):
-            return self._go_on("restoring", stage="start", stage_share=0)
+            return self._go_on(
+                "restoring", stage="start", stage_share=0, backup_label=self._backup_to_start_from(prover, verdict)
+            )
         if not verdict.waiting:
             raise flow.RestoreFailed(verdict_text(verdict), code=verdict.reason.value)
-        self.error_message = False
-        return self._pause(ARCHIVE_LOOK)
+        waited = (fields.Datetime.now() - self.started_at).total_seconds()
+        self.error_message = verdict_text(verdict) if waited > ARCHIVE_PATIENCE else False
+        return self._pause(ARCHIVE_LOOK if waited < ARCHIVE_PATIENCE else ARCHIVE_PROBLEM_LOOK)
 
-    def _close(self, prover):
+    def _closing(self, prover, backup=""):
+        own = prover.catalog.system_identifier if prover.catalog else 0
+        system, position = int(self.system_identifier or own), parse_lsn(self.closing_position)
+        return Moment(system, self.closing_timeline, position, named=True, backup=backup)
+
+    def _close(self):
         """Write a record behind the moment: replay to a time or position ends only where something follows."""
-        if self.target_kind == "name":
-            values = {"closing_position": self.target_position, "closing_timeline": self.target_timeline}
-            own = prover.catalog.system_identifier if prover.catalog else 0
-            self.write({**values, "system_identifier": self.system_identifier or str(own)})
-            return
         point = restore_point.close(Server(self.server_id._to_spec()))
+        if self.system_identifier and self.system_identifier != str(point.system_identifier):
+            raise flow.RestoreFailed(
+                f"the position {self.target_value} is of the server {self.system_identifier}, and this one is "
+                f"{point.system_identifier}",
+                "The server was made anew since; restore its repository by hand, or take a later moment.",
+                code="other_system",
+            )
         self.write(
             {
                 "closing_position": format_lsn(point.lsn),
@@ -77,10 +87,33 @@ class RestoreWork(models.Model):
             }
         )
 
+    def _backup_to_start_from(self, prover, proof):
+        """Return the label of the newest base backup before the moment from which the closing record can be reached."""
+        if self.target_kind == "name":
+            return proof.backup
+        before = [one for one in prover.catalog.backups if self._is_before_moment(one)]
+        for backup in sorted(before, key=lambda one: one.lsn_stop, reverse=True):
+            if isinstance(prover.prove(self._closing(prover, backup.label)), Proof):
+                return backup.label
+        oldest = min((one.stopped for one in prover.catalog.backups), default=None)
+        since = fields.Datetime.to_string(datetime.fromtimestamp(oldest, UTC)) if oldest else "-"
+        raise flow.RestoreFailed(
+            f"no base backup in the repository ends before {self.target_value}",
+            f"The repository goes back to {since} UTC. Take a later moment.",
+            code="no_base_backup",
+        )
+
+    def _is_before_moment(self, backup):
+        if self.target_kind == "lsn":
+            return backup.lsn_stop <= parse_lsn(self.target_value)
+        return backup.stopped < self.moment.replace(tzinfo=UTC).timestamp()
+
     def _step_restoring(self):
+        if self.purpose == "in_place" and (self.tenant_id.erase_requested or self.tenant_id.state not in PLACED_IN):
+            raise flow.RestoreFailed("the tenant is neither active nor suspended any more", code="tenant_gone")
         spec, world = self._restore_spec(), self._world()
         found = flow.advance(spec, world)
-        self.write({"stage": found.stage, "stage_share": found.share})
+        self.write({"stage": found.stage, "stage_share": found.share, "troubled_since": False})
         if not found.done:
             return self._pause(flow.LOOK)
         values = {"report": found.report, "total_seconds": sum(found.report["seconds"].values())}
@@ -89,20 +122,24 @@ class RestoreWork(models.Model):
             self.write({**values, "state": "done", "finished_at": fields.Datetime.now()})
             self._give_all_clear()
             return self._rest()
-        flow.check(spec, world)
-        flow.clean_up(spec, world)
+        flow.check(spec, world, found.report)
         return self._go_on("placing", new_database=spec.database, **values)
 
     def _step_placing(self):
-        if self.tenant_id.database_name != self.new_database:
+        if not self.switch_began_at:
+            flow.clean_up(self._restore_spec(), self._world())
             self.old_database = self.tenant_id.database_name
             return self._switch_to(self.new_database)
-        return self._follow_switch("done")
+        return self._follow_switch(self.old_database, self.new_database, "done")
 
     def _step_going_back(self):
-        if self.tenant_id.database_name != self.old_database:
+        if not self.switch_began_at:
+            if not self._world().server.database(self.old_database):
+                raise flow.RestoreFailed(
+                    f"the database {self.old_database} is not there any more", code="database_gone"
+                )
             return self._switch_to(self.old_database)
-        return self._follow_switch("gone_back")
+        return self._follow_switch(self.new_database, self.old_database, "gone_back")
 
     def _step_cancelled(self):
         flow.discard(self._restore_spec(), self._world())
@@ -112,12 +149,15 @@ class RestoreWork(models.Model):
         return self._step_cancelled()
 
     def _step_done(self):
-        """The other database's time is over."""
-        if self.kept_until and self.kept_until <= fields.Datetime.now() and not self.dropped:
-            other = self.old_database if self.state == "done" else self.new_database
-            if other != self.tenant_id.database_name:
-                Server(self.server_id._to_spec()).drop_database(other)
+        """The other database's time is over; the row says so first, so that nobody goes back to what may be gone."""
+        if not self.kept_until or self.kept_until > fields.Datetime.now():
+            return self._rest()
+        if not self.dropped:
             self.dropped = True
+            return 0
+        other = self.old_database if self.state == "done" else self.new_database
+        if other != self.tenant_id.database_name:
+            Server(self.server_id._to_spec()).drop_database(other)
         return self._rest()
 
     _step_gone_back = _step_done
@@ -125,50 +165,65 @@ class RestoreWork(models.Model):
     # --- the switch -------------------------------------------------------------------------------------
 
     def _switch_to(self, database):
-        """Have the tenant served from another of its databases."""
+        """Have the tenant served from another of its databases; what it had before is remembered in this row."""
         tenant = self.tenant_id
-        together = tenant.state in ("active", "provisioning")
-        tenant.write({"previous_database": tenant.database_name, "database_name": database, "switching": together})
+        self.write({"switch_began_at": fields.Datetime.now(), "previous_database": tenant.previous_database})
+        values = {"previous_database": tenant.database_name, "database_name": database}
+        tenant.write({**values, "switching": tenant.state in SERVING})
         tenant._reconcile_if_changed()
-        if not together:
-            Server(self.server_id._to_spec()).close_database(tenant.previous_database)
-        self.switch_began_at = fields.Datetime.now()
         return self._pause(SWITCH_LOOK)
 
-    def _follow_switch(self, state):
-        tenant = self.tenant_id
-        step = tenant.step_ids.filtered(lambda one: one.code == "switch")
-        if tenant.switching and (tenant.reconcile_at or step.state != StepState.DONE.value):
-            waited = (fields.Datetime.now() - self.switch_began_at).total_seconds()
-            if waited < SWITCH_PATIENCE:
-                return self._pause(SWITCH_LOOK)
-            return self._take_back_switch(tenant, step)
-        held = HELD.search(step.message or "")
-        tenant.switching = False
-        tenant._reconcile_if_changed()
+    def _follow_switch(self, before, database, state):
+        """Wait until the tenant's traffic goes to ``database``; then let the pods of ``before`` end, and close it."""
+        tenant, world = self.tenant_id, self._world()
+        waited = (fields.Datetime.now() - self.switch_began_at).total_seconds()
+        if tenant.switching and tenant.state in SERVING:
+            if not flow.is_served(tenant.uuid, database, world):
+                return self._pause(SWITCH_LOOK) if waited < SWITCH_PATIENCE else self._take_back_switch(before)
+            self._note_traffic(waited)
+        if tenant.switching:
+            tenant.switching = False
+            tenant._reconcile_if_changed()
+            return self._pause(SWITCH_LOOK)
+        if waited < 2 * SWITCH_PATIENCE and flow.has_pods(tenant.uuid, before, world):
+            return self._pause(SWITCH_LOOK)  # nothing is closed under a request
+        world.server.close_database(before)
+        return self._settle_switch(state)
+
+    def _note_traffic(self, seconds):
+        """Note when the traffic went over."""
+        self.write({"switch_seconds": seconds, "traffic_changed_at": fields.Datetime.now()})
+
+    def _settle_switch(self, state):
         now = fields.Datetime.now()
+        changed = self.traffic_changed_at or now
         self.write(
             {
                 "state": state,
                 "finished_at": now,
-                "placed_at" if state == "done" else "gone_back_at": now,
+                "placed_at" if state == "done" else "gone_back_at": changed,
                 "kept_until": now + timedelta(days=KEPT_DAYS),
-                "held_seconds": float(held[1]) if held else 0.0,
-                "error_message": False,
-                "error_code": False,
+                "switch_began_at": False,
+                "traffic_changed_at": False,
+                **QUIET,
                 "reconcile_at": False,
             }
         )
-        self.snapshot_id.filtered(lambda one: one.state == "restoring").state = "ready"
-        self.env["loomworks.audit"]._record(f"restore_{state}", tenant)
-        return None
+        self._release_snapshot()
+        self.env["loomworks.audit"]._record(f"restore_{state}", self.tenant_id)
 
-    def _take_back_switch(self, tenant, step):
-        """The other database's Odoo does not answer: users have stayed where they were, and so does the tenant."""
+    def _take_back_switch(self, before):
+        """The other database's Odoo does not serve: users have stayed where they were, and so does the tenant.
+
+        Everything is as it was, so that the pod that serves them is the one that its Deployment asks for.
+        """
+        tenant = self.tenant_id
+        step = tenant.step_ids.filtered(lambda one: one.code == "switch")
         message = step.message or self.env._("its Odoo did not answer in time")
-        tenant.write({"database_name": tenant.previous_database, "previous_database": tenant.database_name})
+        values = {"database_name": before, "previous_database": self.previous_database, "switching": False}
+        tenant.write(values)
         tenant._reconcile_if_changed()
-        tenant.switching = False
+        self.switch_began_at = False
         raise flow.RestoreFailed(
             f"the tenant could not be changed to the other database: {message}", code="switch_failed"
         )
@@ -193,18 +248,18 @@ class RestoreWork(models.Model):
             value=self.target_value,
             timeline=self.target_timeline or None,
             lsn=parse_lsn(self.target_position) if self.target_position and kind == TargetKind.NAME else None,
-            timestamp=int(self.moment.timestamp()) if kind == TargetKind.TIME else None,
+            timestamp=int(self.moment.replace(tzinfo=UTC).timestamp()) if kind == TargetKind.TIME else None,
         )
         system = int(self.system_identifier) if self.system_identifier else None
         name, drill = self.tenant_id._database_at(self.moment), self.purpose == "drill"
-        return Request(name, target, system_identifier=system, drill=drill)
+        return Request(name, target, self.backup_label or "", system, drill=drill)
 
     def _world(self):
         tenant = self.tenant_id
         return Boundaries(tenant.cluster_id._client(), Server(self.server_id._to_spec()), TenantHttp())
 
     def _go_on(self, state, **values):
-        self.write({"state": state, "attempts": 0, "error_message": False, "error_code": False, **values})
+        self.write({"state": state, **QUIET, **values})
         return 0
 
     def _pause(self, seconds):
@@ -214,23 +269,33 @@ class RestoreWork(models.Model):
     def _rest(self):
         self.reconcile_at = False
 
+    def _release_snapshot(self):
+        self.snapshot_id.filtered(lambda one: one.state == "restoring").state = "ready"
+
     def _record_failure(self, error):
-        attempts = self.attempts + 1
-        given_up = isinstance(error, PermanentError) or attempts >= ATTEMPTS
-        values = {"attempts": attempts, "error_message": str(error), "error_code": error.code}
-        pause = backoff.delay(attempts)
+        """Note what went wrong; give up what another try would meet again, or has met often enough."""
+        now = fields.Datetime.now()
+        attempts = self.attempts + isinstance(error, flow.RestoreBrokeOff)
+        since = self.troubled_since or now
+        lasting = attempts >= ATTEMPTS or (now - since).total_seconds() > PATIENCE
+        given_up = isinstance(error, PermanentError) or lasting
+        pause = backoff.delay(min(8, int((now - since).total_seconds() // 10) + 1))
+        values = {"attempts": attempts, "troubled_since": since}
+        if self.state in RUNNING or not self.error_message:  # what a clean-up meets does not hide the cause
+            values |= {"error_message": str(error), "error_code": error.code}
         if given_up and self.state == "going_back":
-            values |= {"state": "done", "reconcile_at": False}  # it is where it was
+            values |= {"state": "done", "reconcile_at": False, "switch_began_at": False}  # it is where it was
         elif given_up and self.state in RUNNING:
-            values |= {"state": "failed", "finished_at": fields.Datetime.now(), "reconcile_at": fields.Datetime.now()}
-            self.snapshot_id.filtered(lambda one: one.state == "restoring").state = "ready"
+            values |= {"state": "failed", "finished_at": now, "troubled_since": False}
+        if "state" not in values or values["state"] == "failed":
+            values["reconcile_at"] = self._look_again(pause)
+        self.write(values)
+        if values.get("state") == "failed":
+            self._release_snapshot()
             self.env["loomworks.audit"]._record("restore_failed", self.tenant_id, error.code)
             if self.purpose == "drill":
                 self._raise_alarm(error)
-        else:
-            values["reconcile_at"] = self._look_again(pause)
-        self.write(values)
-        return 0 if values.get("state") == "failed" else pause
+        return pause
 
     @api.model
     def _cron_forget(self):

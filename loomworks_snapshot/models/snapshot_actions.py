@@ -45,6 +45,11 @@ class SnapshotActions(models.Model):
             "target_value": snapshot.restore_point or snapshot.wal_position,
             "target_position": snapshot.wal_position,
             "target_timeline": snapshot.recovery_timeline or snapshot.timeline,
+            **(
+                {"closing_position": snapshot.wal_position, "closing_timeline": snapshot.timeline}
+                if snapshot.restore_point
+                else {}
+            ),
             "system_identifier": snapshot.system_identifier,
             "moment": snapshot.created_at,
         }

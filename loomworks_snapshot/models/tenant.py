@@ -91,6 +91,24 @@ class Tenant(models.Model):
         values = {"target_kind": "time", "target_value": f"{fields.Datetime.to_string(moment)}+00", "moment": moment}
         return self.env["loomworks.restore"]._request(self, values).id
 
+    def action_archive(self):
+        """Give up what is being restored, too: there is nothing to put it in place of."""
+        self._end_restores()
+        return super().action_archive()
+
+    def action_erase(self, confirm_name=None):
+        """As before; a restore that is under way must not bring back what is erased."""
+        self._end_restores()
+        return super().action_erase(confirm_name)
+
+    def _end_restores(self):
+        for restore in self.sudo().restore_ids.filtered(lambda one: one.state in RUNNING):
+            if restore.state not in ("waiting", "restoring"):
+                raise UserError(
+                    self.env._("A restore of “%s” is being put in place. Wait for its end.", restore.tenant_id.name)
+                )
+            restore.action_cancel()
+
     def action_restores(self):
         """Show this tenant's restores."""
         self.ensure_one()

@@ -138,6 +138,7 @@ class Restore:
                     self._server.restore_whole(backup.label, wal.command, included)
                 self._replay(wal)
         self.report.database_number = self._number_at_target()
+        self._server.open_database(self.request.database)
 
     def _selectively(self, catalog: Catalog, backup: Backup) -> None:
         """Fetch and replay what is the database's.
@@ -281,4 +282,4 @@ def _ends_before(backup: Backup, target: Target) -> bool:
     lsn = target_lsn(target)
     if lsn is not None:
         return backup.lsn_stop <= lsn
-    return target.timestamp is None or backup.stopped <= target.timestamp
+    return target.timestamp is None or backup.stopped < target.timestamp

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg2
+from psycopg2 import sql
 
 from ...loomworks_tenant.errors import LoomworksError
 from ..repository.errors import RepositoryDamaged
@@ -33,6 +34,7 @@ SHORT = ("recovery ended before configured recovery target was reached", "reques
 
 # Nothing here outlives the restore: no safety against a crash, no background work, nobody from outside.
 SETTINGS = """
+config_file = '{root}/postgresql.conf'
 listen_addresses = ''
 port = {port}
 unix_socket_directories = '{socket}'
@@ -47,6 +49,8 @@ full_page_writes = off
 wal_level = minimal
 max_wal_senders = 0
 archive_mode = off
+shared_preload_libraries = ''
+max_logical_replication_workers = 0
 hot_standby = off
 autovacuum = off
 jit = off
@@ -166,9 +170,7 @@ class ScratchServer:
         """
         self._configure()
         with self.log.open("a") as log:
-            self._process = self._programs.start(
-                "postgres", "-D", self._scratch.data, "-c", f"config_file={self._scratch.root}/postgresql.conf", log=log
-            )
+            self._process = self._programs.start("postgres", "-D", self._scratch.data, *self._settings(), log=log)
         while READY not in (said := self.log.read_text(errors="replace")):
             if self._process.poll() is not None:
                 raise self._reason(self.log.read_text(errors="replace"))
@@ -178,10 +180,17 @@ class ScratchServer:
         if not match or STOPS[self._request.target.kind] not in match[1]:
             raise TargetNotReached(f"the scratch server did not stop at the target: {last_words(said)}")
 
+    def _settings(self) -> list[str]:
+        """The settings as arguments: what somebody once set by ALTER SYSTEM on the original gives way to them."""
+        root = self._scratch.root
+        text = SETTINGS.format(port=PORT, socket=self._scratch.socket, root=root, shared_buffers=SHARED_BUFFERS)
+        return [
+            word for line in text.split("\n") if line for word in ("-c", line.replace(" = ", "=", 1).replace("'", ""))
+        ]
+
     def _configure(self) -> None:
         root = self._scratch.root
-        settings = SETTINGS.format(port=PORT, socket=self._scratch.socket, root=root, shared_buffers=SHARED_BUFFERS)
-        for name, text in (("postgresql.conf", settings), ("pg_hba.conf", ACCESS), ("pg_ident.conf", IDENTITIES)):
+        for name, text in (("postgresql.conf", ""), ("pg_hba.conf", ACCESS), ("pg_ident.conf", IDENTITIES)):
             (root / name).write_text(text)
             self._scratch.own(root / name)
 
@@ -215,6 +224,12 @@ class ScratchServer:
             cr.execute("SELECT oid::int8 FROM pg_database WHERE datname = %s", [name])
             found = cr.fetchone()
         return found[0] if found else None
+
+    def open_database(self, name: str) -> None:
+        """Let connections in to a database that was closed at the target (its tenant was archived, say)."""
+        with self.connect("postgres") as cr:
+            cr.execute(sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true").format(sql.Identifier(name)))
+            cr.connection.commit()
 
     def address(self) -> dict[str, str]:
         """Return the environment by which PostgreSQL's programs find it."""

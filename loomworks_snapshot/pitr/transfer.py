@@ -42,6 +42,7 @@ def load(programs: Programs, folder: Path, address: Mapping[str, str], jobs: int
             "--exit-on-error",
             "--no-owner",
             "--no-tablespaces",
+            "--no-privileges",  # all is one role's, and a role that was named in a grant may be gone
             f"--jobs={jobs}",
             f"--dbname={address['PGDATABASE']}",
             folder,

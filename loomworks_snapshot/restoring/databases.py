@@ -20,10 +20,11 @@ ALLOW = "GRANT CONNECT ON DATABASE {database} TO {role}"
 UNTIL = "SELECT (now() + interval '1 day')::text AS until"
 # What an Odoo database has to have, and how much of it there is.
 CONTENT = """
-    SELECT count(*) FILTER (WHERE c.relkind IN ('r', 'p')) AS tables,
+    SELECT count(*) FILTER (WHERE c.relkind = 'r' AND c.relpersistence = 'p') AS tables,
            count(*) FILTER (WHERE c.relkind = 'S') AS sequences,
            bool_or(c.relname = 'ir_module_module') AS is_odoo, pg_database_size(current_database()) AS size
-      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'public'
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')
 """
 UNCHECKED_KEYS = "SELECT count(*) AS count FROM pg_constraint WHERE contype = 'f' AND NOT convalidated"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...loomworks_tenant.errors import PermanentError, RetryableError
-from ...loomworks_tenant.kube import diagnosis
+from ...loomworks_tenant.kube import diagnosis, names
 from ...loomworks_tenant.reconciler.step import Boundaries
 from . import databases, job
 from .spec import RestoreSpec
@@ -65,11 +65,12 @@ def advance(spec: RestoreSpec, world: Boundaries) -> Progress:
     if found is None:
         _start(spec, world)
         return Progress("start")
-    pods = list(world.kube.list("Pod", job.NAMESPACE, label_selector=f"job-name={spec.name}"))
+    pods = _pods(found, world)
     state = diagnosis.job(found, pods)
     said = _last_line(world, pods)
     if state.ready:
         if "report" not in said:
+            discard(spec, world)
             raise RestoreBrokeOff("the restore's last words are lost")
         return Progress("restored", 1.0, said["report"])
     if state.fatal and state.code == "job_failed":
@@ -82,6 +83,7 @@ def clean_up(spec: RestoreSpec, world: Boundaries) -> None:
     """Remove what only the restore itself needed; the new database stays."""
     world.kube.delete("Job", spec.name, job.NAMESPACE)
     world.kube.delete("Secret", spec.name, job.NAMESPACE)
+    world.kube.delete("NetworkPolicy", spec.name, job.NAMESPACE)
     if not spec.request.drill:
         databases.drop_filler(world.server, spec.role, spec.database)
 
@@ -94,12 +96,25 @@ def discard(spec: RestoreSpec, world: Boundaries) -> None:
     _refuse_in_use(spec)
     world.kube.delete("Job", spec.name, job.NAMESPACE)
     world.kube.delete("Secret", spec.name, job.NAMESPACE)
+    world.kube.delete("NetworkPolicy", spec.name, job.NAMESPACE)
     if not spec.request.drill:
         world.server.drop_database(spec.database)
         databases.drop_filler(world.server, spec.role, spec.database)
 
 
-def check(spec: RestoreSpec, world: Boundaries) -> dict[str, int]:
+def is_served(uuid: str, database: str, world: Boundaries) -> bool:
+    """Tell whether the tenant's traffic goes to the pods of ``database``."""
+    service = world.kube.get("Service", names.ODOO, names.namespace(uuid)) or {"spec": {}}
+    return service["spec"].get("selector", {}).get(names.DATABASE_LABEL) == database
+
+
+def has_pods(uuid: str, database: str, world: Boundaries) -> bool:
+    """Tell whether any pod of ``database`` is left."""
+    selector = f"{names.selector(uuid)},{names.DATABASE_LABEL}={database}"
+    return any(True for _pod in world.kube.list("Pod", names.namespace(uuid), label_selector=selector))
+
+
+def check(spec: RestoreSpec, world: Boundaries, report: dict[str, Any]) -> dict[str, int]:
     """Look into the new database before anybody else does; return how much is in it.
 
     :raises RestoreFailed: when it is no Odoo's, or its foreign keys were not checked
@@ -107,6 +122,10 @@ def check(spec: RestoreSpec, world: Boundaries) -> dict[str, int]:
     found = databases.content(world.server, spec.database)
     if not found["is_odoo"]:
         raise RestoreFailed("the restored database is not that of an Odoo", code="not_an_odoo")
+    if found["tables"] != report["tables"]:
+        raise RestoreFailed(
+            f"{report['tables']} tables were restored, and {found['tables']} have arrived", code="incomplete"
+        )
     if found["unchecked_keys"]:
         raise RestoreFailed(f"{found['unchecked_keys']} foreign key(s) were not checked", code="unchecked_keys")
     return found
@@ -143,6 +162,13 @@ def _password(spec: RestoreSpec, world: Boundaries) -> str:
     return password
 
 
+def _pods(found: dict[str, Any], world: Boundaries) -> list[dict[str, Any]]:
+    """Return the pods of this very Job: those of an earlier one of its name may still be going."""
+    name, uid = found["metadata"]["name"], found["metadata"]["uid"]
+    pods = world.kube.list("Pod", job.NAMESPACE, label_selector=f"job-name={name}")
+    return [pod for pod in pods if uid in {owner["uid"] for owner in pod["metadata"].get("ownerReferences", ())}]
+
+
 def _last_line(world: Boundaries, pods: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the newest of the Job's own lines; its last one is the container's termination message, too."""
     for pod in pods:
@@ -150,10 +176,16 @@ def _last_line(world: Boundaries, pods: list[dict[str, Any]]) -> dict[str, Any]:
             message = status.get("state", {}).get("terminated", {}).get("message", "")
             if said := _parsed(message):
                 return said
-        log = world.kube.pod_log(job.NAMESPACE, pod["metadata"]["name"], "restore", LOG_LINES)
-        if said := _parsed(log):
+        if said := _parsed(_log(world, pod)):
             return said
     return {}
+
+
+def _log(world: Boundaries, pod: dict[str, Any]) -> str:
+    statuses = pod.get("status", {}).get("containerStatuses", [])
+    if all("waiting" in status.get("state", {}) for status in statuses):
+        return ""  # there is none before the container has begun
+    return world.kube.pod_log(job.NAMESPACE, pod["metadata"]["name"], "restore", LOG_LINES)
 
 
 def _parsed(text: str) -> dict[str, Any]:

@@ -57,8 +57,12 @@ def network_policy(spec: RestoreSpec) -> Manifest:
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": {"name": "restore", "namespace": NAMESPACE, "labels": LABELS},
-        "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "egress": egress},
+        "metadata": _metadata(spec),
+        "spec": {
+            "podSelector": {"matchLabels": {"job-name": spec.name}},
+            "policyTypes": ["Ingress", "Egress"],
+            "egress": egress,
+        },
     }
 
 

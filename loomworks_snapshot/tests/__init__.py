@@ -7,6 +7,7 @@ from . import (
     test_database_server,
     test_metrics,
     test_repository,
+    test_restore,
     test_snapshot,
     test_snapshot_workers,
 )

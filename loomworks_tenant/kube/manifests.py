@@ -14,7 +14,7 @@ DEFAULT_DATA_PATH = "/var/lib/odoo"
 CONFIG_PATH = "/etc/odoo"
 STARTUP_SECONDS = 300  # an upgrade at the first start may take minutes
 STOP_SECONDS = 30
-SWITCH_SECONDS = 60  # for which the pod of the previous database waits beside the new one
+SWITCH_SECONDS = 900  # for which the pod of the previous database waits beside the new one
 RESTARTED_AT = "loomworks.io/restarted-at"
 CONFIG_DIGEST = "loomworks.io/config-digest"
 POD_SECURITY = "pod-security.kubernetes.io"
@@ -196,9 +196,11 @@ def _rollout(spec: TenantSpec) -> Manifest:
     """
     together = spec.switching and not (spec.volume and spec.volume.access_mode == "ReadWriteOncePod")
     if not together:
-        return {"strategy": {"type": "Recreate", "rollingUpdate": None}, "minReadySeconds": 0}
+        patience = {"minReadySeconds": 0, "progressDeadlineSeconds": 2 * SWITCH_SECONDS}
+        return {"strategy": {"type": "Recreate", "rollingUpdate": None}, **patience}
     limits = {"maxSurge": 1, "maxUnavailable": 0}
-    return {"strategy": {"type": "RollingUpdate", "rollingUpdate": limits}, "minReadySeconds": SWITCH_SECONDS}
+    patience = {"minReadySeconds": SWITCH_SECONDS, "progressDeadlineSeconds": 2 * SWITCH_SECONDS}
+    return {"strategy": {"type": "RollingUpdate", "rollingUpdate": limits}, **patience}
 
 
 def _pod(spec: TenantSpec) -> Manifest:
@@ -245,13 +247,13 @@ def config_secret(spec: TenantSpec) -> str:
 
 
 def _files(spec: TenantSpec) -> Manifest:
-    """What gives a restored database the files of the one before: as links, so that it takes no space and no time."""
+    """What gives a database the files of the tenant's others: as links, so that it takes no space and no time."""
     data_path = _data_path(spec)
     return {
         "name": "files",
         "image": spec.cluster.image,
         "imagePullPolicy": spec.cluster.image_pull_policy,
-        "command": ["loomworks-adopt-files", f"{data_path}/filestore", spec.previous_database, spec.database],
+        "command": ["loomworks-adopt-files", f"{data_path}/filestore", spec.role, spec.database],
         "securityContext": container_security(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [{"name": "data", "mountPath": data_path}],

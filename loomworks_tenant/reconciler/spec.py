@@ -102,8 +102,8 @@ class TenantSpec:
 
     @property
     def restored(self) -> bool:
-        """Whether the database came out of a restore, and not of the plan's template."""
-        return self.database != self.role
+        """Whether the tenant has been restored: whichever database it has now, no template can take its place."""
+        return self.database != self.role or bool(self.previous_database)
 
     @property
     def running(self) -> bool:

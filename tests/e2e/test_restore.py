@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 from conftest import PATIENCE, Refused
 from psycopg2 import sql
+from test_killed_control_plane import kill, wait_back
 
 BUSINESS = ("res_partner", "res_company", "res_users", "ir_attachment", "ir_sequence", "ir_model_data")
 GOING_ON = ("waiting", "restoring", "placing", "going_back")
@@ -24,10 +25,10 @@ def business(server, database):
     return found
 
 
-def wait_for(reached, seconds=PATIENCE):
+def wait_for(reached, seconds=PATIENCE, otherwise=lambda: ""):
     end = time.monotonic() + seconds
     while not (found := reached()):
-        assert time.monotonic() < end, f"not reached in {seconds} s"
+        assert time.monotonic() < end, f"not reached in {seconds} s: {otherwise()}"
         time.sleep(0.2)
     return found
 
@@ -60,7 +61,12 @@ def settled(call):
             assert row["state"] in (*GOING_ON, state), (row["error_message"], row)
             return row["state"] == state and row
 
-        return wait_for(ended)
+        def otherwise():
+            (row,) = call("loomworks.restore", "read", ids=[number])
+            domain = [["tenant_id", "=", row["tenant_id"][0]]]
+            return row, call("loomworks.tenant.step", "search_read", domain=domain, fields=["code", "state", "message"])
+
+        return wait_for(ended, 2 * PATIENCE, otherwise)
 
     return wait
 
@@ -111,7 +117,7 @@ def test_back_to_a_snapshot_and_back_again(make_tenant, acme, call, server, admi
     assert work("res.partner", "read", [partner], ["name"])[0]["name"] == "as it was"
     assert base64.b64decode(work("ir.attachment", "read", [attachment], ["datas"])[0]["datas"]) == b"kept on the volume"
     assert business(server, acme.database) == neighbour
-    print(f"held {row['held_seconds']} s, longest gap {max(gaps):.2f} s, {row['report']['seconds']}")
+    print(f"changed in {row['switch_seconds']} s, longest gap {max(gaps):.2f} s, {row['report']['seconds']}")
 
     call("loomworks.restore", "action_go_back", ids=[number])
     settled(number, "gone_back")
@@ -142,3 +148,22 @@ def test_moments_that_cannot_be_restored(acme, call):
         acme.act("restore_to", moment="2099-01-01 00:00:00")
     with pytest.raises(Refused, match="after this moment"):
         acme.act("restore_to", moment="2020-01-01 00:00:00")
+
+
+@pytest.mark.parametrize("state", ["restoring", "placing"])
+def test_control_plane_killed_meanwhile(make_tenant, call, kube, server, administrator, settled, state):
+    tenant = make_tenant()
+    tenant.wait_settled("active")
+    work = administrator(tenant)
+    partner = work("res.partner", "create", [{"name": "as it was"}])[0]
+    time.sleep(1.1)
+    moment = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+    time.sleep(1.1)
+    work("res.partner", "write", [partner], {"name": "a mistake"})
+    number = tenant.act("restore_to", moment=moment)
+    wait_for(lambda: call("loomworks.restore", "read", ids=[number], fields=["state"])[0]["state"] == state)
+    kill(kube, tenant.stack)
+    wait_back(tenant.stack)
+    row = settled(number)
+    assert work("res.partner", "read", [partner], ["name"])[0]["name"] == "as it was"
+    assert sorted(server.databases_of(tenant.database)) == sorted([row["old_database"], row["new_database"]])

@@ -92,6 +92,9 @@ class IdentityStep(Step):
     code = "identity"
     title = "Identity"
 
+    def inputs(self, spec: TenantSpec) -> Any:
+        return [spec.uuid, spec.database]
+
     def ensure(self, spec: TenantSpec, world: Boundaries) -> Answer:
         key = required_secret(world, spec, names.SERVICE_KEY_SECRET, "api-key")
         who = identity.Identity(spec.uuid, spec.public_url, spec.admin_login, spec.admin_name, key)
@@ -107,7 +110,7 @@ class Limits(Step):
     title = "Limits"
 
     def inputs(self, spec: TenantSpec) -> Any:
-        return self._parameters(spec)
+        return [spec.database, self._parameters(spec)]
 
     def ensure(self, spec: TenantSpec, world: Boundaries) -> Answer:
         with world.server.connect(spec.database) as cr:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from ...kube import diagnosis, manifests, names, odoo_conf, routes
@@ -15,6 +14,8 @@ STARTING_LOOK = 0.15  # seconds between two looks at a pod that starts
 STOPPING_LOOK = 1.0
 PROBLEM_LOOK = 10.0  # seconds between two looks at a pod that cannot start
 HEALTHY = 200
+LOGIN_PAGE = "/web/login"
+SWITCH_LOOK = 2.0  # seconds between two looks at an Odoo that runs and does not serve
 
 
 class Address(Step):
@@ -91,10 +92,9 @@ class Workload(Step):
 
 
 class Switch(Step):
-    """The traffic goes to the pods of the tenant's database; those of another one are closed first.
+    """The traffic goes to the pods of the tenant's database, once they serve; those of another one end by themselves.
 
-    Nothing that a user still writes to the previous database is lost: it is closed before the new one is served, and
-    kept. Between the two moments requests wait or are told to come again.
+    Nothing is closed under a user: what a request under way still writes to the previous database is kept with it.
     """
 
     code = "switch"
@@ -109,13 +109,21 @@ class Switch(Step):
         if not spec.switching or _serves(service, spec):
             return Done()
         own = f"{names.selector(spec.uuid)},{names.DATABASE_LABEL}={spec.database}"
-        state = diagnosis.ready_pods(list(world.kube.list("Pod", namespace, label_selector=own)))
+        pods = list(world.kube.list("Pod", namespace, label_selector=own))
+        state = diagnosis.ready_pods(pods)
         if not state.ready:
             return Waiting(state.message, PROBLEM_LOOK if state.fatal else STARTING_LOOK, state.code)
-        began = time.monotonic()
-        world.server.close_database(spec.previous_database)
+        if problem := _does_not_serve(pods, world):
+            return Waiting(problem, SWITCH_LOOK)
         world.kube.apply(manifests.service(spec))
-        return Done(f"requests were held for {time.monotonic() - began:.2f} s")
+        return Done(f"the traffic goes to {spec.database}")
+
+
+def _does_not_serve(pods: list[dict[str, Any]], world: Boundaries) -> str:
+    """Return what is wrong with the ready pod's Odoo; its health page answers without a database, this one does not."""
+    address = next(pod["status"]["podIP"] for pod in pods if diagnosis.ready_pods([pod]).ready)
+    status = world.http.get_status(f"http://{address}:{names.HTTP_PORT}{LOGIN_PAGE}")
+    return "" if status == HEALTHY else f"Odoo on the other database answers {status} to its login page"
 
 
 def _serves(service: dict[str, Any] | None, spec: TenantSpec) -> bool:

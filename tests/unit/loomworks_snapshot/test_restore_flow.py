@@ -29,13 +29,19 @@ class Cluster:
     def get(self, kind, name, namespace=None):
         if kind == "Job":
             conditions = [{"type": self.condition, "status": "True"}] if self.condition else []
-            return {"status": {"conditions": conditions}}
+            return {"metadata": {"name": name, "uid": "1"}, "status": {"conditions": conditions}}
         return {}
 
     def list(self, kind, namespace=None, **filters):
         state = {"terminated": {"message": self.message}} if self.message else {"running": {}}
         status = {"name": "restore", "state": state, "restartCount": 0}
-        return [{"metadata": {"name": "pod"}, "status": {"phase": "Running", "containerStatuses": [status]}}]
+        owners = [{"uid": "1"}]
+        return [
+            {
+                "metadata": {"name": "pod", "ownerReferences": owners},
+                "status": {"phase": "Running", "containerStatuses": [status]},
+            }
+        ]
 
     def pod_log(self, *args):
         return self.log
@@ -83,7 +89,7 @@ def test_report_is_what_the_pod_said_last():
     assert found.report == report
 
 
-def test_end_without_a_report_is_no_success():
+def test_end_without_a_report_is_no_success(dropped_roles):
     with pytest.raises(flow.RestoreBrokeOff):
         advance(Cluster("Complete", "something else"))
 
@@ -96,7 +102,8 @@ def test_error_is_passed_on_and_everything_removed(retryable, kind, dropped_role
         flow.advance(restore_spec(), Boundaries(cluster, server, None))
     assert (caught.value.message, caught.value.hint) == ("the WAL segment X", "do this")
     assert retryable or caught.value.code == "wal_damaged"
-    assert (cluster.deleted, server.dropped) == (["Job", "Secret"], [restore_spec().database])
+    assert cluster.deleted == ["Job", "Secret", "NetworkPolicy"]
+    assert server.dropped == [restore_spec().database]
     assert dropped_roles == ["loomworks_restore_7"]
 
 

@@ -4,7 +4,7 @@ import pytest
 from addons.loomworks_tenant.errors import RestoredDatabaseMissing
 from addons.loomworks_tenant.kube import manifests, names
 from addons.loomworks_tenant.reconciler.step import Boundaries, Done, Waiting
-from addons.loomworks_tenant.reconciler.steps.data import Database
+from addons.loomworks_tenant.reconciler.steps.data import Database, IdentityStep, Limits
 from addons.loomworks_tenant.reconciler.steps.runtime import Configuration, Switch
 from factories import UUID, tenant_spec
 
@@ -19,9 +19,9 @@ def changing(**changes):
 class World:
     """A cluster in which the Service leads to the pods of one database, and a server; what is done, in its order."""
 
-    def __init__(self, served=OLD, ready=True, databases=(OLD, NEW)):
-        self.served, self.ready, self.databases, self.done = served, ready, databases, []
-        self.boundaries = Boundaries(self, self, None)
+    def __init__(self, served=OLD, ready=True, databases=(OLD, NEW), login=200):
+        self.served, self.ready, self.databases, self.login, self.done = served, ready, databases, login, []
+        self.boundaries = Boundaries(self, self, self)
 
     # the cluster
     def get(self, kind, name, namespace):
@@ -32,24 +32,37 @@ class World:
     def list(self, kind, namespace, label_selector=""):
         assert f"{names.DATABASE_LABEL}={NEW}" in label_selector
         condition = {"type": "Ready", "status": str(self.ready)}
-        return [{"metadata": {"name": "pod"}, "status": {"phase": "Running", "conditions": [condition]}}]
+        return [
+            {
+                "metadata": {"name": "pod"},
+                "status": {"phase": "Running", "podIP": "10.0.0.7", "conditions": [condition]},
+            }
+        ]
 
     def apply(self, manifest):
         self.done.append((manifest["kind"], manifest["metadata"]["name"]))
 
-    # the database server
-    def close_database(self, name):
-        self.done.append(("close", name))
+    # the tenant's Odoo
+    def get_status(self, url):
+        assert url == "http://10.0.0.7:8069/web/login"
+        return self.login
 
+    # the database server
     def database(self, name):
         return {"owner": OLD} if name in self.databases else None
 
 
-def test_old_database_is_closed_before_the_traffic_goes_to_the_new_one():
+def test_traffic_goes_to_the_new_pod_once_it_serves():
     world = World()
     answer = Switch().ensure(changing(), world.boundaries)
     assert isinstance(answer, Done)
-    assert world.done == [("close", OLD), ("Service", "odoo")]
+    assert world.done == [("Service", "odoo")]
+
+
+def test_pod_that_is_ready_and_has_no_database_gets_no_traffic():
+    world = World(login=303)
+    assert isinstance(Switch().ensure(changing(), world.boundaries), Waiting)
+    assert world.done == []
 
 
 def test_nothing_happens_before_the_new_pod_is_ready():
@@ -73,9 +86,15 @@ def test_traffic_stays_where_it_is_while_the_new_pod_starts():
     assert world.done == [("Secret", "odoo-config-r7")]
 
 
-def test_restored_database_that_is_gone_is_not_replaced_by_an_empty_one():
+@pytest.mark.parametrize(("spec", "left"), [(changing(), OLD), (changing(database=OLD, previous_database=NEW), NEW)])
+def test_database_of_a_restored_tenant_that_is_gone_is_not_replaced_by_an_empty_one(spec, left):
     with pytest.raises(RestoredDatabaseMissing):
-        Database().ensure(changing(), World(databases=(OLD,)).boundaries)
+        Database().ensure(spec, World(databases=(left,)).boundaries)
+
+
+@pytest.mark.parametrize("step", [IdentityStep(), Limits()])
+def test_another_database_gets_identity_and_limits_of_its_own(step):
+    assert step.fingerprint(changing()) != step.fingerprint(tenant_spec())
 
 
 def test_both_pods_run_side_by_side_only_while_it_changes():
@@ -97,7 +116,7 @@ def test_end_of_the_change_restarts_nothing():
 def test_restored_database_begins_with_the_files_of_the_one_before():
     pod = manifests.deployment(changing(), "d")["spec"]["template"]["spec"]
     (files,) = pod["initContainers"]
-    assert files["command"] == ["loomworks-adopt-files", "/var/lib/odoo/filestore", OLD, NEW]
+    assert files["command"] == ["loomworks-adopt-files", "/var/lib/odoo/filestore", OLD, NEW]  # of all that begin so
     assert "initContainers" not in manifests.deployment(tenant_spec(), "d")["spec"]["template"]["spec"]
 
 

@@ -1,0 +1,257 @@
+"""Restores as rows: each state and what leads on from it; the Job and the servers themselves are tested elsewhere."""
+
+from datetime import timedelta
+from types import SimpleNamespace
+from unittest.mock import patch
+
+from odoo import fields
+from odoo.addons.loomworks_tenant.postgres.server import DatabaseServer
+from odoo.addons.loomworks_tenant.reconciler.spec import first_database
+from odoo.exceptions import AccessError, UserError
+from odoo.tests import tagged
+from odoo.tools import mute_logger
+from psycopg2 import IntegrityError
+
+from ..models import restore_work
+from ..restoring import flow
+from .common import SnapshotCase
+
+REPORT = {"backup": "label", "fetched": 1, "segments": 2, "tables": 3, "rows": 4, "seconds": {"replay": 1.5}}
+
+
+@tagged("post_install", "-at_install")
+class TestRestore(SnapshotCase):
+    def setUp(self):
+        super().setUp()
+        self.progress, self.served, self.pods, self.databases, self.events = None, False, False, True, []
+
+        def advance(spec, world):
+            if isinstance(self.progress, Exception):
+                raise self.progress
+            return self.progress or flow.Progress("replay", 0.5)
+
+        def event(kind):
+            return lambda *args: self.events.append((kind, args[0].database if kind != "check" else ""))
+
+        server = {
+            "close_database": lambda server, name: self.events.append(("close", name)),
+            "drop_database": lambda server, name: self.events.append(("drop", name)),
+            "database": lambda server, name: self.databases,
+        }
+        for target, name, value in (
+            (flow, "advance", advance),
+            (flow, "check", event("check")),
+            (flow, "clean_up", event("clean_up")),
+            (flow, "discard", event("discard")),
+            (flow, "is_served", lambda uuid, database, world: self.served),
+            (flow, "has_pods", lambda uuid, database, world: self.pods),
+            (
+                type(self.env["loomworks.restore"]),
+                "_world",
+                lambda row: restore_work.Boundaries(None, FakeServer(), None),
+            ),
+            (type(self.env["loomworks.restore"]), "_restore_spec", spec_of),
+            *((DatabaseServer, name, value) for name, value in server.items()),
+            *((FakeServer, name, value) for name, value in server.items()),
+        ):
+            patcher = patch.object(target, name, value, create=True)
+            patcher.start()
+            self.addCleanup(patcher.stop)
+        self.first = self.tenant.database_name
+        self.snapshot = self.take_ready()
+
+    def ask(self, user=None):
+        return self.env["loomworks.restore"].browse(self.snapshot.with_user(user or self.customer).action_restore())
+
+    def step(self, restore):
+        restore.sudo().reconcile_at = fields.Datetime.now()
+        restore.sudo()._reconcile_step()
+
+    def place(self, restore):
+        """Bring a restore to its end."""
+        self.progress, self.served = flow.Progress("restored", 1.0, REPORT), True
+        for _step in range(9):
+            if restore.state in ("done", "gone_back", "failed"):
+                return
+            self.step(restore)
+
+    def test_restore_is_put_in_place(self):
+        restore = self.ask()
+        self.assertEqual((restore.state, self.snapshot.state), ("waiting", "restoring"))
+        self.step(restore)
+        self.assertEqual(restore.state, "restoring")
+        self.step(restore)
+        self.assertEqual((restore.stage, restore.progress), ("replay", 42))
+        self.place(restore)
+        self.assertEqual((restore.state, self.snapshot.state), ("done", "ready"))
+        self.assertEqual(self.tenant.database_name, f"{self.first}_r{restore.id}")
+        self.assertEqual((self.tenant.previous_database, self.tenant.switching), (self.first, False))
+        self.assertEqual([event for event in self.events if event[0] == "close"], [("close", self.first)])
+        self.assertTrue(restore.can_go_back)
+        self.assertEqual(self.audited(self.tenant)[-2:], ["restore", "restore_done"])
+
+    def test_nothing_is_closed_while_pods_of_the_database_run(self):
+        restore = self.ask()
+        self.pods = True
+        self.place(restore)
+        self.assertEqual(restore.state, "placing")
+        self.assertNotIn("close", dict(self.events))
+        self.pods = False
+        self.step(restore)
+        self.assertEqual(restore.state, "done")
+
+    def test_tenant_that_does_not_serve_stays_where_it_was(self):
+        restore = self.ask()
+        self.progress = flow.Progress("restored", 1.0, REPORT)
+        for _step in range(4):
+            self.step(restore)
+        self.assertEqual((restore.state, self.tenant.switching), ("placing", True))
+        restore.sudo().switch_began_at -= timedelta(seconds=restore_work.SWITCH_PATIENCE + 1)
+        self.step(restore)
+        self.assertEqual((restore.state, restore.error_code), ("failed", "switch_failed"))
+        values = (self.tenant.database_name, self.tenant.previous_database, self.tenant.switching)
+        self.assertEqual(values, (self.first, False, False))
+        self.step(restore)
+        self.assertIn(("discard", restore.new_database), self.events)
+        self.assertNotIn("close", dict(self.events))
+        self.assertEqual(restore.error_code, "switch_failed")
+        restore.with_user(self.operator).action_retry()
+        self.place(restore)
+        self.assertEqual(restore.state, "done")
+
+    def test_switch_that_has_gone_through_is_never_taken_back(self):
+        restore = self.ask()
+        self.place(restore.with_context())
+        restore.sudo().write({"state": "placing", "switch_began_at": fields.Datetime.now() - timedelta(days=1)})
+        self.tenant.sudo().switching = True
+        self.place(restore)
+        self.assertEqual((restore.state, self.tenant.database_name), ("done", restore.new_database))
+
+    def test_going_back_and_forgetting(self):
+        restore = self.ask()
+        self.place(restore)
+        restore.with_user(self.customer).action_go_back()
+        self.place(restore)
+        self.assertEqual((restore.state, self.tenant.database_name), ("gone_back", self.first))
+        self.assertFalse(restore.can_go_back)
+        restore.sudo().kept_until = fields.Datetime.now()
+        restore._cron_forget()
+        self.step(restore)
+        self.assertTrue(restore.dropped)
+        self.assertNotIn("drop", dict(self.events))
+        self.env["loomworks.restore"].search([])._cron_forget()
+        self.step(restore)
+        self.assertEqual([event for event in self.events if event[0] == "drop"], [("drop", restore.new_database)])
+
+    def test_no_going_back_to_a_database_that_is_gone(self):
+        restore = self.ask()
+        self.place(restore)
+        restore.with_user(self.customer).action_go_back()
+        self.databases = None
+        self.step(restore)
+        self.assertEqual((restore.state, restore.error_code), ("done", "database_gone"))
+        self.assertEqual(self.tenant.database_name, restore.new_database)
+
+    def test_database_at_each_moment(self):
+        restore = self.ask()
+        self.place(restore)
+        placed = restore.placed_at
+        restore.with_user(self.customer).action_go_back()
+        self.place(restore)
+        restore.sudo().write({"placed_at": placed - timedelta(hours=2), "gone_back_at": placed - timedelta(hours=1)})
+        names = [self.tenant._database_at(placed - timedelta(hours=hours)) for hours in (3, 1.5, 0.5)]
+        self.assertEqual(names, [self.first, restore.new_database, self.first])
+
+    def test_permanent_error_ends_it_and_releases_the_snapshot(self):
+        restore = self.ask()
+        self.step(restore)
+        self.progress = flow.RestoreFailed("the WAL segment X is not there", code="target_not_reached")
+        self.step(restore)
+        self.assertEqual(
+            (restore.state, restore.error_code, self.snapshot.state), ("failed", "target_not_reached", "ready")
+        )
+        self.step(restore)
+        self.assertIn("discard", dict(self.events))
+
+    def test_passing_errors_are_waited_out(self):
+        restore = self.ask()
+        self.step(restore)
+        self.progress = restore_work.LoomworksError("S3 is away")
+        for _look in range(20):
+            self.step(restore)
+        self.assertEqual((restore.state, restore.error_message), ("restoring", "S3 is away"))
+        self.progress = None
+        self.step(restore)
+        self.assertFalse(restore.troubled_since)
+
+    def test_job_that_keeps_breaking_off_is_given_up(self):
+        restore = self.ask()
+        self.step(restore)
+        self.progress = flow.RestoreBrokeOff("out of memory")
+        for _job in range(restore_work.ATTEMPTS):
+            self.assertEqual(restore.state, "restoring")
+            self.step(restore)
+        self.assertEqual(restore.state, "failed")
+
+    def test_cancelled_restore_leaves_nothing(self):
+        restore = self.ask()
+        self.step(restore)
+        restore.with_user(self.customer).action_cancel()
+        self.step(restore)
+        self.assertEqual((restore.state, self.snapshot.state), ("cancelled", "ready"))
+        self.assertIn("discard", dict(self.events))
+        with self.assertRaises(UserError):
+            restore.with_user(self.customer).action_cancel()
+
+    def test_archive_ends_a_restore_and_waits_for_a_change(self):
+        restore = self.ask()
+        self.step(restore)
+        self.progress = flow.Progress("restored", 1.0, REPORT)
+        self.step(restore)
+        self.step(restore)
+        with self.assertRaisesRegex(UserError, "being put in place"):
+            self.tenant.with_user(self.operator).action_archive()
+        self.place(restore)
+        self.progress = None
+        self.env.flush_all()
+        again = self.ask()
+        self.tenant.with_user(self.operator).action_archive()
+        self.assertEqual(again.state, "cancelled")
+
+    def test_one_at_a_time(self):
+        self.ask()
+        other = self.take_ready()
+        with mute_logger("odoo.sql_db"), self.assertRaises(IntegrityError), self.env.cr.savepoint():
+            other.with_user(self.customer).action_restore()
+
+    def test_nobody_restores_what_is_not_theirs(self):
+        for user in (self.stranger, self.auditor):
+            with self.subTest(user.login), self.assertRaises(AccessError):
+                self.snapshot.with_user(user).action_restore()
+            with self.subTest(user.login), self.assertRaises(AccessError):
+                self.tenant.with_user(user).restore_to(fields.Datetime.now())
+        restore = self.ask()
+        self.assertFalse(self.env["loomworks.restore"].with_user(self.stranger).search([]))
+        for action in ("action_cancel", "action_go_back", "action_retry"):
+            with self.subTest(action), self.assertRaises(AccessError):
+                getattr(restore.with_user(self.stranger), action)()
+            with self.subTest(action), self.assertRaises(AccessError):
+                getattr(restore.with_user(self.auditor), action)()
+
+    def test_suspended_tenant_is_changed_without_a_pod(self):
+        self.tenant.with_user(self.operator).action_suspend()
+        restore = self.ask()
+        self.progress, self.served = flow.Progress("restored", 1.0, REPORT), False
+        for _step in range(4):
+            self.step(restore)
+        self.assertEqual((restore.state, self.tenant.database_name), ("done", restore.new_database))
+        self.assertIn(("close", self.first), self.events)
+
+
+class FakeServer:
+    """The database server, as far as a restore's row asks it."""
+
+
+def spec_of(row):
+    """Return as much of a restore's specification as its row asks: the name of the new database."""
+    return SimpleNamespace(database=f"{first_database(row.tenant_id.uuid)}_r{row.id}")
