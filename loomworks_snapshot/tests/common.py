@@ -3,10 +3,11 @@
 from datetime import UTC, datetime
 from unittest.mock import patch
 
+from harness import in_memory_repository as in_memory
 from odoo import fields
 from odoo.addons.loomworks_tenant.tests.common import TenantCase
 
-from ..repository import in_memory, restore_point
+from ..repository import restore_point
 from ..repository.restore_point import RestorePoint
 from ..repository.segments import SEGMENT_SIZE
 

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from harness import in_memory_repository as in_memory
 from odoo import fields
 from odoo.tests import tagged
 from odoo.tools import mute_logger
@@ -9,7 +10,6 @@ from psycopg2.errors import CheckViolation
 
 from ..backup.base_backup import BaseBackup
 from ..backup.expiry import expendable
-from ..repository import in_memory
 from ..repository.segments import Segment
 from .common import SnapshotCase
 

@@ -4,6 +4,7 @@ from contextlib import closing
 from datetime import timedelta
 from unittest.mock import patch
 
+from harness import in_memory_repository as in_memory
 from odoo import fields
 from odoo.addons.loomworks_tenant.errors import ServerUnreachable
 from odoo.exceptions import UserError
@@ -11,7 +12,6 @@ from odoo.sql_db import db_connect
 from odoo.tests import get_db_name, tagged
 
 from ..models import snapshot_work
-from ..repository import in_memory
 from ..repository.errors import RepositoryUnreachable, WrongKey
 from .common import FIRST_BACKUP, SnapshotCase
 

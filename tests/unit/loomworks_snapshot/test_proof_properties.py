@@ -7,9 +7,9 @@ import os
 from dataclasses import dataclass
 
 from addons.loomworks_snapshot.repository import proof
-from addons.loomworks_snapshot.repository.in_memory import SYSTEM, MadeBackup, lsn, repository
 from addons.loomworks_snapshot.repository.segments import SEGMENT_SIZE, format_lsn
 from addons.loomworks_snapshot.repository.verdict import Proof, Target
+from harness.in_memory_repository import SYSTEM, MadeBackup, lsn, repository
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -1,4 +1,4 @@
-"""A repository in memory, for tests: names, sizes and the few files that are read, in their real formats."""
+"""A pgBackRest repository in memory: names, sizes and the few files that are read, in their real formats."""
 
 from __future__ import annotations
 
@@ -7,12 +7,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import cipher
-from .errors import ObjectMissing
-from .info_file import InfoFile
-from .location import Location
-from .segments import SEGMENT_SIZE, Segment, format_lsn
-from .store import StoredObject
+try:  # an engine's test
+    from addons.loomworks_snapshot.repository import cipher
+    from addons.loomworks_snapshot.repository.errors import ObjectMissing
+    from addons.loomworks_snapshot.repository.info_file import InfoFile
+    from addons.loomworks_snapshot.repository.location import Location
+    from addons.loomworks_snapshot.repository.segments import SEGMENT_SIZE, Segment, format_lsn
+    from addons.loomworks_snapshot.repository.store import StoredObject
+except ModuleNotFoundError:  # an addon's test, within Odoo
+    from odoo.addons.loomworks_snapshot.repository import cipher
+    from odoo.addons.loomworks_snapshot.repository.errors import ObjectMissing
+    from odoo.addons.loomworks_snapshot.repository.info_file import InfoFile
+    from odoo.addons.loomworks_snapshot.repository.location import Location
+    from odoo.addons.loomworks_snapshot.repository.segments import SEGMENT_SIZE, Segment, format_lsn
+    from odoo.addons.loomworks_snapshot.repository.store import StoredObject
 
 PASS, ARCHIVE_PASS = "of the repository", "of the archive"
 SYSTEM = 7710661382711497984
