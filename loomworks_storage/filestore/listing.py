@@ -1,0 +1,45 @@
+"""Which objects the store has: in one go where they are few, one directory after another where they are many."""
+
+from __future__ import annotations
+
+from itertools import islice
+from threading import Lock
+
+from . import container
+from .manifest import Directory
+from .vault import Vault
+
+FEW = 10_000  # objects; S3 lists a thousand with one request, and there are 256 directories
+
+
+class Listing:
+    """The digests and sizes of objects, as the store lists them when first asked; for several threads at once."""
+
+    def __init__(self, vault: Vault, expected: int = 0) -> None:
+        """Prepare for about ``expected`` objects, without asking yet."""
+        self._vault = vault
+        self._few = expected <= FEW
+        self._found: dict[str, dict[str, int]] | None = None
+        self._listing = Lock()
+
+    def directory(self, name: str) -> dict[str, int]:
+        """Return the digests whose objects are there in a directory, and the sizes of the objects."""
+        with self._listing:
+            if self._few and self._found is None:
+                self._found = self._whole()
+                self._few = self._found is not None
+        return self._found.get(name, {}) if self._found is not None else self._vault.sizes(name)
+
+    def lacking(self, name: str, directory: Directory) -> list[str]:
+        """Return the digests of ``directory`` whose objects are not there, or not with the right size."""
+        stored = self.directory(name) if directory else {}
+        return [digest for digest, size in directory if stored.get(digest) != container.sealed_size(size)]
+
+    def _whole(self) -> dict[str, dict[str, int]] | None:
+        found: dict[str, dict[str, int]] = {}
+        objects = list(islice(self._vault.objects(), FEW + 1))
+        if len(objects) > FEW:
+            return None
+        for digest, size in objects:
+            found.setdefault(digest[:2], {})[digest] = size
+        return found

@@ -1,0 +1,130 @@
+"""Bring a backup's files into a folder: those that are there stay, the others are linked or fetched.
+
+A file gets its name when its content has been hashed, and not before, so that it may be killed at any line and run
+again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Lock
+
+from .crew import THREADS, Crew
+from .errors import ObjectMissing, Unreadable
+from .folder import Folder
+from .manifest import DIRECTORIES, Manifest
+from .vault import Vault
+
+Tell = Callable[[str, float], None]
+
+
+@dataclass
+class RestoreReport:
+    """What a restore did; sizes in bytes of content."""
+
+    files: int = 0
+    bytes: int = 0
+    kept: int = 0
+    linked: int = 0
+    fetched: int = 0
+    fetched_bytes: int = 0
+    removed: int = 0
+    missing: list[str] = field(default_factory=list)  # files that the store does not have any more
+    damaged: dict[str, str] = field(default_factory=dict)  # files whose objects are damaged, and how
+    seconds: float = 0.0
+
+    @property
+    def whole(self) -> bool:
+        """Whether every file of the backup is in the folder."""
+        return not self.missing and not self.damaged
+
+
+class Restore:
+    """One run that fills ``folder``; files of ``living``, a folder on the same volume, need not be fetched."""
+
+    def __init__(
+        self,
+        vault: Vault,
+        folder: Folder,
+        living: Folder | None = None,
+        tell: Tell = lambda stage, share: None,
+        *,
+        threads: int = THREADS,
+    ) -> None:
+        self._vault = vault
+        self._folder = folder
+        self._living = living
+        self._tell = tell
+        self._threads = threads
+        self._counting = Lock()
+
+    def run(self, manifest: Manifest, *, verify: bool = False, prune: bool = False) -> RestoreReport:
+        """Have every file of ``manifest`` in the folder; where one cannot be fetched, the report names it.
+
+        :param verify: hash the files that are there or in the living folder; else their size is enough
+        :param prune: remove the files that the manifest does not name
+        :raises VolumeFull and what the store raises
+        """
+        started = time.monotonic()
+        self._crew = Crew(self._threads)
+        self._report = RestoreReport(len(manifest), manifest.size)
+        self._verify, self._prune, self._manifest = verify, prune, manifest
+        for done, _ in enumerate(self._crew.each(self._directory, DIRECTORIES), 1):
+            self._tell("files", done / len(DIRECTORIES))
+        self._tell("flush", 0.0)
+        if self._folder.root.is_dir():
+            self._folder.flush()
+        self._report.missing.sort()
+        self._report.seconds = round(time.monotonic() - started, 3)
+        return self._report
+
+    def _directory(self, name: str) -> None:
+        wanted = dict(self._manifest.directory(name))
+        if wanted:
+            self._folder.make(name)
+        here = self._folder.files(name)
+        there = self._living.files(name) if self._living and wanted else {}
+        for digest, size in wanted.items():
+            if self._crew.stopped:
+                return
+            self._file(digest, size, here, there)
+        for digest in here.keys() - wanted.keys() if self._prune else ():
+            self._folder.remove(digest)
+            self._count(removed=1)
+
+    def _file(self, digest: str, size: int, here: dict[str, int], there: dict[str, int]) -> None:
+        if here.get(digest) == size and self._good(self._folder, digest):
+            self._count(kept=1)
+        elif self._living and there.get(digest) == size and self._good(self._living, digest) and self._adopt(digest):
+            self._count(linked=1)
+        else:
+            self._fetch(digest, size)
+
+    def _good(self, folder: Folder, digest: str) -> bool:
+        return not self._verify or folder.has_content(digest)
+
+    def _adopt(self, digest: str) -> bool:
+        try:
+            self._folder.adopt(self._living, digest)
+        except FileNotFoundError:
+            return False  # Odoo has removed it meanwhile
+        return True
+
+    def _fetch(self, digest: str, size: int) -> None:
+        try:
+            self._folder.write(digest, self._vault.get(digest, size))
+        except ObjectMissing:
+            with self._counting:
+                self._report.missing.append(digest)
+        except Unreadable as error:
+            with self._counting:
+                self._report.damaged[digest] = error.message
+        else:
+            self._count(fetched=1, fetched_bytes=size)
+
+    def _count(self, **more: int) -> None:
+        with self._counting:
+            for name, number in more.items():
+                setattr(self._report, name, getattr(self._report, name) + number)

@@ -1,0 +1,154 @@
+"""Contents and manifests, encrypted on their way into the store and checked on their way out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from threading import BoundedSemaphore
+from typing import BinaryIO
+
+from . import container
+from .errors import ObjectDamaged, ObjectMissing, Unreadable, WrongContent
+from .key import Key
+from .location import content_name, manifest_name
+from .manifest import Manifest
+from .store import Store
+
+BLOCK = 1024 * 1024  # bytes: what is read and hashed at once
+PART = 8 * 1024 * 1024  # bytes: what is sent or fetched at once; S3 takes 10,000 of them, so a file has at most 78 GiB
+LARGE_AT_ONCE = 3  # contents of more than a block in memory at the same time
+
+_PROOF_NAME, _PROOF = "key", b"loomworks filestore"
+_MANIFESTS_TRIED = 3
+
+
+class Vault:
+    """One tenant's objects under one key; safe to use by several threads at once."""
+
+    def __init__(self, store: Store, key: Key) -> None:
+        self.store = store
+        self._key = key
+        self._large = BoundedSemaphore(LARGE_AT_ONCE)
+
+    def open(self) -> None:
+        """Have the prefix belong to this key: the first to come leaves a small object that only it can read.
+
+        :raises WrongKey: when it belongs to another key; a backup with that would be of use to nobody
+        """
+        try:
+            proof = self.store.read(_PROOF_NAME)
+        except ObjectMissing:
+            self.store.put(_PROOF_NAME, b"".join(container.encrypt([_PROOF], self._key, _context(_PROOF_NAME))))
+            proof = self.store.read(_PROOF_NAME)
+        self._decrypted(_PROOF_NAME, proof)
+
+    # --- contents ---------------------------------------------------------------------------------
+
+    def objects(self, folder: str = "objects") -> Iterator[tuple[str, int]]:
+        """Yield the digests whose objects are there, and the sizes of the objects."""
+        for one in self.store.list(folder):
+            yield one.name.rpartition("/")[2], one.size
+
+    def sizes(self, directory: str) -> dict[str, int]:
+        """Return the digests whose objects are there in one of the 256 directories, and the sizes of the objects."""
+        return dict(self.objects(f"objects/{directory}"))
+
+    def put(self, digest: str, stream: BinaryIO, size: int, *, replace: bool = False) -> bool:
+        """Store ``size`` bytes of ``stream``; tell whether they were written, as :meth:`Store.put` does.
+
+        :raises WrongContent: when they are not the content of this SHA-1, and nothing is stored
+        """
+        name = content_name(digest)
+        objects = container.encrypt(_verified(stream, size, digest), self._key, _context(name))
+        if size <= BLOCK:
+            return self.store.put(name, b"".join(objects), replace=replace)
+        with self._large:
+            if size <= PART:
+                return self.store.put(name, b"".join(objects), replace=replace)
+            return self.store.put_parts(name, _joined(objects, PART), replace=replace)
+
+    def get(self, digest: str, size: int) -> Iterator[bytes]:
+        """Yield the content of this SHA-1; whoever takes it to the end knows that it is whole.
+
+        :raises ObjectMissing, ObjectDamaged, WrongKey, UnknownFormat: when the store cannot give it back
+        """
+        hashed, count = hashlib.sha1(usedforsecurity=False), 0
+        for chunk in container.decrypt(self._sealed(digest, size), self._key, _context(content_name(digest))):
+            hashed.update(chunk)
+            count += len(chunk)
+            yield chunk
+        if hashed.hexdigest() != digest or count != size:
+            raise ObjectDamaged(f"the object of {digest} holds another content")
+
+    def _sealed(self, digest: str, size: int) -> Iterator[bytes]:
+        name, expected = content_name(digest), container.sealed_size(size)
+        if size <= BLOCK:
+            data = self.store.read(name)
+            _require_size(digest, len(data), expected)
+            yield data
+            return
+        with self._large:
+            _require_size(digest, self.store.size(name), expected)
+            yield from self.store.read_parts(name, expected, PART)
+
+    # --- manifests --------------------------------------------------------------------------------
+
+    def put_manifest(self, name: str, manifest: Manifest) -> bool:
+        """Store a manifest, and tell whether it was written: one of this name that is there stays."""
+        name = manifest_name(name)
+        return self.store.put(name, b"".join(container.encrypt([manifest.to_bytes()], self._key, _context(name))))
+
+    def manifest(self, name: str) -> Manifest:
+        """Return a manifest.
+
+        :raises ObjectMissing, ObjectDamaged, WrongKey, UnknownFormat: when the store cannot give it back
+        """
+        name = manifest_name(name)
+        return Manifest.from_bytes(self._decrypted(name, self.store.read(name)))
+
+    def newest_manifest(self) -> Manifest | None:
+        """Return the last manifest written that can be read, or None: then everything is looked at anew."""
+        found = sorted(self.store.list("manifests"), key=lambda one: one.modified, reverse=True)
+        for one in found[:_MANIFESTS_TRIED]:
+            try:
+                return Manifest.from_bytes(self._decrypted(one.name, self.store.read(one.name)))
+            except (Unreadable, ObjectMissing):
+                continue
+        return None
+
+    def _decrypted(self, name: str, data: bytes) -> bytes:
+        return b"".join(container.decrypt([data], self._key, _context(name)))
+
+
+def _context(name: str) -> bytes:
+    return f"loomworks filestore {name}".encode()
+
+
+def _require_size(digest: str, size: int, expected: int) -> None:
+    if size != expected:
+        raise ObjectDamaged(f"the object of {digest} has {size} bytes, not {expected}")
+
+
+def _verified(stream: BinaryIO, size: int, digest: str) -> Iterator[bytes]:
+    """Yield ``size`` bytes of ``stream``; end well only if they are all it has and the content of ``digest``."""
+    hashed, left = hashlib.sha1(usedforsecurity=False), size
+    while block := stream.read(min(BLOCK, left + 1)):
+        left -= len(block)
+        if left < 0:
+            break
+        hashed.update(block)
+        yield block
+    if left or hashed.hexdigest() != digest:
+        raise WrongContent(f"the file {digest} has another content than its name says")
+
+
+def _joined(blocks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """Yield ``blocks`` joined to ``size`` bytes and more, the last what is left."""
+    waiting = bytearray()
+    for block in blocks:
+        waiting += block
+        if len(waiting) >= size:
+            yield bytes(waiting)
+            waiting.clear()
+    if waiting:
+        yield bytes(waiting)

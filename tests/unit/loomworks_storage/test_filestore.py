@@ -1,0 +1,568 @@
+"""Backup, check and restore of a tenant's files on a real S3 server, and what bad luck does to them."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psycopg2
+import pytest
+from addons.loomworks_storage.filestore import folder as folders
+from addons.loomworks_storage.filestore import needed
+from addons.loomworks_storage.filestore import store as stores
+from addons.loomworks_storage.filestore.backup import Backup
+from addons.loomworks_storage.filestore.check import check
+from addons.loomworks_storage.filestore.errors import (
+    FolderMissing,
+    NotProven,
+    ObjectDamaged,
+    ObjectMissing,
+    SettingMissing,
+    StoreDenied,
+    StoreUnreachable,
+    VolumeFull,
+    WrongKey,
+)
+from addons.loomworks_storage.filestore.folder import Folder
+from addons.loomworks_storage.filestore.key import Key
+from addons.loomworks_storage.filestore.location import content_name
+from addons.loomworks_storage.filestore.manifest import Directory, Manifest, State
+from addons.loomworks_storage.filestore.request import Command, Request
+from addons.loomworks_storage.filestore.restore import Restore
+from addons.loomworks_storage.filestore.store import Store
+from addons.loomworks_storage.filestore.vault import Vault
+from filestores import (
+    AGO,
+    BUCKET,
+    EventfulStore,
+    Killed,
+    a_folder,
+    contents,
+    digest_of,
+    killed,
+    settle,
+    write,
+)
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+SMALL = [f"file {number}".encode() * (number + 1) for number in range(16)]
+LARGE = os.urandom(9 * 1024 * 1024)  # two parts
+MIDDLE = os.urandom(3 * 1024 * 1024 + 1)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return a_folder(tmp_path / "t_one", *SMALL)
+
+
+def back_up(vault, folder, name="first", **options):
+    return Backup(vault, folder, patience=(0.05,)).run(name, "t_one", **options)
+
+
+def client_of(vault):
+    return vault.store._client
+
+
+def tamper(vault, digest, change):
+    """Have the object of a digest be what ``change`` makes of it."""
+    name = content_name(digest)
+    vault.store.put(name, change(vault.store.read(name)), replace=True)
+
+
+def lose(vault, digest):
+    client_of(vault).delete_object(Bucket=BUCKET, Key=vault.store.location.object_key(content_name(digest)))
+
+
+def keys_of(vault, prefix=""):
+    return [one.name for folder in ("objects", "manifests") for one in vault.store.list(folder) if prefix in one.name]
+
+
+# --- good luck ------------------------------------------------------------------------------------
+
+
+def test_everything_comes_back_as_it_was(vault, folder, tmp_path):
+    for content in (b"", MIDDLE, LARGE):
+        write(folder, content)
+    report = back_up(vault, folder)
+    assert (report.files, report.uploaded, report.whole) == (19, 19, True)
+    found = check(vault, vault.manifest("first"), sample=None)
+    assert (found.files, found.read, found.whole) == (19, 19, True)
+    restored = Folder(tmp_path / "restored")
+    report = Restore(vault, restored).run(vault.manifest("first"))
+    assert (report.fetched, report.whole) == (19, True)
+    assert contents(restored) == contents(folder)
+
+
+def test_nothing_in_the_store_can_be_read_without_the_key(vault, folder):
+    write(folder, b"a secret of the tenant" * 100)
+    back_up(vault, folder)
+    for name in [*keys_of(vault), "key"]:
+        data = vault.store.read(name)
+        assert b"secret" not in data
+        assert data[:2] != b"\x1f\x8b"
+
+
+def test_what_is_not_a_file_of_odoo_is_left_alone(vault, folder):
+    (folder.root / "checklist" / "ab").mkdir(parents=True)
+    (folder.root / "checklist" / "ab" / ("ab" * 20)).touch()
+    digest = digest_of(SMALL[0])
+    (folder.path(digest).parent / "notes.txt").write_text("x")
+    (folder.path(digest).parent / (digest[:2] + "0" * 38)).symlink_to("/etc/hostname")
+    assert back_up(vault, folder).files == len(SMALL)
+
+
+def test_second_backup_sends_what_is_new_and_looks_where_something_changed(vault, folder):
+    back_up(vault, folder)
+    new = write(folder, b"new")
+    os.utime(folder.path(new).parent, (time.time() - AGO / 2,) * 2)
+    report = back_up(vault, folder, "second")
+    assert (report.uploaded, report.files) == (1, len(SMALL) + 1)
+    with_files = {digest_of(one)[:2] for one in [*SMALL, b"new"]}
+    assert report.directories_unchanged == len(with_files) - 1
+
+
+def test_directory_changed_a_moment_ago_is_looked_into_again(vault, folder):
+    new = write(folder, b"new")
+    back_up(vault, folder)
+    assert vault.manifest("first").directory(new[:2]).state is None
+    assert (
+        back_up(vault, folder, "second").directories_scanned
+        == 256 - back_up(vault, folder, "third").directories_unchanged
+    )
+
+
+def test_file_that_odoo_removed_is_in_the_older_manifest_only(vault, folder, tmp_path):
+    back_up(vault, folder)
+    gone = digest_of(SMALL[3])
+    folder.remove(gone)
+    back_up(vault, folder, "second")
+    assert vault.manifest("second").size_of(gone) is None
+    assert vault.manifest("first").size_of(gone) == len(SMALL[3])
+    restored = Folder(tmp_path / "restored")
+    assert Restore(vault, restored, folder).run(vault.manifest("first")).fetched == 1
+    assert restored.path(gone).read_bytes() == SMALL[3]
+
+
+def test_backup_of_a_copy_does_not_trust_times_of_the_original(vault, folder, tmp_path):
+    back_up(vault, folder)
+    subprocess.run(["cp", "-al", folder.root, tmp_path / "t_two"], check=True)
+    report = Backup(vault, Folder(tmp_path / "t_two")).run("second", "t_one")
+    assert (report.directories_unchanged, report.uploaded, report.files) == (0, 0, len(SMALL))
+
+
+def test_same_name_again_changes_nothing(vault, folder):
+    first = back_up(vault, folder)
+    write(folder, b"new")
+    again = back_up(vault, folder)
+    assert (again.repeated, again.files, first.repeated) == (True, len(SMALL), False)
+
+
+def test_audit_hashes_every_file_and_finds_what_has_rotted(vault, folder, tmp_path):
+    back_up(vault, folder)
+    rotten = write(folder, b"x" * len(SMALL[5]), digest_of(SMALL[5]))
+    settle(folder)
+    assert back_up(vault, folder, "usual").whole
+    report = back_up(vault, folder, "audit", audit=True)
+    assert list(report.damaged) == [rotten]
+    restored = Folder(tmp_path / "restored")
+    assert Restore(vault, restored).run(vault.manifest("audit")).whole
+    assert restored.path(rotten).read_bytes() == SMALL[5]
+
+
+def test_restore_links_what_lives_and_fetches_the_rest(vault, folder, tmp_path):
+    back_up(vault, folder)
+    write(folder, b"short", digest_of(SMALL[7]))
+    write(folder, b"z" * len(SMALL[8]), digest_of(SMALL[8]))
+    restored = Folder(tmp_path / "restored")
+    report = Restore(vault, restored, folder).run(vault.manifest("first"), verify=True)
+    assert (report.linked, report.fetched) == (len(SMALL) - 2, 2)
+    assert restored.path(digest_of(SMALL[0])).samefile(folder.path(digest_of(SMALL[0])))
+    assert sorted(contents(restored).values()) == sorted(SMALL)
+
+
+def test_restore_keeps_what_is_there_and_prunes_only_when_asked(vault, folder, tmp_path):
+    back_up(vault, folder)
+    restored = Folder(tmp_path / "restored")
+    Restore(vault, restored).run(vault.manifest("first"))
+    other = write(restored, b"other")
+    report = Restore(vault, restored).run(vault.manifest("first"))
+    assert (report.kept, report.fetched, report.removed) == (len(SMALL), 0, 0)
+    assert restored.path(other).exists()
+    assert Restore(vault, restored).run(vault.manifest("first"), prune=True).removed == 1
+    assert contents(restored) == contents(folder)
+
+
+def test_restore_over_wrong_files_mends_them(vault, folder, tmp_path):
+    back_up(vault, folder)
+    restored = Folder(tmp_path / "restored")
+    write(restored, b"half", digest_of(SMALL[1]))
+    write(restored, b"y" * len(SMALL[2]), digest_of(SMALL[2]))
+    assert Restore(vault, restored).run(vault.manifest("first"), verify=True).fetched == len(SMALL)
+    assert contents(restored) == contents(folder)
+
+
+def test_restore_across_volumes_copies(vault, folder, tmp_path, monkeypatch):
+    back_up(vault, folder)
+
+    def refused(*_, **__):
+        raise OSError(18, "another device")
+
+    monkeypatch.setattr(folders.os, "link", refused)
+    restored = Folder(tmp_path / "restored")
+    assert Restore(vault, restored, folder).run(vault.manifest("first")).linked == len(SMALL)
+    assert contents(restored) == contents(folder)
+
+
+# --- files in bad luck ----------------------------------------------------------------------------
+
+
+def test_file_with_another_content_is_reported_and_never_sent(vault, folder):
+    wrong = write(folder, b"not that", digest_of(b"that"))
+    large = write(folder, LARGE, digest_of(b"large"))
+    report = back_up(vault, folder)
+    assert sorted(report.damaged) == sorted([wrong, large])
+    assert not report.whole
+    manifest = vault.manifest("first")
+    assert sorted(manifest.damaged) == sorted([wrong, large])
+    assert manifest.size_of(wrong) is None
+    assert not keys_of(vault, wrong)
+    assert not keys_of(vault, large)
+    uploads = client_of(vault).list_multipart_uploads(Bucket=BUCKET, Prefix=vault.store.location.object_key("objects"))
+    assert not uploads.get("Uploads")
+    assert list(back_up(vault, folder, "second").damaged) == list(report.damaged)
+
+
+def test_file_being_written_waits_for_the_next_backup(vault, folder):
+    digest = write(folder, b"half", digest_of(b"half and half"), age=0)
+    report = back_up(vault, folder)
+    assert (report.unfinished, report.damaged) == ([digest], {})
+    write(folder, b"half and half", age=0)
+    report = back_up(vault, folder, "second")
+    assert (report.unfinished, report.uploaded) == ([], 1)
+
+
+def test_file_written_meanwhile_is_waited_for(vault, folder):
+    digest = write(folder, b"half", digest_of(b"half and half"), age=0)
+    timer = threading.Timer(0.3, lambda: write(folder, b"half and half", age=0))
+    timer.start()
+    report = Backup(vault, folder, patience=(0.1, 0.5, 2.0)).run("first", "t_one")
+    timer.join()
+    assert (report.unfinished, report.damaged) == ([], {})
+    assert vault.manifest("first").size_of(digest) == 13
+
+
+def test_file_that_vanishes_is_not_in_the_manifest(location, key, folder):
+    victims = sorted(digest_of(one) for one in SMALL)[4:]
+
+    def vanish():
+        for digest in victims:
+            folder.remove(digest)
+
+    vault = Vault(EventfulStore(location, 1, vanish), key)
+    report = Backup(vault, folder, threads=1).run("first", "t_one")
+    manifest = vault.manifest("first")
+    assert report.whole
+    assert {digest for digest, _ in manifest} <= {digest_of(one) for one in SMALL}
+    assert check(vault, manifest, sample=None).whole
+
+
+def test_file_that_cannot_be_read_is_reported(vault, folder, monkeypatch):
+    broken = digest_of(SMALL[9])
+    original = Folder.open
+
+    def failing(self, digest):
+        if digest == broken:
+            raise OSError(5, "Input/output error")
+        return original(self, digest)
+
+    monkeypatch.setattr(Folder, "open", failing)
+    assert back_up(vault, folder).damaged == {broken: "Input/output error"}
+
+
+def test_folder_that_is_not_there_is_an_error_and_not_an_empty_backup(vault, tmp_path):
+    with pytest.raises(FolderMissing):
+        back_up(vault, Folder(tmp_path / "nothing"))
+    with pytest.raises(ObjectMissing):
+        vault.manifest("first")
+
+
+def test_full_volume_is_told_and_nothing_half_has_a_name(vault, folder, tmp_path):
+    back_up(vault, folder)
+    restored = Folder(tmp_path / "restored")
+    done = []
+
+    def full(_):
+        done.append(1)
+        if len(done) > 5:
+            raise OSError(28, "No space left on device")
+
+    original = Vault.get
+
+    def get(self, digest, size):
+        yield from original(self, digest, size)
+        full(digest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Vault, "get", get)
+        with pytest.raises(VolumeFull):
+            Restore(vault, restored).run(vault.manifest("first"))
+    assert contents(restored).items() <= contents(folder).items()
+    assert Restore(vault, restored).run(vault.manifest("first")).whole
+    assert contents(restored) == contents(folder)
+
+
+def test_leftovers_of_a_run_that_died_are_cleared_away(vault, folder, tmp_path):
+    back_up(vault, folder)
+    digest = digest_of(SMALL[0])
+    restored = Folder(tmp_path / "restored")
+    restored.make(digest[:2])
+    old, young = (restored.path(digest).parent / f".{digest}.{end * 4}.new" for end in ("00", "11"))
+    for path in (old, young):
+        path.touch()
+    os.utime(old, (1, 1))
+    Restore(vault, restored).run(vault.manifest("first"))
+    assert (old.exists(), young.exists()) == (False, True)
+
+
+# --- a store in bad luck --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("at", [0, 1, 9, 16, 17])
+def test_killed_between_two_objects_goes_on_where_it_was(location, key, folder, at):
+    dying = EventfulStore(location, at, killed)
+    with pytest.raises(Killed):
+        Backup(Vault(dying, key), folder).run("first", "t_one")
+    with pytest.raises(ObjectMissing):
+        Vault(Store(location), key).manifest("first")
+    store = EventfulStore(location, -1, killed)
+    report = Backup(Vault(store, key), folder).run("first", "t_one")
+    assert report.uploaded == len(SMALL) - len([one for one in dying.written if one.startswith("objects/")])
+    assert not set(store.written) & set(dying.written)
+    assert check(Vault(store, key), Vault(store, key).manifest("first"), sample=None).whole
+
+
+def test_killed_in_the_middle_of_a_large_file_leaves_nothing_of_it(vault, tmp_path, monkeypatch):
+    folder = a_folder(tmp_path / "t_one", LARGE)
+
+    def dying(self, upload, number, data):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "_put_part", dying)
+        with pytest.raises(Killed):
+            back_up(vault, folder)
+    assert not keys_of(vault)
+    assert back_up(vault, folder).uploaded == 1
+
+
+def test_store_that_dies_half_way_is_told_and_the_next_run_goes_on(s3, location, key, folder, monkeypatch):
+    monkeypatch.setattr(stores, "ATTEMPTS", 2)
+    vault = Vault(EventfulStore(location, 8, s3.stop), key)
+    try:
+        with pytest.raises(StoreUnreachable, match="does not answer"):
+            Backup(vault, folder, threads=4).run("first", "t_one")
+    finally:
+        s3.start()
+    assert [one.name for one in Store(location).list("manifests")] == []
+    report = Backup(Vault(Store(location), key), folder).run("first", "t_one")
+    assert 0 < report.there < len(SMALL)
+    assert report.there + report.uploaded == len(SMALL)
+    assert check(vault, vault.manifest("first"), sample=None).whole
+
+
+def test_store_that_dies_during_a_restore_is_told_and_the_next_run_goes_on(vault, folder, tmp_path, monkeypatch):
+    back_up(vault, folder)
+    manifest = vault.manifest("first")
+    restored, original, left = Folder(tmp_path / "restored"), Store.read, iter(range(5))
+
+    def failing(self, name):
+        if next(left, None) is None:
+            raise StoreUnreachable("it does not answer")
+        return original(self, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "read", failing)
+        with pytest.raises(StoreUnreachable):
+            Restore(vault, restored).run(manifest)
+    report = Restore(vault, restored).run(manifest)
+    assert (report.kept, report.fetched) == (5, len(SMALL) - 5)
+    assert contents(restored) == contents(folder)
+
+
+def test_wrong_account_and_bucket_are_told(location, key, folder):
+    for changes in ({"key_secret": "x"}, {"bucket": "loomworks-elsewhere"}):
+        place = type(location)(**{**vars(location), **changes})
+        with pytest.raises(StoreDenied):
+            back_up(Vault(Store(place), key), folder)
+    assert location.key_secret not in repr(location)
+
+
+def test_another_key_backs_up_and_restores_nothing(vault, location, folder, tmp_path):
+    back_up(vault, folder)
+    other = Vault(Store(location), Key.generate())
+    with pytest.raises(WrongKey):
+        back_up(other, folder, "second")
+    with pytest.raises(WrongKey):
+        other.manifest("first")
+
+
+def test_first_backup_belongs_to_one_key_even_when_it_was_killed(location, key, folder):
+    with pytest.raises(Killed):
+        Backup(Vault(EventfulStore(location, 8, killed), key), folder).run("first", "t_one")
+    with pytest.raises(WrongKey):
+        back_up(Vault(Store(location), Key.generate()), folder)
+
+
+def test_damage_is_found_named_and_mended(vault, folder, tmp_path):
+    back_up(vault, folder)
+    cut, gone, flipped, swapped = (digest_of(one) for one in SMALL[:4])
+    tamper(vault, cut, lambda data: data[:-1])
+    lose(vault, gone)
+    tamper(vault, flipped, lambda data: data[:-1] + bytes([data[-1] ^ 1]))
+    tamper(vault, swapped, lambda data: vault.store.read(content_name(digest_of(SMALL[4])))[: len(data)])
+    manifest = vault.manifest("first")
+    report = check(vault, manifest, sample=None)
+    assert (report.missing, sorted(report.damaged)) == ([gone], sorted([cut, flipped, swapped]))
+    assert sorted(check(vault, manifest, sample=0).damaged) == [cut]
+    restored = Folder(tmp_path / "restored")
+    result = Restore(vault, restored).run(manifest)
+    assert (result.missing, sorted(result.damaged)) == ([gone], sorted([cut, flipped, swapped]))
+    assert len(contents(restored)) == len(SMALL) - 4
+    mended = back_up(vault, folder, "second", replace=[flipped, swapped])
+    assert (mended.uploaded, mended.replaced) == (4, 3)
+    assert check(vault, vault.manifest("second"), sample=None).whole
+    assert Restore(vault, restored).run(manifest).whole
+
+
+def test_damaged_manifest_is_told_and_the_next_backup_does_without(vault, folder):
+    back_up(vault, folder)
+    name = "manifests/first.jsonl.gz"
+    vault.store.put(name, vault.store.read(name)[:-5], replace=True)
+    with pytest.raises(ObjectDamaged):
+        vault.manifest("first")
+    report = back_up(vault, folder, "second")
+    assert (report.directories_unchanged, report.uploaded, report.there) == (0, 0, len(SMALL))
+
+
+def test_store_that_forgets_is_found_out_before_there_is_a_manifest(vault, folder, monkeypatch):
+    forgotten = digest_of(SMALL[0])
+    original = Vault.objects
+
+    def forgetting(self, *folder):
+        return (one for one in original(self, *folder) if one[0] != forgotten)
+
+    monkeypatch.setattr(Vault, "objects", forgetting)
+    with pytest.raises(NotProven, match=forgotten):
+        back_up(vault, folder)
+    with pytest.raises(ObjectMissing):
+        vault.manifest("first")
+
+
+def test_two_at_once_do_not_fight(location, key, folder):
+    reports = {}
+
+    def run(name):
+        reports[name] = Backup(Vault(Store(location), key), folder).run(name, "t_one")
+
+    threads = [threading.Thread(target=run, args=(name,)) for name in ("one", "two", "two")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    vault = Vault(Store(location), key)
+    assert set(reports) == {"one", "two"}
+    for name in reports:
+        assert check(vault, vault.manifest(name), sample=None).whole
+
+
+# --- manifests and databases ----------------------------------------------------------------------
+
+
+def test_manifest_is_read_as_it_was_written():
+    files = {digest_of(one): len(one) for one in SMALL}
+    manifest = Manifest("t_one", "2026-11-21T00:00:00+00:00", damaged={"a" * 40: "why"})
+    for digest, size in files.items():
+        directory = {**dict(manifest.directory(digest[:2])), digest: size}
+        manifest.directories[digest[:2]] = Directory(directory, State(7, 1 << 60))
+    again = Manifest.from_bytes(manifest.to_bytes())
+    assert again == manifest
+    assert dict(again) == files
+    assert (len(again), again.size) == (len(files), sum(files.values()))
+    assert again.directory(next(iter(files))[:2]).state == State(7, 1 << 60)
+
+
+@pytest.mark.parametrize("cut_off", [b"", b"x", b'{"format":1'])
+def test_what_is_no_manifest_is_told(cut_off):
+    with pytest.raises(ObjectDamaged):
+        Manifest.from_bytes(cut_off)
+
+
+def test_name_of_a_manifest_stays_in_its_folder(vault):
+    with pytest.raises(SettingMissing):
+        vault.manifest("../first")
+
+
+def test_database_names_what_a_backup_lacks(vault, folder):
+    back_up(vault, folder)
+    lacking = digest_of(b"never written")
+    with psycopg2.connect(os.environ["PG_URL"]) as connection, connection.cursor() as cr:
+        cr.execute("CREATE TEMPORARY TABLE ir_attachment (store_fname varchar, file_size integer)")
+        names = [*(digest_of(one) for one in SMALL), lacking]
+        rows = [(f"{name[:2]}/{name}", 13) for name in names] + [("s3://elsewhere", None), (None, 0)]
+        cr.executemany("INSERT INTO ir_attachment VALUES (%s, %s)", rows * 2)
+        found = needed.missing(cr, vault.manifest("first"))
+    assert sorted((one.name, one.digest) for one in found) == sorted(
+        [(f"{lacking[:2]}/{lacking}", lacking), ("s3://elsewhere", "")]
+    )
+    connection.close()
+
+
+# --- as a Job -------------------------------------------------------------------------------------
+
+
+def run_job(location, key, request, **changes):
+    environment = {
+        "PATH": os.environ["PATH"],
+        "LOOMWORKS_ADDONS": str(REPOSITORY),
+        "LOOMWORKS_FILESTORE": request.to_json(),
+        "LOOMWORKS_FILESTORE_KEY": key.text,
+        **location.to_environment(),
+        **changes,
+    }
+    program = REPOSITORY / "infrastructure/docker/odoo/bin/loomworks-filestore"
+    done = subprocess.run([sys.executable, program], env=environment, capture_output=True, text=True, check=False)
+    assert not done.stderr
+    assert key.text not in done.stdout
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_job_backs_up_checks_and_restores(location, key, folder, tmp_path):
+    request = Request(Command.BACKUP, location.tenant, "first", str(folder.root), "t_one")
+    code, lines = run_job(location, key, request)
+    assert (code, lines[-1]["report"]["uploaded"], lines[-1]["report"]["whole"]) == (0, len(SMALL), True)
+    assert {"stage": "proof", "share": 1.0}.items() <= lines[-2].items()
+    lose(Vault(Store(location), key), digest_of(SMALL[0]))
+    code, lines = run_job(location, key, Request(Command.CHECK, location.tenant, "first", sample=None))
+    assert (code, lines[-1]["report"]["missing"]) == (2, [digest_of(SMALL[0])])
+    restored = tmp_path / "restored"
+    request = Request(Command.RESTORE, location.tenant, "first", str(restored), living=str(folder.root))
+    code, lines = run_job(location, key, request)
+    assert (code, lines[-1]["report"]["linked"]) == (0, len(SMALL))
+    assert contents(Folder(restored)) == contents(folder)
+
+
+def test_job_says_what_is_wrong_and_whether_it_passes(location, key, folder):
+    request = Request(Command.BACKUP, location.tenant, "first", str(folder.root), "t_one")
+    code, lines = run_job(location, key, request, LOOMWORKS_FILESTORE_S3_ENDPOINT="https://127.0.0.1:1")
+    assert (code, lines[-1]["error"]["code"], lines[-1]["error"]["retryable"]) == (75, "filestore_unreachable", True)
+    code, lines = run_job(location, key, request, LOOMWORKS_FILESTORE_KEY="")
+    assert (code, lines[-1]["error"]["code"], lines[-1]["error"]["retryable"]) == (
+        1,
+        "filestore_setting_missing",
+        False,
+    )
+    code, lines = run_job(location, key, request, LOOMWORKS_FILESTORE="{}")
+    assert (code, lines[-1]["error"]["code"]) == (1, "filestore_setting_missing")
