@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 from addons.loomworks_storage.filestore.key import Key
-from addons.loomworks_storage.filestore.store import Store
 from addons.loomworks_storage.filestore.vault import Vault
-from filestores import BUCKET, location_of
+from filestores import BUCKET, location_of, open_store
 from harness.s3_server import S3Server
 from stack.settings import Settings
 
@@ -40,4 +39,4 @@ def location(s3):
 
 @pytest.fixture
 def vault(location, key):
-    return Vault(Store(location), key)
+    return Vault(open_store(location), key)

@@ -5,6 +5,7 @@ import os
 import time
 from uuid import uuid4
 
+from addons.loomworks_storage.filestore import store as stores
 from addons.loomworks_storage.filestore.folder import Folder
 from addons.loomworks_storage.filestore.location import Location
 from addons.loomworks_storage.filestore.store import Store
@@ -65,6 +66,17 @@ def location_of(s3, tenant=""):
         key_secret=s3.key_secret,
         ca_file=str(s3.ca_file),
     )
+
+
+def open_store(location, kind=Store, *arguments):
+    """Return a store on the connections that other tests have left open."""
+    store = kind(location, *arguments)
+    account = (location.endpoint, location.key_secret, stores.ATTEMPTS)
+    store._client = _clients.setdefault(account, store._client)
+    return store
+
+
+_clients = {}
 
 
 class EventfulStore(Store):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg2
@@ -43,6 +44,7 @@ from filestores import (
     contents,
     digest_of,
     killed,
+    open_store,
     settle,
     write,
 )
@@ -254,19 +256,21 @@ def test_file_written_meanwhile_is_waited_for(vault, folder):
     assert vault.manifest("first").size_of(digest) == 13
 
 
-def test_file_that_vanishes_is_not_in_the_manifest(location, key, folder):
-    victims = sorted(digest_of(one) for one in SMALL)[4:]
+def test_file_that_vanishes_is_not_in_the_manifest(vault, folder, monkeypatch):
+    victims = [digest_of(one) for one in SMALL[:5]]
+    original = Folder.files
 
-    def vanish():
+    def vanishing(self, directory):
+        found = original(self, directory)
         for digest in victims:
-            folder.remove(digest)
+            self.remove(digest)
+        return found
 
-    vault = Vault(EventfulStore(location, 1, vanish), key)
+    monkeypatch.setattr(Folder, "files", vanishing)
     report = Backup(vault, folder, threads=1).run("first", "t_one")
-    manifest = vault.manifest("first")
-    assert report.whole
-    assert {digest for digest, _ in manifest} <= {digest_of(one) for one in SMALL}
-    assert check(vault, manifest, sample=None).whole
+    assert report.vanished
+    assert (report.whole, report.files) == (True, len(SMALL) - len(victims))
+    assert check(vault, vault.manifest("first"), sample=None).whole
 
 
 def test_file_that_cannot_be_read_is_reported(vault, folder, monkeypatch):
@@ -332,12 +336,12 @@ def test_leftovers_of_a_run_that_died_are_cleared_away(vault, folder, tmp_path):
 
 @pytest.mark.parametrize("at", [0, 1, 9, 16, 17])
 def test_killed_between_two_objects_goes_on_where_it_was(location, key, folder, at):
-    dying = EventfulStore(location, at, killed)
+    dying = open_store(location, EventfulStore, at, killed)
     with pytest.raises(Killed):
         Backup(Vault(dying, key), folder).run("first", "t_one")
     with pytest.raises(ObjectMissing):
-        Vault(Store(location), key).manifest("first")
-    store = EventfulStore(location, -1, killed)
+        Vault(open_store(location), key).manifest("first")
+    store = open_store(location, EventfulStore, -1, killed)
     report = Backup(Vault(store, key), folder).run("first", "t_one")
     assert report.uploaded == len(SMALL) - len([one for one in dying.written if one.startswith("objects/")])
     assert not set(store.written) & set(dying.written)
@@ -360,14 +364,14 @@ def test_killed_in_the_middle_of_a_large_file_leaves_nothing_of_it(vault, tmp_pa
 
 def test_store_that_dies_half_way_is_told_and_the_next_run_goes_on(s3, location, key, folder, monkeypatch):
     monkeypatch.setattr(stores, "ATTEMPTS", 2)
-    vault = Vault(EventfulStore(location, 8, s3.stop), key)
+    vault = Vault(open_store(location, EventfulStore, 8, s3.stop), key)
     try:
         with pytest.raises(StoreUnreachable, match="does not answer"):
             Backup(vault, folder, threads=4).run("first", "t_one")
     finally:
         s3.start()
-    assert [one.name for one in Store(location).list("manifests")] == []
-    report = Backup(Vault(Store(location), key), folder).run("first", "t_one")
+    assert [one.name for one in open_store(location).list("manifests")] == []
+    report = Backup(Vault(open_store(location), key), folder).run("first", "t_one")
     assert 0 < report.there < len(SMALL)
     assert report.there + report.uploaded == len(SMALL)
     assert check(vault, vault.manifest("first"), sample=None).whole
@@ -402,7 +406,7 @@ def test_wrong_account_and_bucket_are_told(location, key, folder):
 
 def test_another_key_backs_up_and_restores_nothing(vault, location, folder, tmp_path):
     back_up(vault, folder)
-    other = Vault(Store(location), Key.generate())
+    other = Vault(open_store(location), Key.generate())
     with pytest.raises(WrongKey):
         back_up(other, folder, "second")
     with pytest.raises(WrongKey):
@@ -411,9 +415,9 @@ def test_another_key_backs_up_and_restores_nothing(vault, location, folder, tmp_
 
 def test_first_backup_belongs_to_one_key_even_when_it_was_killed(location, key, folder):
     with pytest.raises(Killed):
-        Backup(Vault(EventfulStore(location, 8, killed), key), folder).run("first", "t_one")
+        Backup(Vault(open_store(location, EventfulStore, 8, killed), key), folder).run("first", "t_one")
     with pytest.raises(WrongKey):
-        back_up(Vault(Store(location), Key.generate()), folder)
+        back_up(Vault(open_store(location), Key.generate()), folder)
 
 
 def test_damage_is_found_named_and_mended(vault, folder, tmp_path):
@@ -461,20 +465,16 @@ def test_store_that_forgets_is_found_out_before_there_is_a_manifest(vault, folde
         vault.manifest("first")
 
 
-def test_two_at_once_do_not_fight(location, key, folder):
-    reports = {}
-
+def test_three_at_once_do_not_fight(location, key, folder):
     def run(name):
-        reports[name] = Backup(Vault(Store(location), key), folder).run(name, "t_one")
+        return Backup(Vault(open_store(location), key), folder).run(name, "t_one")
 
-    threads = [threading.Thread(target=run, args=(name,)) for name in ("one", "two", "two")]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    vault = Vault(Store(location), key)
-    assert set(reports) == {"one", "two"}
-    for name in reports:
+    with ThreadPoolExecutor() as pool:
+        reports = list(pool.map(run, ("one", "two", "two")))
+    assert sum(report.uploaded for report in reports) == len(SMALL)
+    assert sorted(report.repeated for report in reports) == [False, False, True]
+    vault = Vault(open_store(location), key)
+    for name in ("one", "two"):
         assert check(vault, vault.manifest(name), sample=None).whole
 
 
@@ -544,7 +544,7 @@ def test_job_backs_up_checks_and_restores(location, key, folder, tmp_path):
     code, lines = run_job(location, key, request)
     assert (code, lines[-1]["report"]["uploaded"], lines[-1]["report"]["whole"]) == (0, len(SMALL), True)
     assert {"stage": "proof", "share": 1.0}.items() <= lines[-2].items()
-    lose(Vault(Store(location), key), digest_of(SMALL[0]))
+    lose(Vault(open_store(location), key), digest_of(SMALL[0]))
     code, lines = run_job(location, key, Request(Command.CHECK, location.tenant, "first", sample=None))
     assert (code, lines[-1]["report"]["missing"]) == (2, [digest_of(SMALL[0])])
     restored = tmp_path / "restored"

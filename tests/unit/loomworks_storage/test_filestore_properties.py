@@ -15,11 +15,11 @@ from addons.loomworks_storage.filestore.folder import Folder
 from addons.loomworks_storage.filestore.key import Key
 from addons.loomworks_storage.filestore.restore import Restore
 from addons.loomworks_storage.filestore.vault import Vault
-from filestores import EventfulStore, Killed, contents, digest_of, killed, location_of, write
+from filestores import EventfulStore, Killed, contents, digest_of, killed, location_of, open_store, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-EXAMPLES = int(os.environ.get("LOOMWORKS_FILESTORE_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("LOOMWORKS_FILESTORE_EXAMPLES", "15"))
 DAY = 86400  # seconds
 
 
@@ -135,7 +135,7 @@ def digests(those):
 
 @pytest.fixture(scope="module")
 def a_store(s3):
-    return EventfulStore(location_of(s3), -1, killed)
+    return open_store(location_of(s3), EventfulStore, -1, killed)
 
 
 @settings(max_examples=EXAMPLES, deadline=None, derandomize="LOOMWORKS_FILESTORE_EXAMPLES" not in os.environ)
