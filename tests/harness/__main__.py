@@ -61,15 +61,15 @@ def _run(settings: Settings, runner: Runner, name: str) -> bool:
 def _unit(settings: Settings, runner: Runner) -> bool:
     databases = OdooDatabases(settings)
 
-    def days(lane: Runner) -> bool:
-        return lane.run(DAYS)
-
-    def others(lane: Runner) -> bool:
-        results = [lane.run(PLAIN), lane.run(SERVER), lane.run(SCENES)]
+    def with_odoo(lane: Runner) -> bool:
+        results = [lane.run(DAYS), lane.run(SERVER)]
         results += [lane.run_addon(databases, addon) for addon in addons(settings)]
         return all(results)
 
-    return runner.at_once(days, others)
+    def others(lane: Runner) -> bool:
+        return all([lane.run(PLAIN), lane.run(SCENES)])
+
+    return runner.at_once(with_odoo, others)
 
 
 def _group(runner: Runner, name: str) -> bool:
