@@ -14,7 +14,7 @@ from .suites import Runner, Suite, addons
 PLAIN = Suite("unit", ("tests/unit",))
 SERVER = Suite("server", ("tests/server",))
 SCENES = Suite("scenes", ("tests/scenes",), ("--ignore=tests/scenes/test_random_days.py",))
-DAYS = Suite("days", ("tests/scenes/test_random_days.py",))
+DAYS = Suite("days", ("tests/scenes/test_random_days.py",), ("--timeout=1800",))  # one test of 500 examples
 STACK = Suite("stack", ("tests/stack",))
 MANIFESTS = Suite("kubernetes", ("tests/kubernetes",))
 END_TO_END = Suite("e2e", ("tests/e2e",))
