@@ -8,15 +8,16 @@ from threading import BoundedSemaphore
 from typing import BinaryIO
 
 from . import container
-from .errors import ObjectDamaged, ObjectMissing, Unreadable, WrongContent
+from .errors import ObjectDamaged, ObjectMissing, Unreadable, WrongContent, WrongKey
 from .key import Key
 from .location import content_name, manifest_name
 from .manifest import Manifest
 from .store import Store
 
 BLOCK = 1024 * 1024  # bytes: what is read and hashed at once
-PART = 8 * 1024 * 1024  # bytes: what is sent or fetched at once; S3 takes 10,000 of them, so a file has at most 78 GiB
-LARGE_AT_ONCE = 3  # contents of more than a block in memory at the same time
+PART = 5 * 1024 * 1024  # bytes: what is sent at once. S3 takes no less, and 10,000 of them: a file has at most 48 GiB
+FETCH = 2 * 1024 * 1024  # bytes: what is fetched at once
+LARGE_AT_ONCE = 2  # contents of more than a block in memory at the same time
 
 _PROOF_NAME, _PROOF = "key", b"loomworks filestore"
 _MANIFESTS_TRIED = 3
@@ -89,7 +90,7 @@ class Vault:
             return
         with self._large:
             _require_size(digest, self.store.size(name), expected)
-            yield from self.store.read_parts(name, expected, PART)
+            yield from self.store.read_parts(name, expected, FETCH)
 
     # --- manifests --------------------------------------------------------------------------------
 
@@ -107,11 +108,16 @@ class Vault:
         return Manifest.from_bytes(self._decrypted(name, self.store.read(name)))
 
     def newest_manifest(self) -> Manifest | None:
-        """Return the last manifest written that can be read, or None: then everything is looked at anew."""
+        """Return the last manifest written that can be read, or None: then everything is looked at anew.
+
+        :raises WrongKey: when there is one of another key
+        """
         found = sorted(self.store.list("manifests"), key=lambda one: one.modified, reverse=True)
         for one in found[:_MANIFESTS_TRIED]:
             try:
                 return Manifest.from_bytes(self._decrypted(one.name, self.store.read(one.name)))
+            except WrongKey:
+                raise  # whatever the prefix says of itself: sizes alone do not tell whose objects these are
             except (Unreadable, ObjectMissing):
                 continue
         return None

@@ -7,15 +7,20 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import psycopg2
 import pytest
+from addons.loomworks_storage.filestore import __main__ as job
 from addons.loomworks_storage.filestore import folder as folders
 from addons.loomworks_storage.filestore import needed
 from addons.loomworks_storage.filestore import store as stores
 from addons.loomworks_storage.filestore.backup import Backup
 from addons.loomworks_storage.filestore.check import check
+from addons.loomworks_storage.filestore.container import encrypt
 from addons.loomworks_storage.filestore.errors import (
     FolderMissing,
     NotProven,
@@ -23,6 +28,7 @@ from addons.loomworks_storage.filestore.errors import (
     ObjectMissing,
     SettingMissing,
     StoreDenied,
+    StoreFull,
     StoreUnreachable,
     VolumeFull,
     WrongKey,
@@ -80,6 +86,32 @@ def lose(vault, digest):
 
 def keys_of(vault, prefix=""):
     return [one.name for folder in ("objects", "manifests") for one in vault.store.list(folder) if prefix in one.name]
+
+
+@contextmanager
+def troubled_server(answer):
+    """Offer the address of a server that knows one answer only: (status, code), ``silence``, or ``half`` of one."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            if answer == "silence":
+                time.sleep(1)
+                return
+            status, code = (200, "") if answer == "half" else answer
+            body = f"<Error><Code>{code}</Code></Error>".encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body) * (2 if answer == "half" else 1)))
+            self.end_headers()
+            self.wfile.write(body)
+            self.close_connection = True
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 # --- good luck ------------------------------------------------------------------------------------
@@ -224,6 +256,7 @@ def test_restore_across_volumes_copies(vault, folder, tmp_path, monkeypatch):
 def test_file_with_another_content_is_reported_and_never_sent(vault, folder):
     wrong = write(folder, b"not that", digest_of(b"that"))
     large = write(folder, LARGE, digest_of(b"large"))
+    settle(folder)
     report = back_up(vault, folder)
     assert sorted(report.damaged) == sorted([wrong, large])
     assert not report.whole
@@ -333,7 +366,7 @@ def test_leftovers_of_a_run_that_died_are_cleared_away(vault, folder, tmp_path):
 # --- a store in bad luck --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("at", [0, 1, 9, 16, 17])
+@pytest.mark.parametrize("at", [0, 1, 9, 17])
 def test_killed_between_two_objects_goes_on_where_it_was(location, key, folder, at):
     dying = open_store(location, EventfulStore, at, killed)
     with pytest.raises(Killed):
@@ -395,6 +428,25 @@ def test_store_that_dies_during_a_restore_is_told_and_the_next_run_goes_on(vault
     assert contents(restored) == contents(folder)
 
 
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ((503, "SlowDown"), StoreUnreachable),
+        ((500, "InternalError"), StoreUnreachable),
+        ((507, "InsufficientStorage"), StoreFull),
+        ((403, "QuotaExceeded"), StoreFull),
+        ((403, "AccessDenied"), StoreDenied),
+        ("silence", StoreUnreachable),
+        ("half", StoreUnreachable),
+    ],
+)
+def test_what_a_store_in_trouble_answers_is_told(location, key, folder, monkeypatch, answer, expected):
+    monkeypatch.setattr(stores, "ATTEMPTS", 1)
+    monkeypatch.setattr(stores, "READ_TIMEOUT", 0.3)
+    with troubled_server(answer) as endpoint, pytest.raises(expected):
+        back_up(Vault(Store(replace(location, endpoint=endpoint, ca_file="")), key), folder)
+
+
 def test_wrong_account_and_bucket_are_told(location, key, folder):
     for changes in ({"key_secret": "x"}, {"bucket": "loomworks-elsewhere"}):
         place = type(location)(**{**vars(location), **changes})
@@ -410,6 +462,13 @@ def test_another_key_backs_up_and_restores_nothing(vault, location, folder, tmp_
         back_up(other, folder, "second")
     with pytest.raises(WrongKey):
         other.manifest("first")
+
+
+def test_another_key_is_found_out_even_without_the_prefix_saying_so(vault, location, folder):
+    back_up(vault, folder)
+    client_of(vault).delete_object(Bucket=BUCKET, Key=location.object_key("key"))
+    with pytest.raises(WrongKey):
+        back_up(Vault(open_store(location), Key.generate()), folder, "second")
 
 
 def test_first_backup_belongs_to_one_key_even_when_it_was_killed(location, key, folder):
@@ -438,6 +497,21 @@ def test_damage_is_found_named_and_mended(vault, folder, tmp_path):
     assert (mended.uploaded, mended.replaced) == (4, 3)
     assert check(vault, vault.manifest("second"), sample=None).whole
     assert Restore(vault, restored).run(manifest).whole
+
+
+def test_object_with_another_content_never_gets_the_name(vault, key, folder, tmp_path):
+    back_up(vault, folder)
+    digest = digest_of(SMALL[6])
+    name = content_name(digest)
+    tamper(
+        vault,
+        digest,
+        lambda data: b"".join(encrypt([b"n" * len(SMALL[6])], key, f"loomworks filestore {name}".encode())),
+    )
+    restored = Folder(tmp_path / "restored")
+    assert list(Restore(vault, restored).run(vault.manifest("first")).damaged) == [digest]
+    assert not restored.path(digest).exists()
+    assert list(check(vault, vault.manifest("first"), sample=None).damaged) == [digest]
 
 
 def test_damaged_manifest_is_told_and_the_next_backup_does_without(vault, folder):
@@ -553,15 +627,43 @@ def test_job_backs_up_checks_and_restores(location, key, folder, tmp_path):
     assert contents(Folder(restored)) == contents(folder)
 
 
-def test_job_says_what_is_wrong_and_whether_it_passes(location, key, folder):
+def test_job_says_what_is_wrong_and_whether_it_passes(location, key, folder, monkeypatch, capsys, tmp_path):
     request = Request(Command.BACKUP, location.tenant, "first", str(folder.root), "t_one")
-    code, lines = run_job(location, key, request, LOOMWORKS_FILESTORE_S3_ENDPOINT="https://127.0.0.1:1")
-    assert (code, lines[-1]["error"]["code"], lines[-1]["error"]["retryable"]) == (75, "filestore_unreachable", True)
-    code, lines = run_job(location, key, request, LOOMWORKS_FILESTORE_KEY="")
-    assert (code, lines[-1]["error"]["code"], lines[-1]["error"]["retryable"]) == (
-        1,
-        "filestore_setting_missing",
-        False,
-    )
-    code, lines = run_job(location, key, request, LOOMWORKS_FILESTORE="{}")
-    assert (code, lines[-1]["error"]["code"]) == (1, "filestore_setting_missing")
+    settings = {
+        "LOOMWORKS_FILESTORE": request.to_json(),
+        "LOOMWORKS_FILESTORE_KEY": key.text,
+        **location.to_environment(),
+    }
+    monkeypatch.setattr(stores, "ATTEMPTS", 1)
+    monkeypatch.setattr(job, "TERMINATION_LOG", tmp_path / "termination-log")
+    job.TERMINATION_LOG.touch()
+
+    def run(**changes):
+        with monkeypatch.context() as patch:
+            for name, value in {**settings, **changes}.items():
+                patch.setenv(name, value)
+            code = job.main()
+        last = json.loads(capsys.readouterr().out.splitlines()[-1])
+        assert set(json.loads(job.TERMINATION_LOG.read_text())) == set(last)
+        error = last.get("error", {})
+        return code, error.get("code"), error.get("retryable")
+
+    assert run(LOOMWORKS_FILESTORE_S3_ENDPOINT="https://127.0.0.1:1") == (75, "filestore_unreachable", True)
+    for changes in (
+        {"LOOMWORKS_FILESTORE_KEY": ""},
+        {"LOOMWORKS_FILESTORE": "{}"},
+        {"LOOMWORKS_FILESTORE": replace(request, tenant="t_one").to_json()},
+        {"LOOMWORKS_FILESTORE": replace(request, folder="").to_json()},
+        {"LOOMWORKS_FILESTORE": replace(request, manifest="../x").to_json()},
+    ):
+        assert run(**changes) == (1, "filestore_setting_missing", False)
+    for number in range(30):
+        write(folder, b"wrong", digest_of(str(number).encode()))
+    assert run() == (2, None, None)
+    report = json.loads(job.TERMINATION_LOG.read_text())["report"]
+    assert (report["damaged_count"], len(report["damaged"]), report["whole"]) == (30, 10, False)
+    check_it = Request(Command.CHECK, location.tenant, "first")
+    assert run(LOOMWORKS_FILESTORE=check_it.to_json()) == (0, None, None)
+    (tmp_path / "file").touch()
+    restore = replace(request, command=Command.RESTORE, folder=str(tmp_path / "file" / "below"))
+    assert run(LOOMWORKS_FILESTORE=restore.to_json()) == (1, "volume_failed", False)

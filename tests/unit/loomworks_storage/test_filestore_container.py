@@ -57,6 +57,20 @@ def test_cut_object_is_noticed(content, place):
         opened(data[: place % len(data)])
 
 
+@pytest.mark.parametrize("size", [0, 15, 16, 17, 32, 48])
+def test_every_cut_and_every_flipped_bit_is_noticed(size):
+    data = sealed(b"x" * size)
+    wrong = [data[:end] for end in range(len(data))]
+    for place in range(len(data)):
+        for bit in range(8):
+            flipped = bytearray(data)
+            flipped[place] ^= 1 << bit
+            wrong.append(bytes(flipped))
+    for one in wrong:
+        with pytest.raises(Unreadable):
+            opened(one)
+
+
 @MORE
 @given(CONTENTS, st.binary(min_size=1, max_size=40))
 def test_appended_bytes_are_noticed(content, more):
