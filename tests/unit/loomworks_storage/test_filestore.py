@@ -41,6 +41,7 @@ from addons.loomworks_storage.filestore.request import Command, Request
 from addons.loomworks_storage.filestore.restore import Restore
 from addons.loomworks_storage.filestore.store import Store
 from addons.loomworks_storage.filestore.vault import Vault
+from botocore.exceptions import ClientError
 from filestores import (
     AGO,
     BUCKET,
@@ -112,6 +113,19 @@ def troubled_server(answer):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+def wait_until_it_writes(s3):
+    """Wait for more than an answer: a server that has just started does not find its own disk at once."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            s3.client().put_object(Bucket=BUCKET, Key="awake", Body=b"x")
+            return
+        except ClientError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
 
 
 # --- good luck ------------------------------------------------------------------------------------
@@ -395,13 +409,15 @@ def test_killed_in_the_middle_of_a_large_file_leaves_nothing_of_it(vault, tmp_pa
 
 
 def test_store_that_dies_half_way_is_told_and_the_next_run_goes_on(s3, location, key, folder, monkeypatch):
-    monkeypatch.setattr(stores, "ATTEMPTS", 2)
-    vault = Vault(open_store(location, EventfulStore, 8, s3.stop), key)
+    with monkeypatch.context() as patch:
+        patch.setattr(stores, "ATTEMPTS", 2)
+        vault = Vault(open_store(location, EventfulStore, 8, s3.stop), key)
     try:
         with pytest.raises(StoreUnreachable, match="does not answer"):
             Backup(vault, folder, threads=4).run("first", "t_one")
     finally:
         s3.start()
+        wait_until_it_writes(s3)
     assert [one.name for one in open_store(location).list("manifests")] == []
     report = Backup(Vault(open_store(location), key), folder).run("first", "t_one")
     assert 0 < report.there < len(SMALL)
