@@ -11,6 +11,7 @@ from pathlib import Path
 from .errors import ScratchFull
 
 RESERVE = 512 * 1024 * 1024  # bytes: WAL that waits to be replayed, logs, and the unexpected
+NO_ROOM = 4 * 1024 * 1024  # bytes
 FULL = os.strerror(errno.ENOSPC)  # as programs say it, too
 
 
@@ -56,6 +57,10 @@ class Scratch:
                 for name in ("", *names, *files):
                     with suppress(FileNotFoundError):  # WAL comes and goes meanwhile
                         self.own(Path(folder) / name)
+
+    def is_full(self, said: str) -> bool:
+        """Tell whether that is why a program failed: it says so, or it says something else and there is no room."""
+        return FULL in said or shutil.disk_usage(self.root).free < NO_ROOM
 
     def own(self, path: Path) -> None:
         """Hand one file or folder to the user who runs PostgreSQL."""

@@ -20,7 +20,7 @@ from .errors import FilesMissing, ProgramFailed, TargetNotReached
 from .overlay import Plan
 from .programs import Programs, last_words
 from .request import Request, TargetKind
-from .scratch import FULL, Scratch, no_room
+from .scratch import Scratch, no_room
 
 USER = "postgres"
 LOOK = 0.05  # seconds between two looks at a recovering server
@@ -138,7 +138,7 @@ class ScratchServer:
                 log=scratch.root / "restore.log",
             )
         except ProgramFailed as error:
-            if FULL in error.message:
+            if scratch.is_full(error.message):
                 raise no_room() from error
             if DAMAGED.search(error.message):
                 raise RepositoryDamaged(f"the backup {label} is damaged: {error.message}") from error
@@ -196,7 +196,7 @@ class ScratchServer:
 
     def _reason(self, said: str) -> LoomworksError:
         """Return why the server has ended, from its log."""
-        if FULL in said:
+        if self._scratch.is_full(said):
             return no_room()
         if any(words in said for words in SHORT):
             target = self._request.target

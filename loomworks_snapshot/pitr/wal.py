@@ -18,7 +18,7 @@ from ..repository.store import Store
 from .errors import ProgramFailed, WalDamaged
 from .overlay import write_file
 from .programs import Programs
-from .scratch import FULL, Scratch, no_room
+from .scratch import Scratch, no_room
 
 AHEAD = 16  # segments beyond the one that is asked for
 KEPT = 4  # segments behind it: the last ones are asked for again when recovery ends
@@ -178,7 +178,7 @@ class WalFeed:
         try:
             self._programs.run("pgbackrest", *options, "archive-get", name, new, env=secret)
         except ProgramFailed as error:
-            if FULL in error.message:
+            if self._scratch.is_full(error.message):
                 raise no_room() from error
             raise WalDamaged(f"the WAL segment {name} cannot be read: {error.message}") from error
         new.rename(ready)

@@ -14,14 +14,16 @@ def waiting(reason):
 
 
 def test_images_and_address_are_set_on_top(settings):
-    images = {"loomworks-odoo": "10.231.0.1:5000/loomworks-odoo:abc"}
+    names = ("loomworks-odoo", "loomworks-postgres")
+    images = {name: f"10.231.0.1:5000/{name}:abc" for name in names}
     made = deploy.kustomization(settings, images, "../overlay")
     assert made["resources"] == ["../overlay"]
-    assert made["images"] == [{"name": "loomworks-odoo", "newName": "10.231.0.1:5000/loomworks-odoo", "newTag": "abc"}]
+    assert made["images"] == [{"name": name, "newName": f"10.231.0.1:5000/{name}", "newTag": "abc"} for name in names]
     assert made["configMapGenerator"][0]["literals"] == [
         f"LOOMWORKS_DOMAIN={settings.domain}",
         f"LOOMWORKS_PUBLIC_URL=http://{settings.domain}:{settings.edge_port}",
         "LOOMWORKS_ODOO_IMAGE=10.231.0.1:5000/loomworks-odoo:abc",
+        "LOOMWORKS_POSTGRES_IMAGE=10.231.0.1:5000/loomworks-postgres:abc",
     ]
 
 

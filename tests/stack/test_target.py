@@ -79,7 +79,8 @@ def test_cluster_without_default_storage_class_is_told_so(existing, classes):
 def test_given_storage_class_goes_into_the_manifests(existing, monkeypatch):
     monkeypatch.setenv("LOOMWORKS_STORAGE_CLASS", "gp3")
     monkeypatch.setenv("LOOMWORKS_EDGE", "edge.example:80")
-    made = deploy.kustomization(existing, {"loomworks-odoo": "registry.example/lw/loomworks-odoo:1"}, "overlay")
+    images = {name: f"registry.example/lw/{name}:1" for name in ("loomworks-odoo", "loomworks-postgres")}
+    made = deploy.kustomization(existing, images, "overlay")
     maps = {one["name"]: one["literals"] for one in made["configMapGenerator"]}
     assert "LOOMWORKS_STORAGE_CLASS=gp3" in maps["loomworks-config"]
     assert f"LOOMWORKS_PUBLIC_URL=http://{existing.domain}:80" in maps["loomworks-config"]
