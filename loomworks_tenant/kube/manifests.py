@@ -197,7 +197,7 @@ def _rollout(spec: TenantSpec) -> Manifest:
     together = spec.switching and not (spec.volume and spec.volume.access_mode == "ReadWriteOncePod")
     if not together:
         patience = {"minReadySeconds": 0, "progressDeadlineSeconds": 2 * SWITCH_SECONDS}
-        return {"strategy": {"type": "Recreate", "rollingUpdate": None}, **patience}
+        return {"strategy": {"type": "Recreate"}, **patience}
     limits = {"maxSurge": 1, "maxUnavailable": 0}
     patience = {"minReadySeconds": SWITCH_SECONDS, "progressDeadlineSeconds": 2 * SWITCH_SECONDS}
     return {"strategy": {"type": "RollingUpdate", "rollingUpdate": limits}, **patience}
