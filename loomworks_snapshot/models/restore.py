@@ -156,7 +156,8 @@ class Restore(models.Model):
             raise UserError(self.env._("“%s” is neither active nor suspended: it cannot be restored now.", tenant.name))
         made = self.sudo().create({"tenant_id": tenant.id, "requested_by_id": self.env.uid, **values})
         made._request_reconcile()
-        self.env["loomworks.audit"]._record("restore", tenant, values["target_value"])
+        action = "restore_drill" if made.purpose == "drill" else "restore"
+        self.env["loomworks.audit"]._record(action, tenant, values["target_value"])
         return made.with_env(self.env)
 
     def action_cancel(self):
@@ -199,6 +200,7 @@ class Restore(models.Model):
         cleared = {"error_message": False, "error_code": False, "stage": False, "stage_share": 0, "finished_at": False}
         cleared |= {"attempts": 0, "troubled_since": False, "switch_began_at": False, "new_database": False}
         self.sudo().write({"state": "waiting", "started_at": fields.Datetime.now(), **cleared})
+        self.sudo().snapshot_id.filtered(lambda one: one.state == "ready").state = "restoring"
         self.sudo()._request_reconcile()
         self.env["loomworks.audit"]._record("restore_retry", self.tenant_id)
         return True

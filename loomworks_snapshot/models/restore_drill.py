@@ -28,12 +28,12 @@ class RestoreDrill(models.Model):
         done = [("server_id", "=", server.id), ("state", "=", "done"), ("finished_at", "!=", False)]
         oldest = self.env["loomworks.base.backup"].search(done, order="finished_at", limit=1)
         latest = fields.Datetime.now() - QUIET
-        chosen = tenants.filtered(lambda one: max(one.converged_at or latest, oldest.finished_at or latest) < latest)
+        since = {tenant: max(tenant._restorable_since() or latest, oldest.finished_at or latest) for tenant in tenants}
+        chosen = [tenant for tenant, first in since.items() if first < latest]
         if not chosen:
             return self.browse()
         tenant = rng.choice(chosen)
-        first = max(tenant.create_date + QUIET, oldest.finished_at)
-        moment = first + timedelta(seconds=rng.uniform(0, max(0.0, (latest - first).total_seconds())))
+        moment = since[tenant] + timedelta(seconds=rng.uniform(1, (latest - since[tenant]).total_seconds()))
         moment = moment.replace(microsecond=0)
         values = {"target_kind": "time", "target_value": f"{fields.Datetime.to_string(moment)}+00", "moment": moment}
         return self._request(tenant, {**values, "purpose": "drill", "lost_seconds": server.archive_lag_seconds})

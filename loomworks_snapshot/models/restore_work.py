@@ -278,13 +278,14 @@ class RestoreWork(models.Model):
         attempts = self.attempts + isinstance(error, flow.RestoreBrokeOff)
         since = self.troubled_since or now
         lasting = attempts >= ATTEMPTS or (now - since).total_seconds() > PATIENCE
-        given_up = isinstance(error, PermanentError) or lasting
+        # Between the two databases there is no giving up, but what `_take_back_switch` does.
+        given_up = not self.switch_began_at and (isinstance(error, PermanentError) or lasting)
         pause = backoff.delay(min(8, int((now - since).total_seconds() // 10) + 1))
         values = {"attempts": attempts, "troubled_since": since}
         if self.state in RUNNING or not self.error_message:  # what a clean-up meets does not hide the cause
             values |= {"error_message": str(error), "error_code": error.code}
         if given_up and self.state == "going_back":
-            values |= {"state": "done", "reconcile_at": False, "switch_began_at": False}  # it is where it was
+            values |= {"state": "done", "reconcile_at": False}  # it is where it was
         elif given_up and self.state in RUNNING:
             values |= {"state": "failed", "finished_at": now, "troubled_since": False}
         if "state" not in values or values["state"] == "failed":

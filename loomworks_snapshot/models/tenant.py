@@ -31,7 +31,8 @@ class Tenant(models.Model):
     def _compute_restores(self):
         for tenant in self:
             tenant.restore_count = len(tenant.restore_ids)
-            tenant.running_restore_id = tenant.restore_ids.filtered(lambda one: one.state in RUNNING)[:1]
+            going_on = tenant.restore_ids.filtered(lambda one: one.state in RUNNING and one.purpose == "in_place")
+            tenant.running_restore_id = going_on[:1]
 
     @api.depends("snapshot_ids.state", "snapshot_ids.created_at")
     def _compute_snapshots(self):
@@ -114,6 +115,12 @@ class Tenant(models.Model):
         self.ensure_one()
         action = self.env["ir.actions.act_window"]._for_xml_id("loomworks_snapshot.action_restore")
         return {**action, "domain": [("tenant_id", "=", self.id)]}
+
+    def _restorable_since(self):
+        """Return a moment at which the tenant's database was there for certain, the earliest that is known; or None."""
+        self.ensure_one()
+        known = [one.created_at for one in self.sudo().snapshot_ids if one.state in ("ready", "restoring")]
+        return min(filter(None, [*known, self.converged_at]), default=None)
 
     def _database_at(self, moment):
         """Return the name of the database that the tenant had at ``moment``: a restore changes it."""

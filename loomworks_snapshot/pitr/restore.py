@@ -24,8 +24,7 @@ from .scratch import Scratch, no_room
 from .scratch_server import ScratchServer
 from .wal import WalFeed
 
-# Share of the scratch space that the restored files and the dump take beside what is fetched.
-ROOM_FOR_DUMP = 2
+ROOM_FOR_DUMP = 2  # times the size of the restored files: the dump, and what replay adds
 CHOICES = 3  # of a base backup, while others expire
 
 
@@ -49,7 +48,7 @@ Tell = Callable[[str, float], None]  # stage and how much of it is done (0 to 1)
 
 
 class Restore:
-    """One restore; :meth:`run` may be called again after any failure.
+    """One restore; :meth:`to_server` and :meth:`drill` may be called again after any failure.
 
     :param tell: told the progress
     """

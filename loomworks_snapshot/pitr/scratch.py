@@ -25,13 +25,20 @@ class Scratch:
 
     def __init__(self, root: Path, owner: int | None = None) -> None:
         self.root = root
+        self.data = root / "data"
+        self.overlay = root / "overlay"
+        self.socket = root / "socket"
+        self.lock = root / "lock"
+        self.dump = root / "dump"
+        self.spaces = root / "spaces"
         self._owner = owner  # user id, where it is another than this process's
 
     def prepare(self) -> None:
         """Make it empty and private, whatever an earlier attempt has left."""
         self.wipe()
-        for name in ("", "data", "overlay", "socket", "spool", "lock", "dump", "spaces"):
-            self._make(self.root / name)
+        for path in (self.root, self.data, self.overlay, self.socket, self.lock, self.dump, self.spaces):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.own(path)
 
     def wipe(self) -> None:
         """Delete everything."""
@@ -66,12 +73,3 @@ class Scratch:
         """Hand one file or folder to the user who runs PostgreSQL."""
         if self._owner is not None:
             os.chown(path, self._owner, self._owner)
-
-    def _make(self, path: Path) -> None:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.own(path)
-
-    def __getattr__(self, name: str) -> Path:
-        if name in {"data", "overlay", "socket", "spool", "lock", "dump", "spaces"}:
-            return self.root / name
-        raise AttributeError(name)

@@ -64,6 +64,7 @@ class WalFeed:
         self._order: list[str] = []
         self._fetched: dict[str, Future] = {}
         self._unpacked: dict[str, Future] = {}
+        self._asked: set[str] = set()
         self._reached = 0
         self._ended = threading.Event()
         self._unpacking = threading.Event()
@@ -126,6 +127,7 @@ class WalFeed:
             while not self._ended.is_set():
                 self._answer()
                 self._fetch_ahead()
+                self._check_asked()
                 self._forget()
                 self._ended.wait(LOOK)
         except (LoomworksError, OSError) as error:
@@ -142,13 +144,18 @@ class WalFeed:
                 continue
             if name in self._order:
                 self.newest, self._reached = Segment.parse(name), self._order.index(name)
+            self._asked.add(name)
             self._start(name)
 
     def _fetch_ahead(self) -> None:
         for name in self._order[self._reached : self._reached + AHEAD]:
             self._start(name)
-        for task in [task for task in self._unpacked.values() if task.done()]:
-            task.result()  # raises what went wrong
+
+    def _check_asked(self) -> None:
+        """Raise what went wrong with a segment that recovery waits for; one behind the target need not be good."""
+        for name in [name for name in self._asked if name in self._unpacked and self._unpacked[name].done()]:
+            self._asked.discard(name)
+            self._unpacked[name].result()
 
     def _start(self, name: str) -> None:
         """Have it fetched and unpacked, unless that has been begun and not been forgotten since."""

@@ -21,8 +21,7 @@ UNTIL = "SELECT (now() + interval '1 day')::text AS until"
 # What an Odoo database has to have, and how much of it there is.
 CONTENT = """
     SELECT count(*) FILTER (WHERE c.relkind = 'r' AND c.relpersistence = 'p') AS tables,
-           count(*) FILTER (WHERE c.relkind = 'S') AS sequences,
-           bool_or(c.relname = 'ir_module_module') AS is_odoo, pg_database_size(current_database()) AS size
+           bool_or(c.relname = 'ir_module_module') AS is_odoo
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')
 """
@@ -63,7 +62,7 @@ def drop_filler(server: DatabaseServer, role: str, database: str) -> None:
 
 
 def content(server: DatabaseServer, database: str) -> dict[str, int]:
-    """Return tables, sequences, is_odoo, size (bytes) and unchecked_keys of a database."""
+    """Return tables, is_odoo and unchecked_keys of a database."""
     with server.connect(database) as cr:
         cr.execute(CONTENT)
         found = dict(cr.fetchone())

@@ -81,9 +81,7 @@ def advance(spec: RestoreSpec, world: Boundaries) -> Progress:
 
 def clean_up(spec: RestoreSpec, world: Boundaries) -> None:
     """Remove what only the restore itself needed; the new database stays."""
-    world.kube.delete("Job", spec.name, job.NAMESPACE)
-    world.kube.delete("Secret", spec.name, job.NAMESPACE)
-    world.kube.delete("NetworkPolicy", spec.name, job.NAMESPACE)
+    _delete_objects(spec, world)
     if not spec.request.drill:
         databases.drop_filler(world.server, spec.role, spec.database)
 
@@ -94,12 +92,15 @@ def discard(spec: RestoreSpec, world: Boundaries) -> None:
     :raises DatabaseInUse: when that is in the tenant's place by now
     """
     _refuse_in_use(spec)
-    world.kube.delete("Job", spec.name, job.NAMESPACE)
-    world.kube.delete("Secret", spec.name, job.NAMESPACE)
-    world.kube.delete("NetworkPolicy", spec.name, job.NAMESPACE)
+    _delete_objects(spec, world)
     if not spec.request.drill:
-        world.server.drop_database(spec.database)
+        world.server.drop_database(spec.database)  # while there is a role whose sessions can be ended
         databases.drop_filler(world.server, spec.role, spec.database)
+
+
+def _delete_objects(spec: RestoreSpec, world: Boundaries) -> None:
+    for kind in ("Job", "Secret", "NetworkPolicy"):
+        world.kube.delete(kind, spec.name, job.NAMESPACE)
 
 
 def is_served(uuid: str, database: str, world: Boundaries) -> bool:
@@ -114,10 +115,10 @@ def has_pods(uuid: str, database: str, world: Boundaries) -> bool:
     return any(True for _pod in world.kube.list("Pod", names.namespace(uuid), label_selector=selector))
 
 
-def check(spec: RestoreSpec, world: Boundaries, report: dict[str, Any]) -> dict[str, int]:
-    """Look into the new database before anybody else does; return how much is in it.
+def check(spec: RestoreSpec, world: Boundaries, report: dict[str, Any]) -> None:
+    """Look into the new database before anybody else does.
 
-    :raises RestoreFailed: when it is no Odoo's, or its foreign keys were not checked
+    :raises RestoreFailed: when it is no Odoo's, lacks tables, or its foreign keys were not checked
     """
     found = databases.content(world.server, spec.database)
     if not found["is_odoo"]:
@@ -128,7 +129,6 @@ def check(spec: RestoreSpec, world: Boundaries, report: dict[str, Any]) -> dict[
         )
     if found["unchecked_keys"]:
         raise RestoreFailed(f"{found['unchecked_keys']} foreign key(s) were not checked", code="unchecked_keys")
-    return found
 
 
 def _ensure_namespace(spec: RestoreSpec, world: Boundaries) -> None:

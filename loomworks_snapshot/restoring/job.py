@@ -11,7 +11,6 @@ from .spec import RestoreSpec
 Manifest = dict[str, Any]
 
 NAMESPACE = "lw-restores"
-TENANT_LABEL = names.TENANT_LABEL
 DEADLINE = 6 * 3600  # seconds
 RUN_AS = 10002  # user and group of the loomworks-postgres image
 SCRATCH = "/scratch"
@@ -103,13 +102,13 @@ def job(spec: RestoreSpec) -> Manifest:
             "backoffLimit": 0,
             "activeDeadlineSeconds": DEADLINE,
             "ttlSecondsAfterFinished": 24 * 3600,
-            "template": {"metadata": {"labels": {**LABELS, TENANT_LABEL: spec.tenant.uuid}}, "spec": pod},
+            "template": {"metadata": {"labels": {**LABELS, names.TENANT_LABEL: spec.tenant.uuid}}, "spec": pod},
         },
     }
 
 
 def _metadata(spec: RestoreSpec) -> Manifest:
-    return {"name": spec.name, "namespace": NAMESPACE, "labels": {**LABELS, TENANT_LABEL: spec.tenant.uuid}}
+    return {"name": spec.name, "namespace": NAMESPACE, "labels": {**LABELS, names.TENANT_LABEL: spec.tenant.uuid}}
 
 
 def _container(spec: RestoreSpec) -> Manifest:

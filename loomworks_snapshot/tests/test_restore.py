@@ -247,6 +247,78 @@ class TestRestore(SnapshotCase):
         self.assertEqual((restore.state, self.tenant.database_name), ("done", restore.new_database))
         self.assertIn(("close", self.first), self.events)
 
+    def test_nothing_is_given_up_between_two_databases(self):
+        restore = self.ask()
+        self.progress = flow.Progress("restored", 1.0, REPORT)
+        for _step in range(3):
+            self.step(restore)
+        away = restore_work.LoomworksError("the API server is away")
+        with patch.object(flow, "is_served", side_effect=away):
+            self.step(restore)
+            restore.sudo().troubled_since -= timedelta(seconds=restore_work.PATIENCE + 1)
+            self.step(restore)
+        self.assertEqual((restore.state, restore.error_message), ("placing", "the API server is away"))
+        self.place(restore)
+        self.assertEqual((restore.state, restore.error_message), ("done", False))
+
+    def test_retry_takes_the_snapshot_again(self):
+        restore = self.ask()
+        self.step(restore)
+        self.progress = flow.RestoreFailed("no")
+        self.step(restore)
+        restore.with_user(self.customer).action_retry()
+        self.assertEqual((restore.state, self.snapshot.state), ("waiting", "restoring"))
+
+    def a_drill(self):
+        now = fields.Datetime.now()
+        self.tenant.sudo().converged_at = now - timedelta(hours=2)
+        self.snapshot.created_at = now - timedelta(hours=3)
+        if not self.server.base_backup_ids:
+            values = {"server_id": self.server.id, "label": "20261121-000000F", "backup_type": "full", "state": "done"}
+            self.env["loomworks.base.backup"].create({**values, "finished_at": now - timedelta(days=1)})
+        return self.env["loomworks.restore"]._drill(self.server)
+
+    def test_drill_is_of_a_moment_that_can_be_restored(self):
+        for _night in range(20):
+            drill = self.a_drill()
+            self.assertEqual((drill.tenant_id, drill.purpose), (self.tenant, "drill"))
+            self.assertGreaterEqual(drill.moment, self.snapshot.created_at)
+            self.assertLess(drill.moment, fields.Datetime.now() - timedelta(minutes=4))
+
+    def test_no_drill_without_a_base_backup(self):
+        self.env["loomworks.base.backup"].search([]).unlink()
+        self.assertFalse(self.env["loomworks.restore"]._drill(self.server))
+
+    def test_drill_changes_nothing_and_hinders_nobody(self):
+        drill = self.a_drill()
+        self.assertFalse(self.tenant.running_restore_id)
+        drill.write({"state": "restoring"})
+        self.progress = flow.Progress("restored", 1.0, REPORT)
+        self.step(drill)
+        self.assertEqual((drill.state, drill.total_seconds, drill.can_go_back), ("done", 1.5, False))
+        self.assertEqual(self.tenant.database_name, self.first)
+        self.assertEqual([kind for kind, _name in self.events], ["clean_up"])
+        self.assertIn("restore_drill", self.audited(self.tenant))
+        self.ask()
+
+    def test_failed_drill_is_told_once_and_cleared_by_one_that_works(self):
+        alarm = self.env.ref("loomworks_snapshot.activity_drill_failed")
+        operators = self.env.ref("loomworks_tenant.group_operator").user_ids.filtered("active")
+        for _night in range(2):
+            drill = self.a_drill()
+            drill.write({"state": "restoring"})
+            self.progress = flow.RestoreFailed("a gap")
+            self.step(drill)
+            self.assertEqual(drill.state, "failed")
+            found = self.tenant.activity_ids.filtered(lambda one: one.activity_type_id == alarm)
+            self.assertEqual(found.user_id, operators)
+            self.assertEqual(len(found), len(operators))
+        drill = self.a_drill()
+        drill.write({"state": "restoring"})
+        self.progress = flow.Progress("restored", 1.0, REPORT)
+        self.step(drill)
+        self.assertFalse(self.tenant.activity_ids.filtered(lambda one: one.activity_type_id == alarm))
+
 
 class FakeServer:
     """The database server, as far as a restore's row asks it."""

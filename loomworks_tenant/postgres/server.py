@@ -178,7 +178,7 @@ class DatabaseServer:
         return cr.rowcount > 0
 
     def facts(self) -> dict[str, Any]:
-        """Return version, data_checksums, archiving, max_connections, connections, tenants, size_bytes."""
+        """Return version, data_checksums, archiving, max_connections, connections, size_bytes."""
         with self.connect() as cr:
             cr.execute(statements.SERVER_FACTS)
             return dict(cr.fetchone())

@@ -75,7 +75,6 @@ SERVER_FACTS = """
            current_setting('archive_mode') <> 'off' AS archiving,
            current_setting('max_connections')::int AS max_connections,
            (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS connections,
-           (SELECT count(*) FROM pg_database WHERE datname LIKE 't\\_%%') AS tenants,
            (SELECT coalesce(sum(pg_database_size(oid)), 0)::bigint FROM pg_database
              WHERE has_database_privilege(oid, 'CONNECT')) AS size_bytes
 """

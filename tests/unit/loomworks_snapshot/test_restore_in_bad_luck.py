@@ -116,6 +116,13 @@ def test_a_damaged_segment_is_named(server, objects, damage, kind):
     assert middle(server) in error.message
 
 
+def test_a_damaged_segment_behind_the_target_is_nobodys_matter(server, objects):
+    behind = Segment(1, Segment.ending(1, server.target.lsn).number + 1).name
+    assert objects.names(behind)
+    objects.change(behind, lambda data: data[: len(data) // 2])
+    restore(server, "t_mine", server.target, "t_back")
+
+
 @pytest.mark.parametrize("part", ["bundle/1", "backup.manifest"])
 def test_a_missing_part_of_the_backup(server, objects, part):
     objects.change(f"{server.label}/{part}")
