@@ -25,6 +25,8 @@
         "views/tenant_views.xml",
         "wizards/restore_to_views.xml",
         "views/restore_views.xml",
+        "wizards/copy_views.xml",
+        "views/copy_views.xml",
     ],
     "assets": {"web.assets_backend": ["loomworks_snapshot/static/src/**/*"]},
 }

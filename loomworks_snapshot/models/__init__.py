@@ -14,4 +14,5 @@ from . import (
     snapshot_crons,
     snapshot_work,
     tenant,
+    tenant_copy,
 )

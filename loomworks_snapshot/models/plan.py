@@ -37,11 +37,17 @@ class Plan(models.Model):
         "By hand in an hour", required=True, default=6, help="For a tenant's administrators; operators have no limit."
     )
     manual_snapshots_daily = fields.Integer("By hand in a day", required=True, default=24)
+    copies = fields.Integer(
+        "Copies at a time",
+        required=True,
+        default=1,
+        help="Neutralised ones that a tenant's administrators make for tests; operators have no limit.",
+    )
 
     _snapshots_not_negative = models.Constraint(
         "CHECK(snapshot_minutes >= 0 AND snapshot_keep_hourly >= 0 AND snapshot_keep_daily >= 0"
         " AND snapshot_keep_weekly >= 0 AND snapshot_keep_monthly >= 0 AND manual_snapshot_days > 0"
-        " AND manual_snapshots_hourly >= 0 AND manual_snapshots_daily >= 0)",
+        " AND manual_snapshots_hourly >= 0 AND manual_snapshots_daily >= 0 AND copies >= 0)",
         "Numbers of snapshots cannot be negative, and those taken by hand are kept for a day at least.",
     )
 

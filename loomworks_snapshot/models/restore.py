@@ -13,6 +13,7 @@ STATES = [
     ("failed", "Failed"),
     ("cancelled", "Cancelled"),
 ]
+AUDITED = {"in_place": "restore", "copy": "restore_copy", "drill": "restore_drill"}
 RUNNING = ("waiting", "restoring", "placing", "going_back")
 # What a stage is to a reader, and roughly how much of the whole it is.
 STAGES = {
@@ -39,11 +40,20 @@ class Restore(models.Model):
 
     tenant_id = fields.Many2one("loomworks.tenant", required=True, readonly=True, ondelete="cascade", index=True)
     purpose = fields.Selection(
-        [("in_place", "Put in place"), ("drill", "Drill")],
+        [("in_place", "Put in place"), ("copy", "Copy"), ("drill", "Drill")],
         required=True,
         readonly=True,
         default="in_place",
-        help="A drill restores on scratch space, checks and wipes: it shows that it works, and how long it takes.",
+        help="A copy becomes another tenant. A drill restores on scratch space, checks and wipes: it shows that it "
+        "works, and how long it takes.",
+    )
+    copy_id = fields.Many2one(
+        "loomworks.tenant",
+        "New tenant",
+        readonly=True,
+        ondelete="set null",
+        index="btree_not_null",
+        help="Of a copy: the tenant that gets the data.",
     )
     snapshot_id = fields.Many2one("loomworks.snapshot", readonly=True, ondelete="set null", index="btree_not_null")
     server_id = fields.Many2one(related="tenant_id.server_id", store=True)
@@ -155,15 +165,21 @@ class Restore(models.Model):
         if tenant.erased_at or tenant.sudo().erase_requested or tenant.state not in ("active", "suspended"):
             raise UserError(self.env._("“%s” is neither active nor suspended: it cannot be restored now.", tenant.name))
         made = self.sudo().create({"tenant_id": tenant.id, "requested_by_id": self.env.uid, **values})
+        made._hold_snapshot()
         made._request_reconcile()
-        action = "restore_drill" if made.purpose == "drill" else "restore"
-        self.env["loomworks.audit"]._record(action, tenant, values["target_value"])
+        self.env["loomworks.audit"]._record(AUDITED[made.purpose], tenant, values["target_value"])
         return made.with_env(self.env)
 
     def action_cancel(self):
         """Give up a restore that is not being put in place yet; what it has made is removed."""
         self.ensure_one()
         self.tenant_id._check_admin()
+        self._cancel()
+        if self.copy_id:
+            self.sudo().copy_id._abandon_copy()
+        return True
+
+    def _cancel(self):
         if self.state not in ("waiting", "restoring"):
             raise UserError(
                 self.env._("It is too late to cancel. Once it is done, “Go back” brings the old data back.")
@@ -172,7 +188,6 @@ class Restore(models.Model):
         self.sudo()._release_snapshot()
         self.sudo()._request_reconcile()
         self.env["loomworks.audit"]._record("restore_cancel", self.tenant_id)
-        return True
 
     def action_go_back(self):
         """Put the database that the tenant had before this restore back in its place."""
@@ -200,7 +215,7 @@ class Restore(models.Model):
         cleared = {"error_message": False, "error_code": False, "stage": False, "stage_share": 0, "finished_at": False}
         cleared |= {"attempts": 0, "troubled_since": False, "switch_began_at": False, "new_database": False}
         self.sudo().write({"state": "waiting", "started_at": fields.Datetime.now(), **cleared})
-        self.sudo().snapshot_id.filtered(lambda one: one.state == "ready").state = "restoring"
+        self.sudo()._hold_snapshot()
         self.sudo()._request_reconcile()
         self.env["loomworks.audit"]._record("restore_retry", self.tenant_id)
         return True

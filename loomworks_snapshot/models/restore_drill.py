@@ -35,7 +35,7 @@ class RestoreDrill(models.Model):
         tenant = rng.choice(chosen)
         moment = since[tenant] + timedelta(seconds=rng.uniform(1, (latest - since[tenant]).total_seconds()))
         moment = moment.replace(microsecond=0)
-        values = {"target_kind": "time", "target_value": f"{fields.Datetime.to_string(moment)}+00", "moment": moment}
+        values = tenant._moment_values(moment)
         return self._request(tenant, {**values, "purpose": "drill", "lost_seconds": server.archive_lag_seconds})
 
     def _raise_alarm(self, error):

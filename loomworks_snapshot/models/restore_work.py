@@ -109,8 +109,8 @@ class RestoreWork(models.Model):
         return backup.stopped < self.moment.replace(tzinfo=UTC).timestamp()
 
     def _step_restoring(self):
-        if self.purpose == "in_place" and (self.tenant_id.erase_requested or self.tenant_id.state not in PLACED_IN):
-            raise flow.RestoreFailed("the tenant is neither active nor suspended any more", code="tenant_gone")
+        if not self._is_prepared():
+            return self._pause(flow.LOOK)
         spec, world = self._restore_spec(), self._world()
         found = flow.advance(spec, world)
         self.write({"stage": found.stage, "stage_share": found.share, "troubled_since": False})
@@ -119,11 +119,30 @@ class RestoreWork(models.Model):
         values = {"report": found.report, "total_seconds": sum(found.report["seconds"].values())}
         if self.purpose == "drill":
             flow.clean_up(spec, world)
-            self.write({**values, "state": "done", "finished_at": fields.Datetime.now()})
-            self._give_all_clear()
-            return self._rest()
+            self._end_with(values)
+            return self._give_all_clear()
         flow.check(spec, world, found.report)
-        return self._go_on("placing", new_database=spec.database, **values)
+        values["new_database"] = spec.database
+        if self.purpose == "copy":
+            flow.clean_up(spec, world)
+            self._end_with(values)
+            return self.copy_id._request_reconcile()
+        return self._go_on("placing", **values)
+
+    def _is_prepared(self):
+        """Tell whether the restored database has a place to go to, by now.
+
+        :raises RestoreFailed: when it will never have one
+        """
+        if self.purpose == "copy":
+            return self.copy_id._is_ready_for_data()
+        if self.purpose == "in_place" and (self.tenant_id.erase_requested or self.tenant_id.state not in PLACED_IN):
+            raise flow.RestoreFailed("the tenant is neither active nor suspended any more", code="tenant_gone")
+        return True
+
+    def _end_with(self, values):
+        self.write({**values, "state": "done", "finished_at": fields.Datetime.now(), "reconcile_at": False, **QUIET})
+        self._release_snapshot()
 
     def _step_placing(self):
         if not self.switch_began_at:
@@ -231,10 +250,11 @@ class RestoreWork(models.Model):
     # --- helpers ----------------------------------------------------------------------------------------
 
     def _restore_spec(self):
-        tenant, server = self.tenant_id, self.server_id
+        tenant, server = self.copy_id or self.tenant_id, self.server_id
         return RestoreSpec(
             number=self.id,
             tenant=tenant._to_spec(),
+            copy=self.purpose == "copy",
             request=self._to_request(),
             location=server._repository_location(),
             image=tenant.cluster_id.postgres_image,
@@ -269,8 +289,13 @@ class RestoreWork(models.Model):
     def _rest(self):
         self.reconcile_at = False
 
+    def _hold_snapshot(self):
+        self.snapshot_id.filtered(lambda one: one.state == "ready").state = "restoring"
+
     def _release_snapshot(self):
-        self.snapshot_id.filtered(lambda one: one.state == "restoring").state = "ready"
+        others = [("snapshot_id", "in", self.snapshot_id.ids), ("state", "in", RUNNING), ("id", "not in", self.ids)]
+        if not self.search_count(others, limit=1):
+            self.snapshot_id.filtered(lambda one: one.state == "restoring").state = "ready"
 
     def _record_failure(self, error):
         """Note what went wrong; give up what another try would meet again, or has met often enough."""

@@ -34,12 +34,24 @@ class SnapshotActions(models.Model):
         """Bring the tenant back to this moment, and return the new restore's id (see ``restore_to`` of the tenant)."""
         self.ensure_one()
         self.tenant_id._check_admin()
-        if self.state != "ready":
+        return self.env["loomworks.restore"]._request(self.tenant_id, self._restore_values()).id
+
+    def action_clone(self, name, subdomain, neutralise=True):
+        """Make a new tenant with the data of this snapshot, and return its id (see ``action_clone`` of the tenant)."""
+        self.ensure_one()
+        return self.tenant_id._clone(name, subdomain, neutralise, self._restore_values()).id
+
+    def _restore_values(self):
+        """Return what of a restore's row names this moment.
+
+        :raises UserError: when the repository does not lead there
+        """
+        if self.state not in ("ready", "restoring"):
             raise UserError(
                 self.env._("Only a snapshot that is ready can be restored: “%s” is not.", self.display_name)
             )
         snapshot = self.sudo()
-        values = {
+        return {
             "snapshot_id": self.id,
             "target_kind": "name" if snapshot.restore_point else "lsn",
             "target_value": snapshot.restore_point or snapshot.wal_position,
@@ -53,9 +65,6 @@ class SnapshotActions(models.Model):
             "system_identifier": snapshot.system_identifier,
             "moment": snapshot.created_at,
         }
-        made = self.env["loomworks.restore"]._request(self.tenant_id, values)
-        snapshot.state = "restoring"
-        return made.id
 
     def action_go_back(self):
         """Take back the last restore of this snapshot."""

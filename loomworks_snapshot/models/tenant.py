@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 from odoo import api, fields, models
-from odoo.addons.loomworks_tenant.reconciler.spec import first_database
 from odoo.exceptions import UserError
 
 from ..repository.segments import Segment, format_lsn, parse_lsn
@@ -82,6 +81,18 @@ class Tenant(models.Model):
         self.ensure_one()
         self._check_admin()
         moment = fields.Datetime.to_datetime(moment)
+        self._check_moment(moment)
+        return self.env["loomworks.restore"]._request(self, self._moment_values(moment)).id
+
+    def _moment_values(self, moment):
+        """Return what of a restore's row names ``moment`` (UTC)."""
+        return {"target_kind": "time", "target_value": f"{fields.Datetime.to_string(moment)}+00", "moment": moment}
+
+    def _check_moment(self, moment):
+        """See whether the tenant can have had data then.
+
+        :raises UserError: when it is in the future, or before the tenant was made
+        """
         if moment > fields.Datetime.now():
             raise UserError(self.env._("%s UTC is in the future.", fields.Datetime.to_string(moment)))
         if moment < self.sudo().create_date.replace(microsecond=0):
@@ -89,26 +100,29 @@ class Tenant(models.Model):
             raise UserError(
                 self.env._("“%(name)s” was made at %(made)s UTC, after this moment.", name=self.name, made=made)
             )
-        values = {"target_kind": "time", "target_value": f"{fields.Datetime.to_string(moment)}+00", "moment": moment}
-        return self.env["loomworks.restore"]._request(self, values).id
 
     def action_archive(self):
         """Give up what is being restored, too: there is nothing to put it in place of."""
-        self._end_restores()
+        self._end_restores(self.sudo().restore_ids.filtered(lambda one: one.purpose != "copy"))
         return super().action_archive()
 
     def action_erase(self, confirm_name=None):
         """As before; a restore that is under way must not bring back what is erased."""
-        self._end_restores()
+        self._end_restores(self.sudo().restore_ids)
         return super().action_erase(confirm_name)
 
-    def _end_restores(self):
-        for restore in self.sudo().restore_ids.filtered(lambda one: one.state in RUNNING):
+    def _end_restores(self, restores):
+        """Cancel those of ``restores`` that go on, and what fills these tenants themselves.
+
+        :raises UserError: when one is being put in place
+        """
+        for restore in (restores | self.sudo().copied_by_id).filtered(lambda one: one.state in RUNNING):
             if restore.state not in ("waiting", "restoring"):
                 raise UserError(
                     self.env._("A restore of “%s” is being put in place. Wait for its end.", restore.tenant_id.name)
                 )
-            restore.action_cancel()
+            restore._cancel()
+            (restore.copy_id - self)._abandon_copy()
 
     def action_restores(self):
         """Show this tenant's restores."""
@@ -125,13 +139,12 @@ class Tenant(models.Model):
     def _database_at(self, moment):
         """Return the name of the database that the tenant had at ``moment``: a restore changes it."""
         self.ensure_one()
-        restores = (
-            self.env["loomworks.restore"].sudo().search([("tenant_id", "=", self.id), ("placed_at", "!=", False)])
-        )
-        changes = [(one.placed_at, one.new_database) for one in restores]
+        domain = [("tenant_id", "=", self.id), ("purpose", "=", "in_place"), ("old_database", "!=", False)]
+        restores = self.env["loomworks.restore"].sudo().search(domain, order="id")
+        changes = [(one.placed_at, one.new_database) for one in restores if one.placed_at]
         changes += [(one.gone_back_at, one.old_database) for one in restores if one.gone_back_at]
         before = [change for change in changes if change[0] <= moment]
-        return max(before)[1] if before else first_database(self.uuid)
+        return max(before)[1] if before else restores[:1].old_database or self.database_name
 
     def action_snapshots(self):
         """Show this tenant's snapshots."""

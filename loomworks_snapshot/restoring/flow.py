@@ -149,7 +149,7 @@ def _start(spec: RestoreSpec, world: Boundaries) -> None:
 
 
 def _refuse_in_use(spec: RestoreSpec) -> None:
-    if spec.database in (spec.tenant.database, spec.tenant.previous_database):
+    if spec.database in spec.in_use:
         raise DatabaseInUse(f"the database {spec.database} is the tenant's own now: it is not touched")
 
 

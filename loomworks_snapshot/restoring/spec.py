@@ -11,14 +11,20 @@ from ..repository.location import Location
 
 @dataclass(frozen=True)
 class RestoreSpec:
-    """A restore of one tenant's database into a new one beside it."""
+    """A restore of one tenant's database into a new one: beside it, or that of a copy."""
 
     number: int
-    tenant: TenantSpec  # with the database that it has now
+    tenant: TenantSpec  # whose the new database will be, with the one that it has now
     request: Request
     location: Location
     image: str  # loomworks-postgres
     scratch_size: str  # in Kubernetes' notation
+    copy: bool = False  # the tenant is a new one, which waits for this database
+
+    @property
+    def in_use(self) -> tuple[str, ...]:
+        """The databases that nothing may be done to: those of a tenant that has lived before this restore."""
+        return () if self.copy else (self.tenant.database, self.tenant.previous_database)
 
     @property
     def database(self) -> str:

@@ -1,1 +1,1 @@
-from . import restore_to
+from . import copy, restore_to

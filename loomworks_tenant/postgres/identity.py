@@ -29,6 +29,8 @@ CREDENTIAL_TABLES = (
     "auth_passkey_key",
     "change_password_user",
 )
+# Of a copy of a living tenant, whose users log in as they do there: what programs and devices come in with.
+PROGRAMS_TABLES = ("res_users_apikeys", "res_device_log", "auth_totp_device", "change_password_user")
 
 # What a clone must not share with its template, and what it keeps in its own place.
 DROPPED_PARAMETERS = ("ir_attachment.location", "auth_signup.reset_password.validity.hours")
@@ -80,6 +82,7 @@ class Identity:
     admin_login: str
     admin_name: str
     service_key: str
+    keeps_users: bool = False
 
 
 def assign(cr: Any, identity: Identity) -> bool:
@@ -91,8 +94,12 @@ def assign(cr: Any, identity: Identity) -> bool:
     row = cr.fetchone()
     if row and row["value"] == identity.tenant_uuid:
         return False
-    _forget_credentials(cr)
-    _rename_admin(cr, identity)
+    if identity.keeps_users:
+        _empty(cr, PROGRAMS_TABLES)
+    else:
+        _empty(cr, CREDENTIAL_TABLES)
+        _forget_passwords(cr)
+        _rename_admin(cr, identity)
     _add_service_key(cr, identity.service_key)
     set_parameters(cr, _parameters(identity))
     cr.execute(DELETE_PARAMETERS, {"keys": list(DROPPED_PARAMETERS)})
@@ -115,10 +122,13 @@ def _parameters(identity: Identity) -> dict[str, str]:
     }
 
 
-def _forget_credentials(cr: Any) -> None:
-    cr.execute(EXISTING_TABLES, {"names": list(CREDENTIAL_TABLES)})
+def _empty(cr: Any, tables: tuple[str, ...]) -> None:
+    cr.execute(EXISTING_TABLES, {"names": list(tables)})
     for row in cr.fetchall():
         cr.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(row["relname"])))
+
+
+def _forget_passwords(cr: Any) -> None:
     cr.execute(HAS_COLUMN)
     cr.execute(FORGET_PASSWORDS if cr.fetchone() else FORGET_PASSWORDS_WITHOUT_TOTP)
 

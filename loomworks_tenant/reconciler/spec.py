@@ -94,6 +94,7 @@ class TenantSpec:
     restarted_at: str = ""
     previous_database: str = ""  # which the tenant had before; its files are where those of ``database`` begin
     switching: bool = False  # from the previous database to this one: the pods of both run side by side
+    keeps_users: bool = False  # a copy of another tenant: its users keep their logins and passwords
 
     @property
     def role(self) -> str:

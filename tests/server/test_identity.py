@@ -88,3 +88,20 @@ def test_database_without_the_client_is_refused(cr):
     cr.execute("DELETE FROM ir_model_data WHERE module = 'loomworks_client' AND name = 'user_service'")
     with pytest.raises(LookupError, match=r"loomworks_client\.user_service"):
         identity.assign(cr, IDENTITY)
+
+
+COPY = identity.Identity("7f1c0b9e", "https://test.example.test", "ada@acme.test", "Ada", api_key.generate(), True)
+
+
+def test_copy_keeps_its_users_and_nothing_that_programs_come_in_with(cr):
+    identity.assign(cr, IDENTITY)
+    secret = parameter(cr, "database.secret")
+    cr.execute("UPDATE res_users SET password = 'hash' WHERE login = 'ada@acme.test'")
+    cr.execute("INSERT INTO res_users_apikeys (name, user_id, index, key) VALUES ('old', 2, '12345678', 'x')")
+    assert identity.assign(cr, COPY)
+    assert value(cr, "SELECT password FROM res_users WHERE login = 'ada@acme.test'") == "hash"
+    cr.execute("SELECT u.login, k.index FROM res_users_apikeys k JOIN res_users u ON u.id = k.user_id")
+    assert cr.fetchall() == [{"login": "loomworks-service", "index": COPY.service_key[:8]}]
+    assert parameter(cr, "database.uuid") == parameter(cr, identity.MARK) == "7f1c0b9e"
+    assert parameter(cr, "database.secret") not in {secret, None}
+    assert value(cr, "SELECT count(*) FROM res_device_log") == 0

@@ -97,7 +97,9 @@ class IdentityStep(Step):
 
     def ensure(self, spec: TenantSpec, world: Boundaries) -> Answer:
         key = required_secret(world, spec, names.SERVICE_KEY_SECRET, "api-key")
-        who = identity.Identity(spec.uuid, spec.public_url, spec.admin_login, spec.admin_name, key)
+        who = identity.Identity(
+            spec.uuid, spec.public_url, spec.admin_login, spec.admin_name, key, keeps_users=spec.keeps_users
+        )
         with world.server.connect(spec.database) as cr:
             changed = identity.assign(cr, who)
         return Done("new" if changed else "kept")

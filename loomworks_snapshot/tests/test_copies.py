@@ -1,0 +1,192 @@
+"""Copies as rows: who may make them, of what, and what becomes of them when something goes wrong."""
+
+from datetime import timedelta
+from types import SimpleNamespace
+from unittest.mock import patch
+
+from odoo import fields
+from odoo.addons.loomworks_tenant.reconciler.engine import StepState, plan
+from odoo.addons.loomworks_tenant.reconciler.step import Done, Waiting
+from odoo.exceptions import AccessError, UserError
+from odoo.tests import tagged
+from odoo.tools import mute_logger
+
+from ..restoring import flow
+from .common import SnapshotCase
+
+REPORT = {"backup": "label", "fetched": 1, "segments": 2, "tables": 3, "rows": 4, "seconds": {"replay": 1.5}}
+
+
+@tagged("post_install", "-at_install")
+class TestCopies(SnapshotCase):
+    def setUp(self):
+        super().setUp()
+        self.progress, self.events = flow.Progress("restored", 1.0, REPORT), []
+
+        def advance(spec, world):
+            self.events.append(("advance", spec.database, spec.in_use))
+            if isinstance(self.progress, Exception):
+                raise self.progress
+            return self.progress
+
+        def event(kind):
+            return lambda spec, *others: self.events.append((kind, spec.database))
+
+        for target, name, value in (
+            (flow, "advance", advance),
+            (flow, "check", event("check")),
+            (flow, "clean_up", event("clean_up")),
+            (flow, "discard", event("discard")),
+            (type(self.env["loomworks.restore"]), "_world", lambda row: SimpleNamespace()),
+            (type(self.env["loomworks.database.server"]), "_repository_location", lambda server: None),
+        ):
+            patcher = patch.object(target, name, value, create=True)
+            patcher.start()
+            self.addCleanup(patcher.stop)
+        self.snapshot = self.take_ready()
+
+    def copy(self, user=None, **values):
+        values = {"name": "Acme for tests", "subdomain": "acme-test", **values}
+        source = values.pop("source", self.snapshot).with_user(user or self.operator)
+        return self.env["loomworks.tenant"].browse(source.action_clone(**values))
+
+    def step(self, copy):
+        restore = copy.sudo().copied_by_id
+        restore.reconcile_at = fields.Datetime.now()
+        restore._reconcile_step()
+        return restore
+
+    def have_role(self, copy):
+        copy.sudo().step_ids.filtered(lambda one: one.code == "database_role").state = StepState.DONE.value
+
+    def answer(self, copy, code):
+        spec = copy.sudo()._to_spec()
+        line = next(one for one in plan(copy.sudo()._steps(), spec) if one.step.code == code)
+        return line.step.ensure(spec, None)
+
+    def test_copy_waits_for_its_data_and_is_neutralised_before_it_is_served(self):
+        copy = self.copy(self.customer)
+        restore = copy.sudo().copied_by_id
+        self.assertEqual((copy.state, copy.origin_id, copy.neutralised), ("provisioning", self.tenant, True))
+        self.assertEqual((copy.plan_id, copy.admin_ids), (self.tenant.plan_id, self.tenant.admin_ids))
+        self.assertNotEqual(copy.uuid, self.tenant.uuid)
+        self.assertEqual(copy.database_name, f"t_{copy.uuid.replace('-', '')}_r{restore.id}")
+        codes = copy.step_ids.sorted("sequence").mapped("code")
+        order = ["database_role", "copy", "database", "identity", "configuration", "neutralise", "workload", "route"]
+        self.assertEqual([code for code in codes if code in order], order)
+        self.assertTrue(copy.sudo()._to_spec().keeps_users)
+        self.assertIsInstance(self.answer(copy, "copy"), Waiting)
+        self.assertEqual(self.snapshot.state, "restoring")
+
+        self.step(copy)
+        self.assertEqual(restore.state, "restoring")
+        self.step(copy)
+        self.assertEqual(self.events, [])  # nobody owns the new database yet
+        self.have_role(copy)
+        self.step(copy)
+        database = copy.database_name
+        self.assertEqual(self.events, [("advance", database, ()), ("check", database), ("clean_up", database)])
+        self.assertEqual((restore.state, restore.new_database, self.snapshot.state), ("done", database, "ready"))
+        self.assertTrue(copy.sudo().reconcile_at)
+        self.assertIsInstance(self.answer(copy, "copy"), Done)
+        self.assertEqual(self.tenant.database_name, f"t_{self.tenant.uuid.replace('-', '')}")
+
+    def test_copy_for_good_is_not_neutralised_and_an_operators_matter(self):
+        with self.assertRaises(AccessError), mute_logger("odoo.http"):
+            self.copy(self.customer, neutralise=False)
+        copy = self.copy(self.operator, neutralise=False)
+        self.assertNotIn("neutralise", copy.step_ids.mapped("code"))
+
+    def test_administrators_have_as_many_copies_as_the_plan_says(self):
+        first = self.copy(self.customer)
+        with self.assertRaisesRegex(UserError, "Acme for tests"):
+            self.copy(self.customer, subdomain="acme-again")
+        self.copy(self.operator, subdomain="acme-again")
+        self.tenant.plan_id.sudo().copies = 3
+        self.copy(self.customer, subdomain="acme-third")
+        self.tenant.plan_id.sudo().copies = 0
+        first.with_user(self.customer).action_remove_copy("Acme for tests")
+        with self.assertRaisesRegex(UserError, "no copies"):
+            self.copy(self.customer, subdomain="acme-fourth")
+
+    def test_strangers_neither_copy_nor_see_copies(self):
+        stranger = self.customer.copy({"login": "stranger"})
+        copy = self.copy()
+        with self.assertRaises(AccessError), mute_logger("odoo.http", "odoo.addons.base.models.ir_rule"):
+            self.copy(stranger, subdomain="theirs")
+        with self.assertRaises(AccessError), mute_logger("odoo.http", "odoo.addons.base.models.ir_rule"):
+            self.copy(stranger, source=self.tenant, subdomain="theirs")
+        self.assertFalse(self.env["loomworks.tenant"].with_user(stranger).search([("id", "=", copy.id)]))
+        for values in ({"origin_id": copy.id}, {"neutralised": False}, {"copied_by_id": False}):
+            with self.assertRaises(UserError):
+                copy.with_user(self.operator).write(values)
+
+    def test_copy_of_a_moment(self):
+        self.env.cr.execute("UPDATE loomworks_tenant SET create_date = create_date - interval '2 days'")
+        self.tenant.invalidate_recordset(["create_date"])
+        moment = fields.Datetime.now() - timedelta(hours=1)
+        copy = self.copy(source=self.tenant, moment=fields.Datetime.to_string(moment))
+        restore = copy.sudo().copied_by_id
+        self.assertEqual((copy.copied_moment, restore.moment, restore.target_kind), (moment, moment, "time"))
+        with self.assertRaisesRegex(UserError, "in the future"):
+            self.copy(source=self.tenant, moment="2099-01-01 00:00:00", subdomain="later")
+
+    def test_failed_copy_says_why_and_can_be_tried_again(self):
+        copy = self.copy()
+        self.have_role(copy)
+        self.progress = flow.RestoreFailed("a page is damaged", code="damaged")
+        self.step(copy)
+        restore = self.step(copy)
+        self.assertEqual((restore.state, self.snapshot.state), ("failed", "ready"))
+        answer = self.answer(copy, "copy")
+        self.assertEqual((answer.code, answer.message), ("copy_failed", "a page is damaged"))
+        self.step(copy)
+        self.assertEqual(self.events[-1], ("discard", copy.database_name))
+        self.progress = flow.Progress("restored", 1.0, REPORT)
+        restore.with_user(self.operator).action_retry()
+        self.step(copy)
+        self.step(copy)
+        self.assertEqual(restore.state, "done")
+
+    def test_cancelled_copy_takes_its_tenant_away(self):
+        copy = self.copy(self.customer)
+        copy.copied_by_id.with_user(self.customer).action_cancel()
+        self.assertEqual((copy.state, copy.sudo().erase_requested), ("archived", True))
+        self.assertEqual(self.snapshot.state, "ready")
+
+    def test_archived_copy_ends_its_restore_and_archived_original_does_not(self):
+        copy, other = self.copy(), self.copy(subdomain="acme-other")
+        copy.with_user(self.operator).action_archive()
+        self.assertEqual(copy.sudo().copied_by_id.state, "cancelled")
+        self.tenant.with_user(self.operator).action_archive()
+        self.assertEqual(other.sudo().copied_by_id.state, "waiting")
+        self.tenant.with_user(self.operator).action_erase(self.tenant.name)
+        self.assertEqual((other.sudo().copied_by_id.state, other.sudo().erase_requested), ("cancelled", True))
+
+    def test_removing_asks_for_the_name_and_leaves_the_original(self):
+        copy = self.copy()
+        with self.assertRaisesRegex(UserError, "Type the copy's name"):
+            copy.with_user(self.customer).action_remove_copy("Acme")
+        with self.assertRaisesRegex(UserError, "no copy for tests"):
+            self.tenant.with_user(self.customer).action_remove_copy("Acme")
+        copy.with_user(self.customer).action_remove_copy("Acme for tests")
+        self.assertEqual((copy.state, copy.sudo().erase_requested, self.tenant.state), ("archived", True, "active"))
+
+    def test_snapshot_is_held_by_the_last_of_its_restores(self):
+        copy = self.copy()
+        self.copy(subdomain="acme-other")
+        self.have_role(copy)
+        self.step(copy)
+        restore = self.step(copy)
+        self.assertEqual((restore.state, self.snapshot.state), ("done", "restoring"))
+
+    def test_database_of_a_copy_at_any_moment_is_its_own(self):
+        copy = self.copy().sudo()
+        self.assertEqual(copy._database_at(fields.Datetime.now()), copy.database_name)
+
+    def test_wizard_proposes_names(self):
+        context = {"default_snapshot_id": self.snapshot.id}
+        wizard = self.env["loomworks.tenant.copy"].with_user(self.customer).with_context(**context).create({})
+        self.assertEqual((wizard.subdomain, wizard.neutralise), (f"{self.tenant.subdomain}-test", True))
+        action = wizard.action_confirm()
+        self.assertEqual(self.env["loomworks.tenant"].browse(action["res_id"]).origin_id, self.tenant)

@@ -1,0 +1,127 @@
+"""Copies of a tenant on the running stack: for tests, neutralised; and for good, as of a moment."""
+
+import time
+
+import pytest
+import requests
+from conftest import PASSWORD, Administrator, Refused, Tenant
+from harness import engines
+from test_restore import business, snapshot_of, wait_for  # noqa: F401 (a fixture)
+
+engines.register()
+
+from addons.loomworks_snapshot.restoring import neutral  # noqa: E402  (only importable once registered)
+
+
+@pytest.fixture
+def copy_of(call, stack):
+    """Make copies; whatever a test leaves is removed at its end."""
+    made = []
+
+    def make(model, number, **values):
+        copy_id = call(model, "action_clone", ids=[number], **values)
+        row = call("loomworks.tenant", "read", ids=[copy_id], fields=["uuid", "database_name"])[0]
+        copy = Tenant(call, stack, copy_id, row["uuid"], values["subdomain"], row["database_name"])
+        made.append(copy)
+        return copy
+
+    yield make
+    for copy in made:
+        if not copy.read("erased_at")["erased_at"]:
+            copy.act("action_archive")
+            copy.act("action_erase", confirm_name=copy.read("name")["name"])
+
+
+def log_in(tenant, login, password=PASSWORD):
+    """Log in by the tenant's own page; return the administrator at work, or None when it is refused."""
+    session = requests.Session()
+    session.headers["Host"] = tenant.host
+    url = f"http://{tenant.stack['LOOMWORKS_EDGE']}/web/session/authenticate"
+    params = {"db": tenant.database, "login": login, "password": password}
+    answer = session.post(url, json={"jsonrpc": "2.0", "params": params}, timeout=60).json()
+    return Administrator(tenant, session) if answer.get("result", {}).get("uid") else None
+
+
+def test_copy_for_tests_reaches_nobody_and_leaves_the_original_alone(
+    make_tenant,
+    call,
+    kube,
+    server,
+    administrator,
+    copy_of,
+    snapshot_of,  # noqa: F811
+):
+    tenant = make_tenant()
+    tenant.wait_settled("active")
+    work = administrator(tenant)
+    partner = work("res.partner", "create", [{"name": "as it was"}])[0]
+    work("ir.mail_server", "create", [{"name": "own", "smtp_host": "smtp.example.com", "smtp_port": 25}])
+    login = work("res.users", "read", [2], ["login"])[0]["login"]
+    snapshot = snapshot_of(tenant)
+    work("res.partner", "write", [partner], {"name": "later"})
+    before = business(server, tenant.database)
+
+    began = time.monotonic()
+    subdomain = f"{tenant.subdomain}-test"
+    copy = copy_of("loomworks.snapshot", snapshot, name="For tests", subdomain=subdomain)
+    copy.wait_settled("active")
+    print(f"a copy for tests served after {time.monotonic() - began:.1f} s")
+    steps = call(
+        "loomworks.tenant.step", "search_read", domain=[["tenant_id", "=", copy.id]], fields=["code", "seconds"]
+    )
+    print({step["code"]: step["seconds"] for step in steps})
+
+    with server.connect(copy.database) as cr:
+        assert neutral.live(cr) == []
+        cr.execute("SELECT count(*) AS count FROM ir_mail_server WHERE active AND smtp_host <> 'invalid'")
+        assert cr.fetchone()["count"] == 0
+    there = log_in(copy, login)
+    assert there, "users log in to a copy as they do to the original"
+    assert there("res.partner", "read", [partner], ["name"])[0]["name"] == "as it was"
+    page = there.session.get(f"http://{copy.stack['LOOMWORKS_EDGE']}/odoo", timeout=60)
+    assert "neutralize" in page.text
+    there("res.partner", "write", [partner], {"name": "only in the copy"})
+
+    assert business(server, tenant.database) == before
+    with server.connect(tenant.database) as cr:
+        assert neutral.live(cr)  # the original goes on
+    # A session of the one is nothing to the other.
+    work.session.headers["Host"] = copy.host
+    with pytest.raises((Refused, KeyError)):
+        work("res.partner", "read", [partner], ["name"])
+    names = [item["metadata"]["name"] for item in kube.list("Job", copy.namespace)]
+    assert not any(name.startswith("neutralise") for name in names)
+
+    copy.act("action_remove_copy", confirm_name="For tests")
+    copy.wait(lambda values: values["erased_at"])
+    assert server.database(copy.database) is None
+    assert kube.get("Namespace", copy.namespace) is None
+    assert tenant.get("/web/login").status_code == 200
+
+
+def test_copy_for_good_of_a_moment(make_tenant, call, server, administrator, copy_of):
+    tenant = make_tenant()
+    tenant.wait_settled("active")
+    work = administrator(tenant)
+    partner = work("res.partner", "create", [{"name": "as it was"}])[0]
+    time.sleep(1.1)
+    moment = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+    time.sleep(1.1)
+    work("res.partner", "unlink", [partner])
+    values = {"name": "Next", "subdomain": f"{tenant.subdomain}-next", "neutralise": False, "moment": moment}
+    copy = copy_of("loomworks.tenant", tenant.id, **values)
+    copy.wait_settled("active")
+    there = log_in(copy, work("res.users", "read", [2], ["login"])[0]["login"])
+    assert there("res.partner", "read", [partner], ["name"])[0]["name"] == "as it was"
+    with server.connect(copy.database) as cr:
+        cr.execute("SELECT value FROM ir_config_parameter WHERE key = 'database.is_neutralized'")
+        assert not cr.fetchone()
+    # It is a tenant like any other: it can be brought back, too.
+    there("res.partner", "write", [partner], {"name": "a mistake"})
+    time.sleep(1.1)
+    number = copy.act("restore_to", moment=copy.read("converged_at")["converged_at"])
+    wait_for(
+        lambda: call("loomworks.restore", "read", ids=[number], fields=["state"])[0]["state"] == "done",
+        otherwise=lambda: call("loomworks.restore", "read", ids=[number]),
+    )
+    assert there("res.partner", "read", [partner], ["name"])[0]["name"] == "as it was"
