@@ -36,6 +36,7 @@ def wait_back(stack):
     raise AssertionError("the control plane does not come back")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("step", ["namespace", "database", "health"])
 def test_tenant_is_finished_by_the_next_control_plane(make_tenant, kube, stack, server, step, acme):
     tenant = make_tenant()

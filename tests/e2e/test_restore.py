@@ -150,6 +150,7 @@ def test_moments_that_cannot_be_restored(acme, call):
         acme.act("restore_to", moment="2020-01-01 00:00:00")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("state", ["restoring", "placing"])
 def test_control_plane_killed_meanwhile(make_tenant, call, kube, server, administrator, settled, state):
     tenant = make_tenant()

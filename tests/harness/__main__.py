@@ -1,9 +1,10 @@
-"""``python -m harness unit|cluster|long|all`` or ``python -m harness <addon>|<path> [pytest's arguments]``."""
+"""``python -m harness unit|e2e|long|all`` or ``python -m harness <addon>|<path> [pytest's arguments]``."""
 
 from __future__ import annotations
 
 import secrets
 import sys
+from collections.abc import Sequence
 
 from stack.settings import Settings
 
@@ -17,7 +18,13 @@ SCENES = Suite("scenes", ("tests/scenes",), ("--ignore=tests/scenes/test_random_
 DAYS = Suite("days", ("tests/scenes/test_random_days.py",), ("--timeout=1800",))  # one test of 500 examples
 STACK = Suite("stack", ("tests/stack",))
 MANIFESTS = Suite("kubernetes", ("tests/kubernetes",))
-END_TO_END = Suite("e2e", ("tests/e2e",))
+# What goes on with a tenant's data, beside what goes on with its life; whatever disturbs all of it comes after.
+DATA_TESTS = tuple(
+    f"tests/e2e/test_{name}.py" for name in "restore copies files download backups template_build".split()
+)
+DATA = Suite("data", DATA_TESTS, ("-m", "not alone"))
+LIFE = Suite("life", ("tests/e2e",), ("-m", "not alone", *(f"--ignore={path}" for path in DATA_TESTS)))
+ALONE = Suite("alone", ("tests/e2e",), ("-m", "alone"))
 BROWSER = Suite("browser", ("tests/browser",))
 EVERY_CALL = Suite(
     "killed", ("tests/e2e/test_killed_anywhere.py",), ("--timeout=3600",), env={"LOOMWORKS_KILL_EVERY": "1"}
@@ -29,10 +36,7 @@ MANY_DAYS = Suite("days", DAYS.paths, AT_RANDOM, EXAMPLES)
 MANY_UNDOS = Suite("undos", ("tests/unit/loomworks_ai/test_journal_properties.py",), AT_RANDOM, EXAMPLES)
 LONG = Suite("long", ("tests/long",))
 
-GROUPS = {
-    "e2e": (STACK, MANIFESTS, END_TO_END, BROWSER),
-    "long": (MANY_UNDOS, MANY_DAYS, EVERY_CALL, LONG),
-}
+LONG_RUNS = (MANY_UNDOS, MANY_DAYS, EVERY_CALL, LONG)
 
 
 def main(arguments: list[str]) -> int:
@@ -52,9 +56,12 @@ def _run(settings: Settings, runner: Runner, name: str) -> bool:
     if name == "unit":
         return _unit(settings, runner)
     if name == "all":
-        return all([_unit(settings, runner), _group(runner, "e2e")])
-    if name in GROUPS:
-        return _group(runner, name)
+        return all([_unit(settings, runner), _cluster(runner)])
+    if name == "e2e":
+        return _cluster(runner)
+    if name == "long":
+        print(f"--hypothesis-seed={SEED}", flush=True)
+        return _each(runner, LONG_RUNS)
     return runner.run(Suite("chosen", (name,)))
 
 
@@ -72,10 +79,17 @@ def _unit(settings: Settings, runner: Runner) -> bool:
     return runner.at_once(with_odoo, others)
 
 
-def _group(runner: Runner, name: str) -> bool:
-    if name == "long":
-        print(f"--hypothesis-seed={SEED}", flush=True)
-    results = [runner.run(suite) for suite in GROUPS[name]]  # all of them, whatever the first says
+def _cluster(runner: Runner) -> bool:
+    results = [
+        runner.run(STACK),
+        runner.at_once(lambda lane: lane.run(DATA), lambda lane: _each(lane, (MANIFESTS, LIFE))),
+        _each(runner, (ALONE, BROWSER)),
+    ]
+    return all(results)
+
+
+def _each(runner: Runner, suites: Sequence[Suite]) -> bool:
+    results = [runner.run(suite) for suite in suites]  # all of them, whatever the first says
     return all(results)
 
 
