@@ -68,16 +68,19 @@ def test_only_the_control_plane_gets_a_token_of_the_api_server(variant: str) -> 
     assert mounting == {"control-plane"}
 
 
+@pytest.mark.parametrize(
+    ("secret", "variable"), [("pgbackrest-s3", "REPOSITORY_SECRETS_DIR"), ("filestore-s3", "FILESTORE_SECRETS_DIR")]
+)
 @pytest.mark.parametrize("variant", overlays.VARIANTS)
-def test_keys_of_the_repository_reach_only_who_needs_them(variant: str) -> None:
+def test_keys_of_buckets_reach_only_who_needs_them(variant: str, secret: str, variable: str) -> None:
     pod = overlays.pods(variant)["control-plane"]
-    [volume] = [one for one in pod["volumes"] if one.get("secret", {}).get("secretName") == "pgbackrest-s3"]
+    [volume] = [one for one in pod["volumes"] if one.get("secret", {}).get("secretName") == secret]
     assert volume["secret"]["defaultMode"] == 0o440
     everyone = [*pod["initContainers"], *pod["containers"]]
     holding = {one["name"] for one in everyone for mount in one["volumeMounts"] if mount["name"] == volume["name"]}
     assert holding == {"control-plane"}
     [mount] = [one for one in pod["containers"][0]["volumeMounts"] if one["name"] == volume["name"]]
-    folder = {"name": "REPOSITORY_SECRETS_DIR", "value": mount["mountPath"]}
+    folder = {"name": variable, "value": mount["mountPath"]}
     assert mount["readOnly"]
     assert all(folder in one["env"] for one in everyone)
 

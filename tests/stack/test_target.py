@@ -93,3 +93,13 @@ def test_backup_account_is_the_given_one(existing, monkeypatch, tmp_path):
     account = target.backup_account(existing)
     assert (account["key"], account["key-secret"], account["ca.crt"]) == ("k", "s", "authority")
     assert account["cipher-pass"]
+
+
+def test_files_have_the_account_of_the_backups_unless_one_is_given(existing, monkeypatch, tmp_path):
+    (tmp_path / "ca").write_text("authority")
+    monkeypatch.setenv("LOOMWORKS_S3_CA", str(tmp_path / "ca"))
+    assert target.files_account(existing) == {"key": "k", "key-secret": "s", "ca.crt": "authority"}
+    monkeypatch.setenv("LOOMWORKS_FILES_S3_KEY", "own")
+    monkeypatch.setenv("LOOMWORKS_FILES_S3_KEY_SECRET", "own secret")
+    account = target.files_account(existing)
+    assert (account["key"], account["key-secret"]) == ("own", "own secret")

@@ -1,4 +1,4 @@
-"""``python -m stack.make_bucket ENDPOINT BUCKET``: wait for an S3 server and have a bucket there."""
+"""``python -m stack.make_bucket ENDPOINT BUCKET...``: wait for an S3 server and have buckets there."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from botocore.exceptions import BotoCoreError, ClientError
 TIMEOUT = 60  # seconds
 
 
-def main(endpoint: str, bucket: str) -> None:
-    """Make ``bucket`` at ``endpoint`` unless it is there; credentials come from the environment."""
+def main(endpoint: str, *buckets: str) -> None:
+    """Make ``buckets`` at ``endpoint`` unless they are there; credentials come from the environment."""
     client = boto3.client("s3", endpoint_url=endpoint, config=Config(retries={"max_attempts": 1}, connect_timeout=2))
     deadline = time.monotonic() + TIMEOUT
     while True:
         try:
-            if bucket not in {one["Name"] for one in client.list_buckets()["Buckets"]}:
-                client.create_bucket(Bucket=bucket)
+            there = {one["Name"] for one in client.list_buckets()["Buckets"]}
+            for bucket in buckets:
+                if bucket not in there:
+                    client.create_bucket(Bucket=bucket)
             return
         except (BotoCoreError, ClientError):
             if time.monotonic() > deadline:

@@ -11,6 +11,7 @@ from .settings import BRIDGE_ADDRESS, S3_PORT, Settings
 from .supervisor import Program
 
 BUCKET = "loomworks-pgbackrest"
+FILES_BUCKET = "loomworks-filestores"
 REGION = "us-east-1"
 VOLUME_SIZE = 256  # MiB: files of a volume; small ones leave space for many buckets
 MAX_VOLUMES = 400
@@ -30,11 +31,16 @@ SWITCHED_OFF = ("s3.port.iceberg", "s3.port.lance")
 
 
 def identities(settings: Settings) -> str:
-    """Who may do what: one account for the stack's own bucket owner."""
-    account = secrets.ensure(settings, "pgbackrest-s3")
+    """Who may do what: the stack's own bucket owner all, the tenants' files what they need in their own bucket."""
+    owner = _identity(settings, "loomworks", "pgbackrest-s3", ["Admin", "Read", "Write", "List", "Tagging"])
+    actions = [f"{action}:{FILES_BUCKET}" for action in ("Read", "Write", "List")]
+    return json.dumps({"identities": [owner, _identity(settings, "filestores", "filestore-s3", actions)]}, indent=1)
+
+
+def _identity(settings: Settings, name: str, secret: str, actions: list[str]) -> dict:
+    account = secrets.ensure(settings, secret)
     credentials = [{"accessKey": account["key"], "secretKey": account["key-secret"]}]
-    actions = ["Admin", "Read", "Write", "List", "Tagging"]
-    return json.dumps({"identities": [{"name": "loomworks", "credentials": credentials, "actions": actions}]}, indent=1)
+    return {"name": name, "credentials": credentials, "actions": actions}
 
 
 def programs(venv: Path, forward: Path, uses: tuple[Path, ...]) -> tuple[Program, Program]:
@@ -73,8 +79,8 @@ def _server(venv: Path, uses: tuple[Path, ...]) -> Program:
     )
 
 
-def make_bucket(settings: Settings, venv: Path) -> None:
-    """Wait for the server and have the backup bucket exist."""
+def make_buckets(settings: Settings, venv: Path) -> None:
+    """Wait for the server and have the buckets of the backups and of the tenants' files exist."""
     account = secrets.ensure(settings, "pgbackrest-s3")
     environment = {
         "PYTHONPATH": str(Path(__file__).parents[1]),
@@ -83,8 +89,8 @@ def make_bucket(settings: Settings, venv: Path) -> None:
         "AWS_DEFAULT_REGION": REGION,
         "AWS_CA_BUNDLE": str(settings.pki / "ca.crt"),
     }
-    command = [venv / "bin" / "python", "-m", "stack.make_bucket", f"https://{BRIDGE_ADDRESS}:{S3_PORT}", BUCKET]
-    shell.run(command, env=environment)
+    command = [venv / "bin" / "python", "-m", "stack.make_bucket", f"https://{BRIDGE_ADDRESS}:{S3_PORT}"]
+    shell.run([*command, BUCKET, FILES_BUCKET], env=environment)
 
 
 def remove_sockets() -> None:

@@ -3,8 +3,8 @@
 For an existing cluster: ``KUBECONFIG``; ``LOOMWORKS_REGISTRY``, which this machine can push to and the cluster pull
 from; ``LOOMWORKS_DOMAIN``, which leads to the edge with all its subdomains; ``LOOMWORKS_S3_ENDPOINT``, ``_BUCKET``,
 ``_REGION``, ``_KEY`` and ``_KEY_SECRET`` for the backups, with ``_CA`` (a file) where the endpoint's authority is a
-private one. Optional: ``LOOMWORKS_STORAGE_CLASS`` (else the
-cluster's default), ``LOOMWORKS_EDGE`` (host:port; else a node's port).
+private one. Optional: ``LOOMWORKS_FILES_S3_BUCKET``, ``_KEY`` and ``_KEY_SECRET`` for the tenants' files (else as the
+backups), ``LOOMWORKS_STORAGE_CLASS`` (else the cluster's default), ``LOOMWORKS_EDGE`` (host:port; else a node's port).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from .errors import StackError
 from .settings import BRIDGE_ADDRESS, EDGE_NODE_PORT, EMBEDDED_DOMAIN, REGISTRY_PORT, Settings
 
 S3_VARIABLES = tuple(f"LOOMWORKS_S3_{name}" for name in ("ENDPOINT", "BUCKET", "REGION", "KEY", "KEY_SECRET"))
+FILES_VARIABLES = tuple(f"LOOMWORKS_FILES_S3_{name}" for name in ("BUCKET", "KEY", "KEY_SECRET"))
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 
@@ -69,6 +70,11 @@ def configuration(settings: Settings) -> dict[str, dict[str, str]]:
             "PGBACKREST_REPO1_S3_BUCKET": bucket,
             "PGBACKREST_REPO1_S3_REGION": region,
         },
+        "filestore-config": {
+            "LOOMWORKS_FILESTORE_S3_ENDPOINT": endpoint,
+            "LOOMWORKS_FILESTORE_S3_BUCKET": os.environ.get(FILES_VARIABLES[0]) or bucket,
+            "LOOMWORKS_FILESTORE_S3_REGION": region,
+        },
     }
 
 
@@ -85,8 +91,21 @@ def _storage_class(settings: Settings) -> str:
 def backup_account(settings: Settings) -> dict[str, str]:
     """The values of the Secret ``pgbackrest-s3``: the repository's account, its encryption, its authority."""
     values = secrets.ensure(settings, "pgbackrest-s3")
+    if settings.external_kubeconfig is not None:
+        values |= dict(zip(("key", "key-secret"), (os.environ[name] for name in S3_VARIABLES[3:]), strict=True))
+    return {**values, "ca.crt": _authority(settings)}
+
+
+def files_account(settings: Settings) -> dict[str, str]:
+    """The values of the Secret ``filestore-s3``: the account of the tenants' files, and its authority."""
     if settings.external_kubeconfig is None:
-        return {**values, "ca.crt": (settings.pki / "ca.crt").read_text()}
-    authority = os.environ.get("LOOMWORKS_S3_CA") or "/etc/ssl/certs/ca-certificates.crt"
-    key, key_secret = (os.environ[name] for name in S3_VARIABLES[3:])
-    return {**values, "key": key, "key-secret": key_secret, "ca.crt": Path(authority).read_text()}
+        return {**secrets.ensure(settings, "filestore-s3"), "ca.crt": _authority(settings)}
+    given = zip(FILES_VARIABLES[1:], S3_VARIABLES[3:], strict=True)
+    key, key_secret = (os.environ.get(own) or os.environ[common] for own, common in given)
+    return {"key": key, "key-secret": key_secret, "ca.crt": _authority(settings)}
+
+
+def _authority(settings: Settings) -> str:
+    if settings.external_kubeconfig is None:
+        return (settings.pki / "ca.crt").read_text()
+    return Path(os.environ.get("LOOMWORKS_S3_CA") or "/etc/ssl/certs/ca-certificates.crt").read_text()

@@ -107,7 +107,7 @@ def _start_servers(settings: Settings) -> None:
     venv = python_env.ensure(settings)
     cluster.start_servers(settings, venv)
     base_images.ensure(settings, toolchain.ensure(settings))
-    s3.make_bucket(settings, venv)
+    s3.make_buckets(settings, venv)
     test_database.wait(settings)
 
 
