@@ -1,11 +1,20 @@
 {
     "name": "Loomworks Storage",
-    "summary": "A volume for each tenant, in the size of its plan",
+    "summary": "A volume for each tenant in the size of its plan, and its files in S3",
     "version": "19.0.1.0.0",
     "category": "Administration",
     "author": "Loomworks",
     "website": "https://github.com/loomworks/loomworks",
     "license": "LGPL-3",
     "depends": ["loomworks_tenant"],
-    "data": ["views/tenant_views.xml"],
+    "external_dependencies": {"python": ["boto3", "cryptography"]},
+    "data": [
+        "security/ir.model.access.csv",
+        "security/rules.xml",
+        "data/activity_types.xml",
+        "data/crons.xml",
+        "views/files_backup_views.xml",
+        "views/tenant_views.xml",
+        "views/plan_views.xml",
+    ],
 }

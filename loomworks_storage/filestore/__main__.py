@@ -83,7 +83,8 @@ def _run(environment: Mapping[str, str], tell: Teller) -> Report:
     vault = Vault(Store(Location.from_environment(environment, request.tenant)), key)
     if request.command == Command.BACKUP:
         backup = Backup(vault, _folder(request), tell)
-        return backup.run(request.manifest, request.database, audit=request.audit, replace=request.replace)
+        options = {"audit": request.audit, "replace": request.replace, "may_lack": request.may_lack}
+        return backup.run(request.manifest, request.database, **options)
     manifest = vault.manifest(request.manifest)
     if request.command == Command.CHECK:
         return check(vault, manifest, request.sample, tell)

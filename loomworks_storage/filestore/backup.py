@@ -91,11 +91,14 @@ class Backup:
         self._audit = self._distrust = False
         self._replace: frozenset[str] = frozenset()
 
-    def run(self, name: str, database: str, *, audit: bool = False, replace: Collection[str] = ()) -> BackupReport:
+    def run(
+        self, name: str, database: str, *, audit: bool = False, replace: Collection[str] = (), may_lack: bool = False
+    ) -> BackupReport:
         """Write the manifest ``name`` of what the folder of ``database`` holds.
 
         :param audit: look into every directory and hash every file, whatever the last manifest says
         :param replace: digests whose objects a check found damaged: they are written again
+        :param may_lack: a folder that is not there has no files, as before the first one is written
         :raises FolderMissing, NotProven, WrongKey and what the store raises: then there is no manifest
         """
         started = time.monotonic()
@@ -105,7 +108,8 @@ class Backup:
             manifest = self._vault.manifest(name)
             self._report.repeated = True
         except ObjectMissing:
-            self._folder.require()
+            if not may_lack:
+                self._folder.require()
             manifest = self._collect(database, audit=audit, replace=frozenset(replace))
             if not self._vault.put_manifest(name, manifest):
                 manifest = self._vault.manifest(name)  # another run was first

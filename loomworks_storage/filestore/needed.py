@@ -27,7 +27,8 @@ def needed(cr: Any) -> Iterator[NeededFile]:
     """Yield the files of all attachments; give a server-side cursor where there may be a million."""
     cr.execute("SELECT DISTINCT store_fname, file_size FROM ir_attachment WHERE store_fname IS NOT NULL")
     while rows := cr.fetchmany(ROWS):
-        for name, size in rows:
+        for row in rows:
+            name, size = row.values() if isinstance(row, dict) else row
             match = _PATH.fullmatch(name)
             yield NeededFile(name, match[2] if match else "", size)
 
@@ -39,3 +40,9 @@ def missing(cr: Any, manifest: Manifest) -> list[NeededFile]:
     attachment.
     """
     return [one for one in needed(cr) if not one.digest or manifest.size_of(one.digest) is None]
+
+
+def any_needed(cr: Any) -> bool:
+    """Tell whether the database needs any file."""
+    cr.execute("SELECT 1 FROM ir_attachment WHERE store_fname IS NOT NULL LIMIT 1")
+    return cr.fetchone() is not None

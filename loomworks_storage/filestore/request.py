@@ -26,6 +26,7 @@ class Request:
     manifest: str  # its name
     folder: str = ""  # the database's own, such as /var/lib/odoo/filestore/t_…; a check needs none
     database: str = ""  # backup: recorded in the manifest
+    may_lack: bool = False  # backup: a folder that is not there has no files; else that is an error
     audit: bool = False  # backup: look into every directory and hash every file
     replace: tuple[str, ...] = ()  # backup: digests whose objects are damaged
     sample: int | None = 100  # check: how many contents are read; None: all

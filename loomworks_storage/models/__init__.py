@@ -1,1 +1,1 @@
-from . import tenant
+from . import cluster, files_backup, files_crons, files_work, plan, reconcilable, tenant, tenant_files

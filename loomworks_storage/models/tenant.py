@@ -4,6 +4,7 @@ from odoo import fields, models
 from odoo.addons.loomworks_tenant.kube import names
 from odoo.addons.loomworks_tenant.reconciler.spec import VolumeSpec
 
+from ..reconciler.files import Files, FilesKey
 from ..reconciler.steps import Volume, VolumeClaim
 
 
@@ -28,12 +29,18 @@ class Tenant(models.Model):
             access_mode=plan.access_mode,
             mount_path=plan.mount_path,
         )
-        return {**super()._spec_values(), "volume": volume}
+        return {**super()._spec_values(), "volume": volume, "files": self._files_spec()}
 
     def _steps(self):
-        """Claim the volume before the database is cloned, and wait for it only before the pod starts."""
+        """Claim the volume before the database is cloned, and wait for it only before the pod starts.
+
+        Files that are to come from S3 are there before the pod, too; their key goes when the tenant does.
+        """
         steps = super()._steps()
         codes = [step.code for step in steps]
         steps.insert(codes.index("identity") + 1, Volume())
         steps.insert(codes.index("policies") + 1, VolumeClaim())
+        steps.insert(0, FilesKey())
+        if self.files_manifest:
+            steps.insert([step.code for step in steps].index("configuration"), Files())
         return steps

@@ -189,9 +189,14 @@ class Tenant(models.Model):
         self.env["loomworks.audit"]._record("undo", self)
         self._reconcile_if_changed()
 
+    @api.model
+    def _guarded_fields(self):
+        """Return the names of the fields that only actions set; addons add theirs."""
+        return GUARDED_FIELDS
+
     def _guard(self, vals):
         """Refuse fields that only actions set, whoever asks through the ORM or JSON-2."""
-        touched = sorted(GUARDED_FIELDS.intersection(vals))
+        touched = sorted(self._guarded_fields().intersection(vals))
         if touched and not self.env.su:
             raise UserError(self.env._("%s cannot be set directly: use the actions of the tenant.", ", ".join(touched)))
 

@@ -93,6 +93,7 @@ class TenantSpec:
     parameters: dict[str, str] = field(default_factory=dict)
     restarted_at: str = ""
     previous_database: str = ""  # which the tenant had before; its files are where those of ``database`` begin
+    files: Any = None  # what files the database is to have from S3 (loomworks_storage.files.spec.FilesSpec)
     switching: bool = False  # from the previous database to this one: the pods of both run side by side
     keeps_users: bool = False  # a copy of another tenant: its users keep their logins and passwords
 

@@ -1,0 +1,114 @@
+"""A Job on a tenant's files, a little further at each call; killed anywhere, the next call goes on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...loomworks_tenant.kube import diagnosis, job_output, names
+from ...loomworks_tenant.reconciler.step import Boundaries
+from ..filestore.key import Key
+from . import job
+from .errors import FilesJobBrokeOff, FilesJobFailed, VolumeHeld
+from .spec import FilesWork
+
+LOOK = 0.5  # seconds between two looks at a running Job
+ONE_POD = "ReadWriteOncePod"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a Job stands; ``report`` once it is done."""
+
+    stage: str
+    share: float = 0.0  # of the stage, 0 to 1
+    report: dict[str, Any] = field(default_factory=dict)
+    message: str = ""  # why it does not begin
+    code: str = ""  # when something is wrong meanwhile
+
+    @property
+    def done(self) -> bool:
+        """Whether the Job has come to its end, and said what came of it."""
+        return bool(self.report)
+
+
+def advance(work: FilesWork, key: Key, world: Boundaries) -> Progress:
+    """Have the Job run, and return how far it is.
+
+    :param key: of the tenant whose objects they are
+    :raises FilesJobFailed, FilesJobBrokeOff: when it failed; what it left is removed, and a new call starts anew
+    """
+    namespace = names.namespace(work.tenant.uuid)
+    found = world.kube.get("Job", work.name, namespace)
+    if found is None:
+        _start(work, key, world)
+        return Progress("start")
+    if found["metadata"].get("deletionTimestamp"):
+        return Progress("start", message="an earlier attempt is being removed")
+    pods = job_output.pods(world.kube, found)
+    state = diagnosis.job(found, pods)
+    said = job_output.last_line(world.kube, pods, job.CONTAINER)
+    ended = state.ready or (state.fatal and state.code == "job_failed")
+    if not ended:
+        return Progress(said.get("stage", "start"), said.get("share", 0.0), message=state.message, code=state.code)
+    if "report" in said:
+        return Progress("done", 1.0, _whole(said["report"], pods, world))
+    clean_up(work, world)
+    raise _failure(said, state.message)
+
+
+def clean_up(work: FilesWork, world: Boundaries) -> None:
+    """Remove the Job and what it needed; first of all what is secret."""
+    for kind in ("Secret", "Job", "NetworkPolicy"):
+        world.kube.delete(kind, work.name, names.namespace(work.tenant.uuid))
+
+
+def _start(work: FilesWork, key: Key, world: Boundaries) -> None:
+    """The Job comes last, when all that it needs is there."""
+    node = _node(work, world)
+    location = work.place.location(work.request.tenant)
+    ca = Path(location.ca_file).read_text() if location.ca_file else ""
+    world.kube.apply(job.network_policy(work))
+    world.kube.apply(job.secret(work, location, key, ca))
+    world.kube.apply(job.job(work, node))
+
+
+def _node(work: FilesWork, world: Boundaries) -> str:
+    """Return where the tenant's Odoo has the volume; empty while none has.
+
+    :raises VolumeHeld: when no other pod may have it meanwhile
+    """
+    uuid = work.tenant.uuid
+    pods = world.kube.list("Pod", names.namespace(uuid), label_selector=names.selector(uuid))
+    nodes = [pod["spec"]["nodeName"] for pod in pods if pod.get("spec", {}).get("nodeName") and _lives(pod)]
+    if nodes and work.tenant.volume and work.tenant.volume.access_mode == ONE_POD:
+        raise VolumeHeld(
+            "the plan lets one pod have the volume, and the tenant's Odoo is that",
+            "Choose the access mode “One node” for new tenants; suspend this one to back up its files.",
+        )
+    return nodes[0] if nodes else ""
+
+
+def _lives(pod: dict[str, Any]) -> bool:
+    return pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+
+
+def _whole(report: dict[str, Any], pods: list[dict[str, Any]], world: Boundaries) -> dict[str, Any]:
+    """Return the report with its lists uncut, where something is wrong and the log is still there."""
+    if report.get("whole"):
+        return report
+    for pod in pods:
+        logged = job_output.last_logged(world.kube, pod, job.CONTAINER).get("report")
+        if logged:
+            return logged
+    return report
+
+
+def _failure(said: dict[str, Any], otherwise: str) -> Exception:
+    error = said.get("error")
+    if not error:
+        return FilesJobBrokeOff(f"the Job on the files ended without a word: {otherwise}")
+    if error["retryable"]:
+        return FilesJobBrokeOff(error["message"], error["hint"])
+    return FilesJobFailed(error["message"], error["hint"], error["code"])

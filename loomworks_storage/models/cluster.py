@@ -1,0 +1,59 @@
+"""Where the files of a cluster's tenants are backed up to: by reference, as everywhere."""
+
+import os
+
+from odoo import api, fields, models
+from odoo.addons.loomworks_tenant import secret_reference
+from odoo.addons.loomworks_tenant.errors import SecretUnavailable
+from odoo.exceptions import ValidationError
+
+from ..files.place import Place
+
+REFERENCES = {"files_key_reference": "key", "files_key_secret_reference": "key-secret"}  # field -> file
+NEEDED = ("files_endpoint", "files_bucket", "files_region", *REFERENCES)
+
+
+class Cluster(models.Model):
+    """A cluster whose tenants' files have a place in S3."""
+
+    _inherit = "loomworks.cluster"
+
+    files_endpoint = fields.Char("Endpoint of files", help="The S3 server's address, with or without https://.")
+    files_bucket = fields.Char("Bucket of files")
+    files_region = fields.Char("Region of files")
+    files_ca_file = fields.Char("CA certificate of S3", help="Empty: the system's authorities.")
+    files_key_reference = fields.Char("Key", help="Where it is: file:/path or env:VARIABLE.")
+    files_key_secret_reference = fields.Char("Key's secret", help="Where it is: file:/path or env:VARIABLE.")
+
+    @api.constrains(*REFERENCES)
+    def _check_files_references(self):
+        for cluster in self:
+            for reference in filter(None, (cluster[name] for name in REFERENCES)):
+                try:
+                    secret_reference.check(reference)
+                except SecretUnavailable as error:
+                    raise ValidationError(str(error)) from error
+
+    def _files_place(self):
+        """Return where files are backed up to, or None where that is not said in full."""
+        self.ensure_one()
+        if not all(self[name] for name in NEEDED):
+            return None
+        return Place(
+            endpoint=self.files_endpoint,
+            bucket=self.files_bucket,
+            region=self.files_region,
+            key_reference=self.files_key_reference,
+            key_secret_reference=self.files_key_secret_reference,
+            ca_file=self.files_ca_file or "",
+        )
+
+    @api.model
+    def _ensure_own(self):
+        """Say, too, where this deployment's files go, as the variables and the mounted Secret have it."""
+        cluster = super()._ensure_own()
+        place, folder = Place.of_environment(os.environ), os.environ.get("FILESTORE_SECRETS_DIR")
+        if place and folder:
+            values = {f"files_{name}": value or False for name, value in place.items()}
+            cluster.write({**values, **{name: f"file:{folder}/{file}" for name, file in REFERENCES.items()}})
+        return cluster

@@ -1,0 +1,79 @@
+"""Backups of tenants' files: each a manifest in S3 that exists only when everything it names does."""
+
+from odoo import api, fields, models
+
+STATES = [
+    ("waiting", "To do"),
+    ("running", "Running"),
+    ("done", "Done"),
+    ("failed", "Failed"),
+    ("expired", "Expired"),
+]
+UNFINISHED = ("waiting", "running")
+STAGES = [("start", "Starting"), ("files", "Files"), ("proof", "Proof"), ("done", "Done")]
+
+
+class FilesBackup(models.Model):
+    """One backup of a tenant's files. Rows are made and changed by actions and the reconciler only."""
+
+    _name = "loomworks.files.backup"
+    _inherit = ["loomworks.reconcilable"]
+    _description = "Backup of files"
+    _order = "id desc"
+
+    tenant_id = fields.Many2one("loomworks.tenant", required=True, readonly=True, ondelete="cascade", index=True)
+    cluster_id = fields.Many2one(related="tenant_id.cluster_id", store=True)
+    state = fields.Selection(STATES, required=True, readonly=True, default="waiting", index=True)
+    requested_by_id = fields.Many2one("res.users", "By", readonly=True, ondelete="set null")
+    started_at = fields.Datetime("Asked for", required=True, readonly=True, default=fields.Datetime.now)
+    began_at = fields.Datetime("Began", readonly=True, help="It has all files that were there at this moment.")
+    finished_at = fields.Datetime("Finished", readonly=True)
+    manifest = fields.Char(readonly=True, help="The name of the list of files in S3.")
+    database = fields.Char(readonly=True)
+    request = fields.Json(readonly=True, help="What the Job is asked to do.")
+    audit = fields.Boolean(readonly=True, help="Every file was read, not only those that are new.")
+    stage = fields.Selection(STAGES, readonly=True)
+    stage_share = fields.Float(readonly=True)
+    attempts = fields.Integer(readonly=True, help="Jobs that have broken off.")
+    troubled_since = fields.Datetime(readonly=True)
+
+    files = fields.Integer(readonly=True)
+    bytes = fields.Float(digits=(20, 0), readonly=True)
+    new_files = fields.Integer(readonly=True, help="Sent to S3 by this backup.")
+    new_bytes = fields.Float("New bytes", digits=(20, 0), readonly=True)
+    damaged = fields.Integer(
+        "Damaged files", readonly=True, help="On the volume, without a good copy in an earlier backup."
+    )
+    report = fields.Json(readonly=True)
+    checked_at = fields.Datetime("Checked", readonly=True, help="When S3 was last asked for every object.")
+    lost = fields.Integer("Damaged objects", readonly=True, help="Missing or damaged in S3, by the last check.")
+    lost_digests = fields.Json(readonly=True)
+    whole = fields.Boolean(compute="_compute_whole")
+    working = fields.Boolean("In progress", compute="_compute_working")
+
+    _one_waits = models.UniqueIndex("(tenant_id) WHERE state = 'waiting'", "A backup of these files waits already.")
+    _one_runs = models.UniqueIndex("(tenant_id) WHERE state = 'running'", "A backup of these files runs already.")
+    _to_find = models.Index("(tenant_id, began_at) WHERE state = 'done'")
+
+    @api.depends("state", "damaged", "lost")
+    def _compute_whole(self):
+        for backup in self:
+            backup.whole = backup.state == "done" and not backup.damaged and not backup.lost
+
+    @api.depends("state")
+    def _compute_working(self):
+        for backup in self:
+            backup.working = backup.state in UNFINISHED
+
+    @api.depends("tenant_id.name", "began_at", "started_at")
+    def _compute_display_name(self):
+        for backup in self:
+            moment = fields.Datetime.to_string(backup.began_at or backup.started_at)
+            backup.display_name = self.env._(
+                "Files of %(tenant)s, %(moment)s UTC", tenant=backup.tenant_id.name, moment=moment
+            )
+
+    def action_retry(self):
+        """Try a failed backup again from the beginning."""
+        self.tenant_id._check_admin()
+        return self.tenant_id.action_back_up_files()

@@ -1,0 +1,98 @@
+"""What happens to backups of files by itself: made by the plan, and checked."""
+
+import logging
+
+from odoo import api, fields, models
+from odoo.addons.loomworks_tenant.errors import LoomworksError
+
+from ..files import keys
+from ..files.schedule import Turn, due
+from ..filestore.check import check
+from ..filestore.store import Store
+from ..filestore.vault import Vault
+from .files_backup import UNFINISHED
+
+_logger = logging.getLogger(__name__)
+
+AT_ONCE = 4  # Jobs on files in a cluster, those asked for by people aside
+SAMPLE = 20  # contents of the newest backup that are read by a check
+
+
+class FilesCrons(models.Model):
+    """The crons of backups of files."""
+
+    _inherit = "loomworks.files.backup"
+
+    @api.model
+    def _cron_back_up(self):
+        """Ask for the backups that are due, for each cluster as many as may run at once."""
+        now = fields.Datetime.now()
+        for cluster in self.env["loomworks.cluster"].search([]):
+            if not cluster._files_place():
+                continue
+            unfinished = [("cluster_id", "=", cluster.id), ("state", "in", UNFINISHED)]
+            room = AT_ONCE - self.search_count(unfinished)
+            chosen = due(self._turns(cluster), now, room)
+            self.env["loomworks.tenant"].browse(chosen)._request_files_backup()
+
+    @api.model
+    def _turns(self, cluster):
+        domain = [("cluster_id", "=", cluster.id), ("state", "=", "active"), ("plan_id.files_backup_hours", ">", 0)]
+        tenants = self.env["loomworks.tenant"].search(domain)
+        rows = [("tenant_id", "in", tenants.ids)]
+        groups = self._read_group(rows, ["tenant_id", "state"], ["started_at:max"])
+        last = {(tenant.id, state): at for tenant, state, at in groups}
+        return [
+            Turn(
+                key=one.id,
+                made_at=one.create_date,
+                hours=one.plan_id.files_backup_hours,
+                last=max(filter(None, (last.get((one.id, state)) for state in ("done", *UNFINISHED))), default=None),
+                failed=last.get((one.id, "failed")),
+            )
+            for one in tenants
+        ]
+
+    @api.model
+    def _cron_check(self):
+        """Ask S3 for every object of every backup, and read some contents of each tenant's newest."""
+        groups = self._read_group([("state", "=", "done")], ["tenant_id"], ["id:recordset"])
+        self.env["ir.cron"]._commit_progress(remaining=len(groups))
+        for tenant, backups in groups:
+            if not tenant.erased_at:
+                backups._check_objects()
+            self.env["ir.cron"]._commit_progress(1)
+
+    def _check_objects(self):
+        """Check these backups of one tenant; the newest comes first in their order."""
+        try:
+            vault = self.tenant_id._files_vault()
+            for number, backup in enumerate(self.sorted("id", reverse=True)):
+                report = check(vault, vault.manifest(backup.manifest), 0 if number else SAMPLE)
+                backup._record_check([*report.missing, *report.damaged])
+        except LoomworksError as error:
+            _logger.warning("the files of the tenant %s cannot be checked: %s", self.tenant_id.uuid, error)
+
+    def _record_check(self, lost):
+        """Keep what a check found; the next backup writes damaged objects again while the volume has the files."""
+        known = self.lost
+        self.write({"checked_at": fields.Datetime.now(), "lost": len(lost), "lost_digests": lost or False})
+        if lost and not known:
+            self._raise_alarm(self.env._("%s object(s) are missing or damaged in S3.", len(lost)))
+        elif known and not lost:
+            self._give_all_clear()
+
+
+class Tenant(models.Model):
+    """A tenant whose objects the control plane can read."""
+
+    _inherit = "loomworks.tenant"
+
+    def _files_vault(self):
+        """Return the tenant's objects under its key.
+
+        :raises KeyMissing, SecretUnavailable: when they cannot be read
+        """
+        self.ensure_one()
+        key = keys.read(self.cluster_id._client(), self.uuid)
+        return Vault(Store(self.cluster_id._files_place().location(self.uuid)), key)

@@ -1,0 +1,208 @@
+"""The reconciler's work on a backup of files: a look at its Job at a time, each in a transaction of its own."""
+
+import json
+
+from odoo import fields, models
+from odoo.addons.loomworks_tenant.errors import LoomworksError, PermanentError
+from odoo.addons.loomworks_tenant.reconciler import backoff
+
+from ..files import flow, keys
+from ..files.errors import FilesJobBrokeOff, FilesJobFailed, PlaceUnset
+from ..files.spec import FilesWork, folder
+from ..filestore import needed
+from ..filestore.request import Command, Request
+
+ATTEMPTS = 5  # Jobs that break off
+PATIENCE = 3600  # seconds in which whatever else goes wrong may pass
+QUEUE_LOOK = 2.0  # seconds between two looks for the end of the backup before
+AUDIT_DAYS = 7  # after which every file is read again
+ALARM = "loomworks_storage.activity_files"
+QUIET = {"attempts": 0, "troubled_since": False, "error_message": False, "error_code": False}
+
+
+class FilesWorkRow(models.Model):
+    """Bringing one backup of files forward."""
+
+    _inherit = "loomworks.files.backup"
+
+    def _reconcile_step(self):
+        backup = self.try_lock_for_update(allow_referencing=True)
+        if not backup or not backup.reconcile_at:
+            return None
+        try:
+            return getattr(backup, f"_step_{backup.state}")()
+        except LoomworksError as error:
+            return backup._record_failure(error)
+
+    # --- the steps ------------------------------------------------------------------------------------
+
+    def _step_waiting(self):
+        """Decide what is to be done, and keep that before anything is started."""
+        tenant = self.tenant_id
+        self._require_tenant()
+        if self.search_count([("tenant_id", "=", tenant.id), ("state", "=", "running")], limit=1):
+            return self._pause(QUEUE_LOOK)
+        if not tenant.cluster_id._files_place():
+            raise PlaceUnset(
+                f"the cluster {tenant.cluster_id.name} does not say where files are backed up to",
+                "Fill in endpoint, bucket, region and account on the cluster's form.",
+            )
+        now = fields.Datetime.now()
+        audit = self._is_audit_due(now)
+        self.write(
+            {
+                "state": "running",
+                "began_at": now,
+                "database": tenant.database_name,
+                "manifest": f"{now:%Y%m%dT%H%M%SZ}-{self.id}",
+                "audit": audit,
+                "stage": "start",
+                **QUIET,
+            }
+        )
+        self.request = json.loads(self._new_request(audit).to_json())
+        return 0
+
+    def _step_running(self):
+        self._require_tenant()
+        tenant = self.tenant_id
+        spec = tenant._to_spec()
+        work, world = self._work(spec), tenant._world(spec)
+        found = flow.advance(work, self._key(world), world)
+        if not found.done:
+            message = found.message if found.code else False
+            values = {"stage": found.stage, "stage_share": found.share, "error_message": message}
+            values |= {"error_code": found.code or False, "troubled_since": False}
+            self.write({name: value for name, value in values.items() if self[name] != value})
+            return self._pause(flow.LOOK)
+        flow.clean_up(work, world)
+        return self._finish(found.report)
+
+    def _step_done(self):
+        self.reconcile_at = False
+
+    _step_expired = _step_done
+
+    def _step_failed(self):
+        """Remove what a failed backup has left in the cluster."""
+        spec = self.tenant_id._to_spec()
+        if self.request and not self.tenant_id.erased_at:
+            flow.clean_up(self._work(spec), self.tenant_id._world(spec))
+        self.reconcile_at = False
+
+    # --- helpers --------------------------------------------------------------------------------------
+
+    def _require_tenant(self):
+        tenant = self.tenant_id
+        if tenant.erased_at or tenant.erase_requested or tenant.state == "draft":
+            raise FilesJobFailed("the tenant has no volume, or not for much longer", code="tenant_gone")
+
+    def _is_audit_due(self, now):
+        since = fields.Datetime.subtract(now, days=AUDIT_DAYS)
+        domain = [("tenant_id", "=", self.tenant_id.id), ("state", "=", "done"), ("audit", "=", True)]
+        first = not self.search_count([("tenant_id", "=", self.tenant_id.id), ("state", "=", "done")], limit=1)
+        return not first and not self.search_count([*domain, ("began_at", ">", since)], limit=1)
+
+    def _new_request(self, audit):
+        """Return what the Job is asked to do; objects that a check has found damaged are written again."""
+        tenant = self.tenant_id
+        spec = tenant._to_spec()
+        before = self.search([("tenant_id", "=", tenant.id), ("state", "=", "done")], limit=1)
+        return Request(
+            Command.BACKUP,
+            tenant.uuid,
+            self.manifest,
+            folder=folder(spec, spec.database),
+            database=spec.database,
+            may_lack=not self._has_files(spec),
+            audit=audit,
+            replace=tuple(before.lost_digests or ()),
+        )
+
+    def _has_files(self, spec):
+        """Tell whether the database names any file; where it cannot be asked, as while it is closed, it does."""
+        try:
+            with self.tenant_id._world(spec).server.connect(spec.database) as cr:
+                return needed.any_needed(cr)
+        except LoomworksError:
+            return True
+
+    def _work(self, spec):
+        request = Request.from_json(json.dumps(self.request))
+        return FilesWork(f"files-backup-{self.id}", spec, self.tenant_id.cluster_id._files_place(), request)
+
+    def _key(self, world):
+        """Return the tenant's key; where there are backups by it, it is not made anew."""
+        tenant = self.tenant_id
+        domain = [("tenant_id", "=", tenant.id), ("state", "in", ("done", "expired"))]
+        if self.search_count(domain, limit=1):
+            return keys.read(world.kube, tenant.uuid)
+        return keys.ensure(world.kube, tenant.cluster_id._to_spec(), tenant.uuid)
+
+    def _finish(self, report):
+        self.write(
+            {
+                "state": "done",
+                "finished_at": fields.Datetime.now(),
+                "files": report["files"],
+                "bytes": report["bytes"],
+                "new_files": report["uploaded"],
+                "new_bytes": report["uploaded_bytes"],
+                "damaged": len(report["damaged"]),
+                "report": report,
+                "reconcile_at": False,
+                "stage": "done",
+                "stage_share": 1.0,
+                **QUIET,
+            }
+        )
+        if self.damaged:
+            text = self.env._("%s file(s) on the volume are not what their names say.", self.damaged)
+            self._raise_alarm(f"{text} {', '.join(list(report['damaged'])[:5])}")
+        else:
+            self._give_all_clear()
+
+    def _pause(self, seconds):
+        self.reconcile_at = self._look_again(seconds)
+        return seconds
+
+    def _record_failure(self, error):
+        """Note what went wrong; give up what another try would meet again, or has met often enough."""
+        now = fields.Datetime.now()
+        attempts = self.attempts + isinstance(error, FilesJobBrokeOff)
+        since = self.troubled_since or now
+        waited = (now - since).total_seconds()
+        pause = backoff.delay(min(8, max(attempts, int(waited // 10) + 1)))
+        values = {"attempts": attempts, "troubled_since": since, "reconcile_at": self._look_again(pause)}
+        if self.state in ("waiting", "running"):
+            values |= {"error_message": str(error), "error_code": error.code}
+        given_up = isinstance(error, PermanentError) or attempts >= ATTEMPTS or waited > PATIENCE
+        if given_up and self.state in ("waiting", "running"):
+            values |= {"state": "failed", "finished_at": now, "troubled_since": False}
+        elif given_up:
+            values["reconcile_at"] = False
+        self.write(values)
+        if values.get("state") == "failed" and error.code != "tenant_gone":
+            self.env["loomworks.audit"]._record("files_backup_failed", self.tenant_id, error.code)
+            self._raise_alarm(str(error))
+        return pause
+
+    # --- telling people -------------------------------------------------------------------------------
+
+    def _raise_alarm(self, text):
+        """Tell operators once that a tenant's files are not backed up, or not whole."""
+        tenant = self.tenant_id
+        told = self._alarms().user_id
+        note = self.env._("Backup of the files: %s", text)
+        if not told:
+            tenant.message_post(body=note)
+        for user in self.env.ref("loomworks_tenant.group_operator").user_ids.filtered("active") - told:
+            tenant.activity_schedule(ALARM, summary=text.splitlines()[0][:200], note=note, user_id=user.id)
+
+    def _give_all_clear(self):
+        """A backup of this tenant's files is whole again."""
+        self._alarms().action_feedback(feedback=self.env._("The files are backed up again."))
+
+    def _alarms(self):
+        alarm = self.env.ref(ALARM)
+        return self.tenant_id.activity_ids.filtered(lambda one: one.activity_type_id == alarm)

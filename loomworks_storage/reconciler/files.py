@@ -1,0 +1,92 @@
+"""A database's files, brought from S3 before its Odoo starts; and the end of the key when the tenant ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...loomworks_tenant.reconciler.spec import TenantSpec, fingerprint
+from ...loomworks_tenant.reconciler.step import Answer, Boundaries, Done, Step, Waiting
+from ..files import flow, keys
+from ..files.errors import FilesLost, PlaceUnset
+from ..files.spec import FilesWork, folder
+from ..filestore.needed import needed
+from ..filestore.request import Command, Request
+
+
+class Files(Step):
+    """The files of a manifest are on the tenant's volume: linked where it has them, fetched where it has not."""
+
+    code = "files"
+    title = "Files"
+
+    def inputs(self, spec: TenantSpec) -> Any:
+        return [spec.database, spec.files.source, spec.files.manifest]
+
+    def ensure(self, spec: TenantSpec, world: Boundaries) -> Answer:
+        if spec.files.restored:
+            return Done("there already")
+        work = files_work(spec)
+        found = flow.advance(work, keys.read(world.kube, spec.files.source), world)
+        if not found.done:
+            return Waiting(_said(found), flow.LOOK, found.code)
+        lost = _lost(spec, found.report, world)
+        flow.clean_up(work, world)
+        if lost:
+            raise FilesLost(
+                f"{lost} file(s) that the database needs are neither on the volume nor whole in S3",
+                "Bring their objects back and use Retry, or start the tenant without them.",
+            )
+        report = found.report
+        return Done(f"{report['files']}: {report['kept'] + report['linked']} there, {report['fetched']} from S3")
+
+
+def files_work(spec: TenantSpec) -> FilesWork:
+    """Return the Job that fills the folder of the tenant's database.
+
+    :raises PlaceUnset: when the cluster does not say where files are
+    """
+    files = spec.files
+    if files.place is None:
+        raise PlaceUnset(
+            "the cluster does not say where files are backed up to",
+            "Fill in endpoint, bucket, region and account on the cluster's form.",
+        )
+    other = spec.previous_database
+    request = Request(
+        Command.RESTORE,
+        files.source,
+        files.manifest,
+        folder=folder(spec, spec.database),
+        living=folder(spec, other) if other and other != spec.database else "",
+    )
+    name = f"files-restore-{fingerprint([spec.database, files.source, files.manifest])[:10]}"
+    return FilesWork(name, spec, files.place, request)
+
+
+def _said(found: flow.Progress) -> str:
+    if found.message and (found.code or found.stage == "start"):
+        return found.message
+    return f"{found.stage}, {found.share:.0%}"
+
+
+def _lost(spec: TenantSpec, report: dict[str, Any], world: Boundaries) -> int:
+    """Return how many of the files that could not be restored the database needs."""
+    failed = {*report["missing"], *report["damaged"]}
+    if not failed:
+        return 0
+    count = sum(report.get(f"{name}_count", len(report[name])) for name in ("missing", "damaged"))
+    if count > len(failed):
+        return count  # only some are named: all of them may be needed
+    with world.server.connect(spec.database) as cr:
+        return len({one.digest for one in needed(cr)} & failed)
+
+
+class FilesKey(Step):
+    """The key of the tenant's files, made with the first backup; erased with the tenant, its objects are noise."""
+
+    code = "files_key"
+    title = "Key of the files"
+    goals = frozenset()
+
+    def remove(self, spec: TenantSpec, world: Boundaries) -> Answer:
+        return Done("erased" if keys.erase(world.kube, spec.uuid) else "")

@@ -1,0 +1,199 @@
+"""Backups of files as rows: each state and what leads on from it; Jobs and objects are tested elsewhere."""
+
+from datetime import timedelta
+
+from odoo import fields
+from odoo.addons.loomworks_tenant.errors import LoomworksError
+from odoo.exceptions import AccessError, UserError, ValidationError
+from odoo.tests import tagged
+
+from ..files.errors import FilesJobBrokeOff, FilesJobFailed
+from ..files.flow import Progress
+from ..models import files_crons, files_work
+from .common import FilesCase
+
+
+@tagged("post_install", "-at_install")
+class TestFilesBackup(FilesCase):
+    def test_backup_is_done_when_its_job_says_so(self):
+        backup = self.ask()
+        self.assertEqual(backup.state, "waiting")
+        self.assertEqual(self.step(backup), 0)
+        self.assertEqual((backup.state, backup.database), ("running", self.tenant.database_name))
+        self.step(backup)
+        self.assertEqual((backup.stage, backup.stage_share), ("files", 0.5))
+        self.finish(backup)
+        self.assertEqual((backup.state, backup.files, backup.new_files, backup.whole), ("done", 7, 3, True))
+        self.assertEqual(self.events[-1], "clean_up")
+        self.assertEqual(self.tenant.last_files_backup_at, backup.began_at)
+        request = self.works[0].request
+        self.assertEqual((request.tenant, request.manifest), (self.tenant.uuid, backup.manifest))
+        self.assertEqual(request.folder, f"/var/lib/odoo/filestore/{self.tenant.database_name}")
+        self.assertFalse(request.may_lack)
+
+    def test_folder_may_lack_while_the_database_names_no_file(self):
+        self.has_files = False
+        backup = self.ask()
+        self.step(backup)
+        self.step(backup)
+        self.assertTrue(self.works[0].request.may_lack)
+
+    def test_key_is_made_by_the_first_backup_only(self):
+        self.finish(self.ask())
+        self.assertIn("ensure", self.events)
+        self.events.clear()
+        self.finish(self.ask())
+        self.assertNotIn("ensure", self.events)
+        self.assertIn("read", self.events)
+
+    def test_one_waits_for_the_one_that_runs(self):
+        first = self.ask()
+        self.step(first)
+        second = self.ask()
+        self.assertNotEqual(first, second)
+        self.assertEqual(self.ask(), second)
+        self.step(second)
+        self.assertEqual(second.state, "waiting")
+        self.finish(first)
+        self.finish(second)
+        self.assertEqual(second.state, "done")
+
+    def test_permanent_error_ends_it_and_is_told_once(self):
+        operators = self.env.ref("loomworks_tenant.group_operator").user_ids.filtered("active")
+        for _time in range(2):
+            backup = self.ask()
+            self.step(backup)
+            self.progress = FilesJobFailed("another key", "do this", "wrong_key")
+            self.step(backup)
+            self.assertEqual((backup.state, backup.error_code), ("failed", "wrong_key"))
+            self.assertEqual(self.alarms.user_id, operators)
+            self.assertEqual(len(self.alarms), len(operators))
+        self.step(backup)
+        self.assertFalse(backup.reconcile_at)
+        self.finish(self.ask())
+        self.assertFalse(self.alarms)
+
+    def test_job_that_keeps_breaking_off_is_given_up(self):
+        backup = self.ask()
+        self.step(backup)
+        self.progress = FilesJobBrokeOff("out of memory")
+        for _job in range(files_work.ATTEMPTS):
+            self.assertEqual(backup.state, "running")
+            self.step(backup)
+        self.assertEqual(backup.state, "failed")
+
+    def test_passing_errors_are_waited_out(self):
+        backup = self.ask()
+        self.step(backup)
+        self.progress = LoomworksError("the API server is away")
+        for _look in range(20):
+            self.step(backup)
+        self.assertEqual((backup.state, backup.error_message), ("running", "the API server is away"))
+        backup.sudo().troubled_since -= timedelta(seconds=files_work.PATIENCE + 1)
+        self.step(backup)
+        self.assertEqual(backup.state, "failed")
+
+    def test_problem_of_the_pod_is_shown_while_it_lasts(self):
+        backup = self.ask()
+        self.step(backup)
+        self.progress = Progress("start", message="no place yet", code="unschedulable")
+        self.step(backup)
+        self.assertEqual(backup.error_message, "no place yet")
+        self.finish(backup)
+        self.assertFalse(backup.error_message)
+
+    def test_damaged_files_are_told(self):
+        backup = self.finish(self.ask(), damaged={"ab" * 20: "another content"}, whole=False)
+        self.assertEqual((backup.state, backup.damaged, backup.whole), ("done", 1, False))
+        self.assertTrue(self.alarms)
+
+    def test_cluster_without_a_place_says_so(self):
+        self.cluster.files_bucket = False
+        backup = self.ask()
+        self.step(backup)
+        self.assertEqual((backup.state, backup.error_code), ("failed", "files_place_unset"))
+
+    def test_references_have_a_known_form(self):
+        with self.assertRaises(ValidationError):
+            self.cluster.files_key_reference = "the key itself"
+
+    def test_damaged_objects_are_written_again_by_the_next_backup(self):
+        backup = self.finish(self.ask())
+        backup.sudo()._record_check(["ab" * 20])
+        self.assertTrue(self.alarms)
+        self.assertFalse(backup.whole)
+        again = self.ask()
+        self.finish(again)
+        self.assertEqual(self.works[-1].request.replace, ("ab" * 20,))
+        backup.sudo()._record_check([])
+        self.assertTrue(backup.whole)
+
+    def test_every_file_is_read_once_a_week(self):
+        first = self.finish(self.ask())
+        self.assertFalse(first.audit)
+        second = self.finish(self.ask())
+        self.assertTrue(second.audit)
+        self.assertFalse(self.finish(self.ask()).audit)
+        second.sudo().began_at -= timedelta(days=files_work.AUDIT_DAYS + 1)
+        self.assertTrue(self.finish(self.ask()).audit)
+
+    def test_erased_tenant_is_not_backed_up(self):
+        backup = self.ask()
+        self.tenant.with_user(self.operator).action_archive()
+        self.tenant.with_user(self.operator).action_erase(self.tenant.name)
+        self.step(backup)
+        self.assertEqual((backup.state, backup.error_code), ("failed", "tenant_gone"))
+        self.assertFalse(self.alarms)
+
+    def test_nobody_backs_up_what_is_not_theirs(self):
+        for user in (self.stranger, self.auditor):
+            with self.subTest(user.login), self.assertRaises(AccessError):
+                self.ask(user)
+        backup = self.ask()
+        self.assertFalse(self.env["loomworks.files.backup"].with_user(self.stranger).search([]))
+        with self.assertRaises(AccessError):
+            backup.with_user(self.customer).write({"state": "done"})
+        with self.assertRaises(UserError):
+            self.tenant.with_user(self.operator).files_manifest = "other"
+
+    def test_cron_asks_for_what_is_due(self):
+        rows = self.env["loomworks.files.backup"]
+        rows._cron_back_up()
+        self.assertFalse(rows.search([]), "a new tenant has an hour")
+        self.env.cr.execute("UPDATE loomworks_tenant SET create_date = create_date - interval '2 hours'")
+        self.env.invalidate_all()
+        rows._cron_back_up()
+        backup = rows.search([])
+        self.assertEqual((backup.tenant_id, backup.state), (self.tenant, "waiting"))
+        rows._cron_back_up()
+        self.assertEqual(rows.search([]), backup)
+        self.finish(backup)
+        rows._cron_back_up()
+        self.assertEqual(rows.search([]), backup)
+        backup.sudo().started_at -= timedelta(hours=25)
+        rows._cron_back_up()
+        self.assertEqual(len(rows.search([])), 2)
+
+    def test_cron_leaves_a_cluster_alone_that_has_enough_to_do(self):
+        others = [self.make_active(f"other{number}") for number in range(files_crons.AT_ONCE)]
+        for other in others:
+            other.with_user(self.operator).action_back_up_files()
+        self.env.cr.execute("UPDATE loomworks_tenant SET create_date = create_date - interval '2 hours'")
+        self.env.invalidate_all()
+        rows = self.env["loomworks.files.backup"]
+        rows._cron_back_up()
+        self.assertEqual(len(rows.search([])), files_crons.AT_ONCE)
+
+    def test_manifest_of_a_moment_is_the_first_that_began_after_it(self):
+        now = fields.Datetime.now()
+        self.a_backup(now - timedelta(days=3))
+        self.a_backup(now - timedelta(days=2), damaged=1)
+        second = self.a_backup(now - timedelta(days=1))
+        self.a_backup(now, state="failed")
+        find = self.tenant._files_manifest_for
+        self.assertEqual(find(now - timedelta(days=2, hours=12)), second.manifest, "a whole one is preferred")
+        self.assertEqual(find(now - timedelta(days=1, hours=1)), second.manifest)
+        self.assertIsNone(find(now - timedelta(days=1)))
+        self.assertIsNone(find(now - timedelta(days=30)), "its files may have been removed before the next backup")
+        second.lost = 1
+        self.assertEqual(find(now - timedelta(days=1, hours=1)), second.manifest)

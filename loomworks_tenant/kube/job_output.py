@@ -1,0 +1,49 @@
+"""What a Job of ours says of itself: JSON objects, one a line, the last of them its container's termination message."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from .client import KubeClient, Manifest
+
+LOG_LINES = 5
+
+
+def pods(kube: KubeClient, job: Manifest) -> list[Manifest]:
+    """Return the pods of this very Job: those of an earlier one of its name may still be going."""
+    meta = job["metadata"]
+    found = kube.list("Pod", meta["namespace"], label_selector=f"job-name={meta['name']}")
+    return [pod for pod in found if meta["uid"] in {one["uid"] for one in pod["metadata"].get("ownerReferences", ())}]
+
+
+def last_line(kube: KubeClient, found: list[Manifest], container: str) -> dict[str, Any]:
+    """Return the newest line of the Job that has these pods; nothing while it has said nothing."""
+    for pod in found:
+        for status in pod.get("status", {}).get("containerStatuses", []):
+            if said := parsed(status.get("state", {}).get("terminated", {}).get("message", "")):
+                return said
+        if said := last_logged(kube, pod, container):
+            return said
+    return {}
+
+
+def last_logged(kube: KubeClient, pod: Manifest, container: str) -> dict[str, Any]:
+    """Return the newest line in a pod's log: whole, where the termination message is cut."""
+    statuses = pod.get("status", {}).get("containerStatuses", [])
+    if all("waiting" in status.get("state", {}) for status in statuses):
+        return {}  # there is no log before the container has begun
+    meta = pod["metadata"]
+    return parsed(kube.pod_log(meta["namespace"], meta["name"], container, LOG_LINES))
+
+
+def parsed(text: str) -> dict[str, Any]:
+    """Return the last line of ``text`` that is a JSON object."""
+    for line in reversed(text.strip().splitlines()):
+        try:
+            found = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(found, dict):
+            return found
+    return {}
