@@ -188,6 +188,8 @@ class RestoreWork(models.Model):
         tenant = self.tenant_id
         self.write({"switch_began_at": fields.Datetime.now(), "previous_database": tenant.previous_database})
         values = {"previous_database": tenant.database_name, "database_name": database}
+        # What the volume does not have any more comes from S3, where a backup has it.
+        values |= tenant._files_values(self.moment if database == self.new_database else None)
         tenant.write({**values, "switching": tenant.state in SERVING})
         tenant._reconcile_if_changed()
         return self._pause(SWITCH_LOOK)
@@ -237,10 +239,11 @@ class RestoreWork(models.Model):
         Everything is as it was, so that the pod that serves them is the one that its Deployment asks for.
         """
         tenant = self.tenant_id
-        step = tenant.step_ids.filtered(lambda one: one.code == "switch")
+        step = tenant.step_ids.filtered(lambda one: one.code in ("files", "switch") and one.state != "done")
+        step = step.sorted("sequence")[:1]
         message = step.message or self.env._("its Odoo did not answer in time")
         values = {"database_name": before, "previous_database": self.previous_database, "switching": False}
-        tenant.write(values)
+        tenant.write({**values, **tenant._no_files()})
         tenant._reconcile_if_changed()
         self.switch_began_at = False
         raise flow.RestoreFailed(

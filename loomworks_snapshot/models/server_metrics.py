@@ -15,7 +15,8 @@ class DatabaseServer(models.Model):
         """Return the figures of all servers, as the last look left them; to be extended by other addons."""
         servers = self.search([])
         makers = (look_age, problem, archive_lag, archive_waiting, archive_failed, backup_age, repository_size)
-        return [*(make(servers) for make in (*makers, work_failures)), *drills(servers)]
+        found = getattr(super(), "_metrics", list)()
+        return [*found, *(make(servers) for make in (*makers, work_failures)), *drills(servers)]
 
 
 def seconds_since(moment):

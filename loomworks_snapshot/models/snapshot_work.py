@@ -100,11 +100,11 @@ class SnapshotWork(models.Model):
         return self._record(verdicts)
 
     def _prove_files(self):
-        """Return why the files of this moment are not all in the repository, as ``Unproven``; None if they are.
+        """Return why this moment cannot be restored for its files' sake, as ``Unproven``; None if it can.
 
-        To be extended by whatever backs up files: without a manifest there is nothing to prove.
+        To be extended by whatever backs up files.
         """
-        return
+        return getattr(super(), "_prove_files", lambda: None)()
 
     def _push_wal(self, verdicts):
         """Have the server archive positions that were recorded without a restore point, if it has not by now."""

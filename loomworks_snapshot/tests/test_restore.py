@@ -90,6 +90,35 @@ class TestRestore(SnapshotCase):
         self.assertTrue(restore.can_go_back)
         self.assertEqual(self.audited(self.tenant)[-2:], ["restore", "restore_done"])
 
+    def test_files_of_the_moment_come_along_and_go_with_the_way_back(self):
+        began = self.snapshot.created_at + timedelta(minutes=1)
+        values = {"tenant_id": self.tenant.id, "state": "done", "began_at": began, "manifest": "of the moment"}
+        self.env["loomworks.files.backup"].sudo().create(values)
+        restore = self.ask()
+        self.place(restore)
+        tenant = self.tenant.sudo()
+        self.assertEqual((tenant.files_source_uuid, tenant.files_manifest), (tenant.uuid, "of the moment"))
+        self.assertIn("files", tenant.step_ids.mapped("code"))
+        restore.with_user(self.customer).action_go_back()
+        self.place(restore)
+        self.assertFalse(tenant.files_manifest)
+        self.assertNotIn("files", tenant.step_ids.mapped("code"))
+
+    def test_tenant_whose_files_do_not_come_stays_where_it_was(self):
+        began = self.snapshot.created_at + timedelta(minutes=1)
+        values = {"tenant_id": self.tenant.id, "state": "done", "began_at": began, "manifest": "of the moment"}
+        self.env["loomworks.files.backup"].sudo().create(values)
+        restore = self.ask()
+        self.progress = flow.Progress("restored", 1.0, REPORT)
+        for _step in range(4):
+            self.step(restore)
+        self.tenant.sudo().step_ids.filtered(lambda one: one.code == "files").message = "S3 is away"
+        restore.sudo().switch_began_at -= timedelta(seconds=restore_work.SWITCH_PATIENCE + 1)
+        self.step(restore)
+        self.assertEqual((restore.state, restore.error_code), ("failed", "switch_failed"))
+        self.assertIn("S3 is away", restore.error_message)
+        self.assertFalse(self.tenant.sudo().files_manifest)
+
     def test_nothing_is_closed_while_pods_of_the_database_run(self):
         restore = self.ask()
         self.pods = True

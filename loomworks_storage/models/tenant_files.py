@@ -95,6 +95,11 @@ class Tenant(models.Model):
         """
         return self._files_backup_for(moment).manifest or None
 
+    @api.model
+    def _files_kept(self):
+        """Return for how long after a moment a backup still has all of its files."""
+        return KEPT
+
     def _files_values(self, moment):
         """Return the values by which this tenant's next database gets its own files of ``moment``; None: no such."""
         manifest = moment and self._files_manifest_for(moment)
