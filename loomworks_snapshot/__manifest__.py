@@ -27,6 +27,8 @@
         "views/restore_views.xml",
         "wizards/copy_views.xml",
         "views/copy_views.xml",
+        "views/operation_log_views.xml",
+        "views/time_machine_views.xml",
     ],
     "assets": {"web.assets_backend": ["loomworks_snapshot/static/src/**/*"]},
 }

@@ -196,7 +196,7 @@ class OperationLog(models.Model):
     def _end_interrupted(self):
         """Say of operations whose process has died what became of them: what was committed stays, and can be undone."""
         limit = fields.Datetime.now() - INTERRUPTED
-        stale = self.sudo().search([("state", "=", "pending"), ("started_at", "<", limit)])
+        stale = self.sudo().search([*self._done_here(), ("state", "=", "pending"), ("started_at", "<", limit)])
         with self.env.cr._cnx.cursor() as cr:
             counts = journal.counts(cr, stale.ids)
         for log in stale:
@@ -207,3 +207,8 @@ class OperationLog(models.Model):
                     "error_message": self.env._("Interrupted: what it had committed by then can be undone."),
                 }
             )
+
+    @api.model
+    def _done_here(self):
+        """Return the domain of what was done in this database, for whoever lists operations of others beside it."""
+        return []

@@ -16,5 +16,6 @@ if find_spec("harness"):  # repositories in memory and real servers are the repo
         test_snapshot,
         test_snapshot_files,
         test_snapshot_workers,
+        test_time_machine,
         test_with_a_server,
     )
