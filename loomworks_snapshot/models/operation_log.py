@@ -34,10 +34,11 @@ class OperationLog(models.Model):
 
     @api.depends("tenant_id", "tenant_operation")
     def _compute_display_name(self):
-        super()._compute_display_name()
+        result = super()._compute_display_name()
         for log in self.filtered("tenant_id"):
             what = log.method_name or log.operation_type or ""
             log.display_name = f"{log.tenant_id.name} #{log.tenant_operation} {log.model_name or ''} {what}".strip()
+        return result
 
     def action_restore_before(self):
         """Bring the tenant back to just before this operation, and return the new restore's id.
@@ -109,7 +110,7 @@ class OperationLog(models.Model):
 
     def _check_may_be_undone(self):
         self._refuse_of_tenants()
-        super()._check_may_be_undone()
+        return super()._check_may_be_undone()
 
     def _open_dialog(self, kind):
         self._refuse_of_tenants()
