@@ -9,6 +9,7 @@ from . import (
     repository,
     restore,
     restore_before,
+    restore_copy,
     restore_drill,
     restore_progress,
     restore_work,

@@ -7,6 +7,7 @@ STATES = [
     ("waiting", "Waiting for the archive"),
     ("restoring", "Restoring"),
     ("placing", "Putting in place"),
+    ("copying", "Waiting for the files"),
     ("done", "Done"),
     ("going_back", "Going back"),
     ("gone_back", "Gone back"),
@@ -14,7 +15,7 @@ STATES = [
     ("cancelled", "Cancelled"),
 ]
 AUDITED = {"in_place": "restore", "copy": "restore_copy", "drill": "restore_drill"}
-RUNNING = ("waiting", "restoring", "placing", "going_back")
+RUNNING = ("waiting", "restoring", "placing", "copying", "going_back")
 # What a stage is to a reader, and roughly how much of the whole it is.
 STAGES = {
     "start": ("Starting the job", 5),
@@ -118,7 +119,7 @@ class Restore(models.Model):
                     before += share * restore.stage_share
                     break
                 before += share
-            finished = restore.state in ("done", "gone_back", "placing", "going_back")
+            finished = restore.state in ("done", "gone_back", "placing", "copying", "going_back")
             restore.progress = 100 if finished else round(before) if restore.stage else 0
 
     @api.depends("report")
@@ -180,7 +181,7 @@ class Restore(models.Model):
         return True
 
     def _cancel(self):
-        if self.state not in ("waiting", "restoring"):
+        if self.state not in ("waiting", "restoring", "copying"):
             raise UserError(
                 self.env._("It is too late to cancel. Once it is done, “Go back” brings the old data back.")
             )

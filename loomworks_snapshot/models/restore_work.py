@@ -112,6 +112,8 @@ class RestoreWork(models.Model):
         if not self._is_prepared():
             return self._pause(flow.LOOK)
         spec, world = self._restore_spec(), self._world()
+        if self.purpose == "copy":
+            self._manifest_for_copy()  # begun now, it is there when the database is
         found = flow.advance(spec, world)
         self.write({"stage": found.stage, "stage_share": found.share, "troubled_since": False})
         if not found.done:
@@ -125,8 +127,7 @@ class RestoreWork(models.Model):
         values["new_database"] = spec.database
         if self.purpose == "copy":
             flow.clean_up(spec, world)
-            self._end_with(values)
-            return self.copy_id._request_reconcile()
+            return self._go_on("copying", **values)
         return self._go_on("placing", **values)
 
     def _is_prepared(self):

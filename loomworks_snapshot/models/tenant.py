@@ -117,7 +117,7 @@ class Tenant(models.Model):
         :raises UserError: when one is being put in place
         """
         for restore in (restores | self.sudo().copied_by_id).filtered(lambda one: one.state in RUNNING):
-            if restore.state not in ("waiting", "restoring"):
+            if restore.state not in ("waiting", "restoring", "copying"):
                 raise UserError(
                     self.env._("A restore of “%s” is being put in place. Wait for its end.", restore.tenant_id.name)
                 )

@@ -56,6 +56,13 @@ class TenantCopy(models.Model):
         """
         self._check_may_copy(neutralise)
         origin = self.sudo()
+        if not origin.cluster_id._files_place():
+            raise UserError(
+                self.env._(
+                    "Files are not backed up to S3 on this cluster, so a copy would be without them. Have an operator "
+                    "fill in where they go, on the cluster's form."
+                )
+            )
         values = {field: self._fields[field].convert_to_write(origin[field], origin) for field in COPIED_FIELDS}
         values |= {"name": name, "subdomain": subdomain, "admin_ids": [(6, 0, origin.admin_ids.ids)]}
         values |= {"origin_id": origin.id, "copied_moment": target["moment"], "neutralised": neutralise}
@@ -144,6 +151,8 @@ class TenantCopy(models.Model):
         if restore.state in ("failed", "cancelled"):
             problem = restore.error_message or self.env._("the copy was cancelled: archive this tenant")
             return Copied(restore.id, problem=problem)
+        if restore.state == "copying":
+            return Copied(restore.id, share=self.env._("waiting for a backup of the original's files"))
         stage = STAGES[restore.stage][0] if restore.stage else self.env._("Waiting for the archive")
         return Copied(restore.id, share=f"{stage} ({restore.progress} %)")
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from unittest.mock import patch
 
 from odoo import fields
+from odoo.addons.loomworks_storage.tests.common import PLACE
 from odoo.addons.loomworks_tenant.reconciler.engine import StepState, plan
 from odoo.addons.loomworks_tenant.reconciler.step import Done, Waiting
 from odoo.exceptions import AccessError, UserError
@@ -43,7 +44,13 @@ class TestCopies(SnapshotCase):
             patcher = patch.object(target, name, value, create=True)
             patcher.start()
             self.addCleanup(patcher.stop)
+        self.cluster.write(PLACE)
         self.snapshot = self.take_ready()
+        self.files = self.back_up_files(self.snapshot.created_at + timedelta(seconds=10))
+
+    def back_up_files(self, began_at, state="done", **values):
+        values |= {"tenant_id": self.tenant.id, "state": state, "manifest": "m", "began_at": began_at}
+        return self.env["loomworks.files.backup"].sudo().create(values)
 
     def copy(self, user=None, **values):
         values = {"name": "Acme for tests", "subdomain": "acme-test", **values}
@@ -86,7 +93,10 @@ class TestCopies(SnapshotCase):
         self.step(copy)
         database = copy.database_name
         self.assertEqual(self.events, [("advance", database, ()), ("check", database), ("clean_up", database)])
-        self.assertEqual((restore.state, restore.new_database, self.snapshot.state), ("done", database, "ready"))
+        self.assertEqual((restore.state, restore.new_database), ("copying", database))
+        self.step(copy)
+        self.assertEqual((restore.state, self.snapshot.state), ("done", "ready"))
+        self.assertEqual((copy.sudo().files_source_uuid, copy.sudo().files_manifest), (self.tenant.uuid, "m"))
         self.assertTrue(copy.sudo().reconcile_at)
         self.assertIsInstance(self.answer(copy, "copy"), Done)
         self.assertEqual(self.tenant.database_name, f"t_{self.tenant.uuid.replace('-', '')}")
@@ -144,9 +154,47 @@ class TestCopies(SnapshotCase):
         self.assertEqual(self.events[-1], ("discard", copy.database_name))
         self.progress = flow.Progress("restored", 1.0, REPORT)
         restore.with_user(self.operator).action_retry()
-        self.step(copy)
-        self.step(copy)
+        self.bring_to_end(copy)
         self.assertEqual(restore.state, "done")
+
+    def bring_to_end(self, copy):
+        for _step in range(9):
+            restore = self.step(copy)
+            if restore.state in ("done", "failed"):
+                break
+        return restore
+
+    def test_copy_waits_for_a_backup_of_the_files_and_asks_for_it(self):
+        self.files.unlink()
+        copy = self.copy()
+        self.have_role(copy)
+        for _step in range(4):
+            self.step(copy)
+        restore = copy.sudo().copied_by_id
+        self.assertEqual(restore.state, "copying")
+        self.assertFalse(self.tenant.files_backup_ids)  # one that began at the moment itself might lack something
+        self.assertIn("files", self.answer(copy, "copy").message)
+        restore.moment -= timedelta(minutes=1)
+        self.step(copy)
+        self.step(copy)
+        self.assertEqual(self.tenant.sudo().files_backup_ids.mapped("state"), ["waiting"])
+        self.tenant.sudo().files_backup_ids.write(
+            {"state": "done", "began_at": fields.Datetime.now(), "manifest": "new"}
+        )
+        self.step(copy)
+        self.assertEqual((restore.state, copy.sudo().files_manifest), ("done", "new"))
+
+    def test_copy_without_files_is_refused(self):
+        self.files.write({"state": "failed", "error_message": "the bucket is full"})
+        copy = self.copy()
+        copy.sudo().copied_by_id.moment -= timedelta(minutes=1)
+        self.have_role(copy)
+        restore = self.bring_to_end(copy)
+        self.assertEqual((restore.state, restore.error_code), ("failed", "no_files"))
+        self.assertIn("the bucket is full", restore.error_message)
+        self.cluster.files_bucket = False
+        with self.assertRaisesRegex(UserError, "not backed up to S3"):
+            self.copy(subdomain="acme-again")
 
     def test_cancelled_copy_takes_its_tenant_away(self):
         copy = self.copy(self.customer)
@@ -176,8 +224,7 @@ class TestCopies(SnapshotCase):
         copy = self.copy()
         self.copy(subdomain="acme-other")
         self.have_role(copy)
-        self.step(copy)
-        restore = self.step(copy)
+        restore = self.bring_to_end(copy)
         self.assertEqual((restore.state, self.snapshot.state), ("done", "restoring"))
 
     def test_database_of_a_copy_at_any_moment_is_its_own(self):

@@ -1,5 +1,6 @@
 """Copies of a tenant on the running stack: for tests, neutralised; and for good, as of a moment."""
 
+import base64
 import time
 
 import pytest
@@ -55,10 +56,13 @@ def test_copy_for_tests_reaches_nobody_and_leaves_the_original_alone(
     tenant.wait_settled("active")
     work = administrator(tenant)
     partner = work("res.partner", "create", [{"name": "as it was"}])[0]
+    content = base64.b64encode(b"kept on the volume").decode()
+    attachment = work("ir.attachment", "create", [{"name": "kept.txt", "datas": content}])[0]
     work("ir.mail_server", "create", [{"name": "own", "smtp_host": "smtp.example.com", "smtp_port": 25}])
     login = work("res.users", "read", [2], ["login"])[0]["login"]
     snapshot = snapshot_of(tenant)
     work("res.partner", "write", [partner], {"name": "later"})
+    work("ir.attachment", "unlink", [attachment])
     before = business(server, tenant.database)
 
     began = time.monotonic()
@@ -78,6 +82,9 @@ def test_copy_for_tests_reaches_nobody_and_leaves_the_original_alone(
     there = log_in(copy, login)
     assert there, "users log in to a copy as they do to the original"
     assert there("res.partner", "read", [partner], ["name"])[0]["name"] == "as it was"
+    assert (
+        base64.b64decode(there("ir.attachment", "read", [attachment], ["datas"])[0]["datas"]) == b"kept on the volume"
+    )
     page = there.session.get(f"http://{copy.stack['LOOMWORKS_EDGE']}/odoo", timeout=60)
     assert "neutralize" in page.text
     there("res.partner", "write", [partner], {"name": "only in the copy"})
