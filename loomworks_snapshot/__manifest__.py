@@ -17,6 +17,7 @@
         "data/snapshot_activities.xml",
         "data/snapshot_crons.xml",
         "views/base_backup_views.xml",
+        "views/cluster_views.xml",
         "views/database_server_views.xml",
         "views/menus.xml",
         "views/snapshot_views.xml",

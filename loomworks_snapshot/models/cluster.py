@@ -15,6 +15,20 @@ class Cluster(models.Model):
     _inherit = "loomworks.cluster"
 
     postgres_image = fields.Char("PostgreSQL image", help="Restores run in it.")
+    scratch_memory_mib = fields.Integer(
+        "Memory for scratch space (MiB)",
+        required=True,
+        default=2048,
+        help="A restore unpacks in memory when so much will do: about four times the database, and 1 GiB for WAL.",
+    )
+    scratch_storage_class = fields.Char(
+        "Storage class for scratch space",
+        help="Of encrypted volumes, for restores that are larger. Empty: the disk of the node, as it is.",
+    )
+
+    _scratch_not_negative = models.Constraint(
+        "CHECK(scratch_memory_mib >= 0)", "Memory for scratch space cannot be negative."
+    )
 
     @api.model
     def _ensure_own(self):

@@ -84,6 +84,7 @@ class Restore(models.Model):
     traffic_changed_at = fields.Datetime(readonly=True)
     previous_database = fields.Char(readonly=True, help="What the tenant's row said before the change.")
     backup_label = fields.Char("Base backup", readonly=True)
+    database_size = fields.Float("Size of the database", digits=(20, 0), readonly=True, help="In bytes.")
     troubled_since = fields.Datetime(readonly=True)
     placed_at = fields.Datetime("In place since", readonly=True)
     gone_back_at = fields.Datetime(readonly=True)

@@ -15,7 +15,7 @@ from ..repository.proof import Prover
 from ..repository.segments import format_lsn, parse_lsn
 from ..repository.verdict import Proof, verdict_text
 from ..repository.verdict import Target as Moment
-from ..restoring import flow
+from ..restoring import flow, scratch_space
 from ..restoring.spec import RestoreSpec
 from .restore import RUNNING
 
@@ -26,7 +26,6 @@ ARCHIVE_LOOK = 0.3  # seconds between two looks for the closing record
 ARCHIVE_PATIENCE, ARCHIVE_PROBLEM_LOOK = 60, 10.0  # seconds after which it is said, and then between two looks
 SWITCH_LOOK = 0.5
 SWITCH_PATIENCE = 600  # seconds in which the restored tenant has to serve
-SCRATCH_SIZE = "50Gi"
 SERVING = ("active", "provisioning")
 PLACED_IN = (*SERVING, "suspended")
 QUIET = {"attempts": 0, "troubled_since": False, "error_message": False, "error_code": False}
@@ -55,9 +54,8 @@ class RestoreWork(models.Model):
             self._close()
         verdict = prover.prove(self._closing(prover))
         if isinstance(verdict, Proof):
-            return self._go_on(
-                "restoring", stage="start", stage_share=0, backup_label=self._backup_to_start_from(prover, verdict)
-            )
+            found = {"backup_label": self._backup_to_start_from(prover, verdict), "database_size": self._measure()}
+            return self._go_on("restoring", stage="start", stage_share=0, **found)
         if not verdict.waiting:
             raise flow.RestoreFailed(verdict_text(verdict), code=verdict.reason.value)
         waited = (fields.Datetime.now() - self.started_at).total_seconds()
@@ -262,8 +260,20 @@ class RestoreWork(models.Model):
             request=self._to_request(),
             location=server._repository_location(),
             image=tenant.cluster_id.postgres_image,
-            scratch_size=SCRATCH_SIZE,
+            scratch=self._scratch_space(),
         )
+
+    def _scratch_space(self):
+        cluster = self.tenant_id.cluster_id
+        return scratch_space.choose(
+            int(self.database_size), cluster.scratch_memory_mib, cluster.scratch_storage_class or "", self.attempts
+        )
+
+    def _measure(self):
+        """Return how large the database is, or was at the snapshot: what the scratch space is chosen by."""
+        name = self.tenant_id.database_name
+        now = restore_point.sizes(Server(self.server_id._to_spec()), [name]).get(name, 0)
+        return max(now, self.snapshot_id.size_bytes)
 
     def _to_request(self):
         kind = TargetKind(self.target_kind)

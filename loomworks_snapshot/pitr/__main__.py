@@ -1,7 +1,8 @@
 """Run one restore as a Job: ``python3 -m addons.loomworks_snapshot.pitr``.
 
 The environment says everything: ``LOOMWORKS_RESTORE`` is a request (:meth:`Request.to_json`), ``LOOMWORKS_SCRATCH`` the
-scratch folder, ``PGBACKREST_REPO1_*`` and ``LOOMWORKS_STANZA`` the repository, ``PG*`` the empty database to fill.
+scratch folder, ``LOOMWORKS_SCRATCH_MIB`` how much of it there is (of a node's disk, one sees more than one may use),
+``PGBACKREST_REPO1_*`` and ``LOOMWORKS_STANZA`` the repository, ``PG*`` the empty database to fill.
 Standard output has one JSON object a line: progress, and at last a report or an error. The last one is the pod's
 termination message, too.
 """
@@ -50,7 +51,8 @@ def main() -> int:
     environment = os.environ
     request = Request.from_json(environment["LOOMWORKS_RESTORE"])
     location = Location.from_environment(environment, environment.get("LOOMWORKS_STANZA", "main"))
-    scratch = Scratch(Path(environment["LOOMWORKS_SCRATCH"]) / "restore")
+    limit = int(environment.get("LOOMWORKS_SCRATCH_MIB", "0")) << 20
+    scratch = Scratch(Path(environment["LOOMWORKS_SCRATCH"]) / "restore", limit=limit or None)
     address = {name: value for name, value in environment.items() if name.startswith("PG") and name[2:3] != "B"}
     restore = Restore(request, Store(location), scratch, Programs(), Teller())
     try:

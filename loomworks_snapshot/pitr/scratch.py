@@ -21,9 +21,9 @@ def no_room() -> ScratchFull:
 
 
 class Scratch:
-    """Folders below ``root``, which belongs to the user who runs PostgreSQL."""
+    """Folders below ``root``, which belongs to the user who runs PostgreSQL; at most ``limit`` bytes."""
 
-    def __init__(self, root: Path, owner: int | None = None) -> None:
+    def __init__(self, root: Path, owner: int | None = None, limit: int | None = None) -> None:
         self.root = root
         self.data = root / "data"
         self.overlay = root / "overlay"
@@ -31,6 +31,7 @@ class Scratch:
         self.lock = root / "lock"
         self.dump = root / "dump"
         self.spaces = root / "spaces"
+        self._limit = limit
         self._owner = owner  # user id, where it is another than this process's
 
     def prepare(self) -> None:
@@ -45,11 +46,11 @@ class Scratch:
         shutil.rmtree(self.root, ignore_errors=True)
 
     def require(self, size: int) -> None:
-        """Make sure of ``size`` bytes.
+        """Make sure of ``size`` bytes, while nothing is in it yet.
 
         :raises ScratchFull: when there is less
         """
-        free = shutil.disk_usage(self.root).free
+        free = min(shutil.disk_usage(self.root).free, self._limit or size + RESERVE)
         if free < size + RESERVE:
             needed, there = (size + RESERVE) >> 20, free >> 20
             raise ScratchFull(

@@ -12,6 +12,7 @@ Manifest = dict[str, Any]
 
 NAMESPACE = "lw-restores"
 DEADLINE = 6 * 3600  # seconds
+MEMORY_MIB = 2048  # of its processes
 RUN_AS = 10002  # user and group of the loomworks-postgres image
 SCRATCH = "/scratch"
 CA_PATH = "/etc/pgbackrest-s3"
@@ -89,7 +90,7 @@ def job(spec: RestoreSpec) -> Manifest:
         "securityContext": {**manifests.pod_security(), "runAsUser": RUN_AS, "runAsGroup": RUN_AS, "fsGroup": RUN_AS},
         "containers": [_container(spec)],
         "volumes": [
-            {"name": "scratch", "emptyDir": {"sizeLimit": spec.scratch_size}},
+            {"name": "scratch", **spec.scratch.volume()},
             {"name": "tmp", "emptyDir": {}},
             {"name": "ca", "secret": {"secretName": spec.name, "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
         ],
@@ -116,6 +117,7 @@ def _container(spec: RestoreSpec) -> Manifest:
     values = {
         "LOOMWORKS_RESTORE": spec.request.to_json(),
         "LOOMWORKS_SCRATCH": SCRATCH,
+        "LOOMWORKS_SCRATCH_MIB": str(spec.scratch.mib),
         "LOOMWORKS_STANZA": spec.location.stanza,
         "PGHOST": server.host,
         "PGPORT": str(server.port),
@@ -133,7 +135,10 @@ def _container(spec: RestoreSpec) -> Manifest:
         "envFrom": [{"secretRef": {"name": spec.name}}],
         "securityContext": manifests.container_security(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"cpu": "2", "memory": "2Gi"}},
+        "resources": {
+            "requests": {"cpu": "100m", "memory": "256Mi"},
+            "limits": {"cpu": "2", "memory": f"{MEMORY_MIB + spec.scratch.memory}Mi"},
+        },
         "volumeMounts": [
             {"name": "scratch", "mountPath": SCRATCH},
             {"name": "tmp", "mountPath": "/tmp"},

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ...loomworks_tenant.reconciler.spec import TenantSpec
 from ..pitr.request import Request
 from ..repository.location import Location
+from .scratch_space import ScratchSpace
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class RestoreSpec:
     request: Request
     location: Location
     image: str  # loomworks-postgres
-    scratch_size: str  # in Kubernetes' notation
+    scratch: ScratchSpace
     copy: bool = False  # the tenant is a new one, which waits for this database
 
     @property

@@ -210,6 +210,7 @@ def _pod(spec: TenantSpec) -> Manifest:
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": STOP_SECONDS,
         "securityContext": pod_security(),
+        **({"affinity": beside(spec)} if spec.volume else {}),
         **({"initContainers": [_files(spec)]} if spec.previous_database else {}),
         "containers": [_container(spec)],
         "volumes": [
@@ -218,6 +219,12 @@ def _pod(spec: TenantSpec) -> Manifest:
             {"name": "tmp", "emptyDir": {}},
         ],
     }
+
+
+def beside(spec: TenantSpec) -> Manifest:
+    """On the node of the tenant's other pods, for a volume that goes with one node; the first pod is free to choose."""
+    term = {"labelSelector": {"matchLabels": names.labels(spec.uuid)}, "topologyKey": "kubernetes.io/hostname"}
+    return {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
 
 
 def pod_security() -> Manifest:

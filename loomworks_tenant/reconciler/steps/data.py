@@ -33,16 +33,21 @@ class DatabaseRole(Step):
     title = "Database role"
 
     def inputs(self, spec: TenantSpec) -> Any:
-        return [spec.role, spec.server.host, spec.connection_limit]
+        return [spec.role, spec.server.host, _connections(spec)]
 
     def ensure(self, spec: TenantSpec, world: Boundaries) -> Answer:
         password = required_secret(world, spec, names.DATABASE_SECRET, "password")
-        world.server.ensure_role(spec.role, password, spec.connection_limit)
+        world.server.ensure_role(spec.role, password, _connections(spec))
         return Done(spec.role)
 
     def remove(self, spec: TenantSpec, world: Boundaries) -> Answer:
         world.server.drop_role(spec.role)
         return Done()
+
+
+def _connections(spec: TenantSpec) -> int:
+    """Two Odoos share the role while the tenant changes from one database to another."""
+    return spec.connection_limit * (2 if spec.switching else 1)
 
 
 class Database(Step):

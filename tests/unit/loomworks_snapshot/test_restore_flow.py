@@ -1,15 +1,18 @@
 """What the control plane makes of a restore's Job."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from addons.loomworks_snapshot.pitr.request import Request, Target, TargetKind
 from addons.loomworks_snapshot.repository.location import Location
 from addons.loomworks_snapshot.restoring import flow, job
+from addons.loomworks_snapshot.restoring.scratch_space import Medium, ScratchSpace, choose
 from addons.loomworks_snapshot.restoring.spec import RestoreSpec
 from addons.loomworks_tenant.reconciler.step import Boundaries
 from factories import tenant_spec
 
+SPACE = ScratchSpace(Medium.MEMORY, 2048)
 SECRETS = ("the key", "its secret", "the passphrase")
 
 
@@ -17,7 +20,7 @@ def restore_spec(**changes):
     tenant = tenant_spec(**changes)
     location = Location("s3.example", "bucket", "region", *SECRETS)
     request = Request(tenant.database, Target(TargetKind.NAME, "point", lsn=1))
-    return RestoreSpec(7, tenant, request, location, "registry.example/loomworks-postgres:1", "10Gi")
+    return RestoreSpec(7, tenant, request, location, "registry.example/loomworks-postgres:1", SPACE)
 
 
 class Cluster:
@@ -129,3 +132,30 @@ def test_pod_has_no_privilege():
     assert pod["securityContext"]["runAsNonRoot"] is True
     (container,) = pod["containers"]
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+@pytest.mark.parametrize(
+    ("size", "attempts", "storage_class", "expected"),
+    [
+        (40 << 20, 0, "", (Medium.MEMORY, 2048)),
+        (256 << 20, 0, "encrypted", (Medium.MEMORY, 2048)),
+        (257 << 20, 0, "encrypted", (Medium.CLAIM, 4104)),
+        (40 << 20, 1, "encrypted", (Medium.CLAIM, 4096)),  # memory may have been too small
+        (40 << 20, 1, "", (Medium.NODE, 51200)),
+        (100 << 30, 0, "", (Medium.NODE, 821248)),
+    ],
+)
+def test_scratch_space_is_memory_where_that_will_do_and_never_smaller_than_what_is_needed(
+    size, attempts, storage_class, expected
+):
+    found = choose(size, 2048, storage_class, attempts)
+    assert (found.medium, found.mib) == expected
+    assert found.mib << 20 >= 4 * size
+
+
+def test_memory_of_the_scratch_space_counts_as_the_jobs():
+    for space, memory in ((SPACE, "4096Mi"), (ScratchSpace(Medium.CLAIM, 9000, "encrypted"), "2048Mi")):
+        pod = job.job(replace(restore_spec(), scratch=space))["spec"]["template"]["spec"]
+        assert pod["containers"][0]["resources"]["limits"]["memory"] == memory
+        (volume,) = [one for one in pod["volumes"] if one["name"] == "scratch"]
+        assert ("emptyDir" in volume) == (space.medium != Medium.CLAIM)

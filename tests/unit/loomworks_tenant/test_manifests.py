@@ -134,3 +134,12 @@ def test_template_names_fit_postgresql_and_kubernetes():
     assert len(spec.building) <= 63
     assert len(spec.job) <= 63
     assert "_" not in template_spec(plan="a_b").job
+
+
+def test_pods_of_one_tenant_go_to_one_node_as_its_volume_does():
+    spec = tenant_spec()
+    pod = manifests.deployment(spec, "digest")["spec"]["template"]
+    (term,) = pod["spec"]["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    wanted = term["labelSelector"]["matchLabels"]
+    assert wanted.items() <= pod["metadata"]["labels"].items()  # else the first pod would have no place
+    assert "affinity" not in manifests.deployment(tenant_spec(volume=None), "digest")["spec"]["template"]["spec"]

@@ -4,7 +4,7 @@ import pytest
 from addons.loomworks_tenant.errors import RestoredDatabaseMissing
 from addons.loomworks_tenant.kube import manifests, names
 from addons.loomworks_tenant.reconciler.step import Boundaries, Done, Waiting
-from addons.loomworks_tenant.reconciler.steps.data import Database, IdentityStep, Limits
+from addons.loomworks_tenant.reconciler.steps.data import Database, DatabaseRole, IdentityStep, Limits
 from addons.loomworks_tenant.reconciler.steps.runtime import Configuration, Switch
 from factories import UUID, tenant_spec
 
@@ -122,3 +122,13 @@ def test_restored_database_begins_with_the_files_of_the_one_before():
 
 def test_role_keeps_its_name():
     assert changing().role == tenant_spec().role == OLD
+
+
+def test_two_odoos_have_the_connections_of_two():
+    limits = []
+    world = World()
+    world.ensure_role = lambda role, password, limit: limits.append(limit)
+    for spec in (changing(), changing(switching=False)):
+        DatabaseRole().ensure(spec, world.boundaries)
+    assert limits == [2 * changing().connection_limit, changing().connection_limit]
+    assert DatabaseRole().fingerprint(changing()) != DatabaseRole().fingerprint(changing(switching=False))
