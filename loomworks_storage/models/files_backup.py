@@ -34,7 +34,7 @@ class FilesBackup(models.Model):
     audit = fields.Boolean(readonly=True, help="Every file was read, not only those that are new.")
     stage = fields.Selection(STAGES, readonly=True)
     stage_share = fields.Float(readonly=True)
-    attempts = fields.Integer(readonly=True, help="Jobs that have broken off.")
+    attempts = fields.Integer("Broken off", readonly=True, help="Jobs that have broken off.")
     troubled_since = fields.Datetime(readonly=True)
 
     files = fields.Integer(readonly=True)

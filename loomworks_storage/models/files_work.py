@@ -17,7 +17,7 @@ PATIENCE = 3600  # seconds in which whatever else goes wrong may pass
 QUEUE_LOOK = 2.0  # seconds between two looks for the end of the backup before
 AUDIT_DAYS = 7  # after which every file is read again
 ALARM = "loomworks_storage.activity_files"
-QUIET = {"attempts": 0, "troubled_since": False, "error_message": False, "error_code": False}
+QUIET = {"troubled_since": False, "error_message": False, "error_code": False}
 
 
 class FilesWorkRow(models.Model):

@@ -1,0 +1,176 @@
+"""A tenant's files on the running stack: backed up to S3, lost, and back with a restore, byte for byte."""
+
+import base64
+import hashlib
+import json
+import os
+import subprocess
+import threading
+import time
+
+import pytest
+import test_restore
+from conftest import Refused
+from test_killed_control_plane import kill, wait_back
+
+BACKUP, SNAPSHOT = "loomworks.files.backup", "loomworks.snapshot"
+
+
+snapshot_of, settled = test_restore.snapshot_of, test_restore.settled  # fixtures
+
+
+@pytest.fixture
+def taken(snapshot_of, settled):
+    """Take a snapshot, and wait for the end of a restore."""
+    return snapshot_of, settled
+
+
+@pytest.fixture
+def tenant(make_tenant):
+    made = make_tenant()
+    made.wait_settled("active")
+    return made
+
+
+@pytest.fixture
+def in_pod(stack):
+    """Run a command in a tenant's Odoo."""
+
+    def run(tenant, *command):
+        kubectl = [stack["LOOMWORKS_KUBECTL"], f"--kubeconfig={stack['KUBECONFIG']}", "-n", tenant.namespace]
+        whole = [*kubectl, "exec", "deployment/odoo", "-c", "odoo", "--", *command]
+        return subprocess.run(whole, check=True, capture_output=True, text=True, timeout=60).stdout
+
+    return run
+
+
+@pytest.fixture
+def row_of(call):
+    """Read a backup."""
+    return lambda number: call(BACKUP, "read", ids=[number])[0]
+
+
+@pytest.fixture
+def finished(row_of):
+    """Wait until a backup has come to its end; return the row."""
+
+    def wait(number, state="done"):
+        def ended():
+            row = row_of(number)
+            assert row["state"] in ("waiting", "running", state), row
+            return row["state"] == state and row
+
+        return test_restore.wait_for(ended, otherwise=lambda: row_of(number))
+
+    return wait
+
+
+def attach(work, content):
+    """Make an attachment; return its id and the file's name on the volume."""
+    values = {"name": "kept.bin", "datas": base64.b64encode(content).decode()}
+    number = work("ir.attachment", "create", [values])[0]
+    digest = hashlib.sha1(content).hexdigest()
+    return number, f"{digest[:2]}/{digest}"
+
+
+def content_of(work, number):
+    return base64.b64decode(work("ir.attachment", "read", [number], ["datas"])[0]["datas"] or b"")
+
+
+def test_lost_file_comes_back_with_a_restore(tenant, call, kube, administrator, in_pod, finished, taken):
+    snapshot_of, settled = taken
+    work = administrator(tenant)
+    content = os.urandom(3_000_000)
+    number, name = attach(work, content)
+    snapshot = snapshot_of(tenant)
+    fields = ["files_state", "files_text", "filestore_manifest"]
+    assert call(SNAPSHOT, "read", ids=[snapshot], fields=fields)[0]["files_state"] == "waiting"
+    time.sleep(3.1)  # a backup that begins within two seconds of the moment may not have its files
+    row = finished(tenant.act("action_back_up_files")[0])
+    assert row["files"] >= 1
+    assert row["bytes"] >= len(content)
+    assert not row["damaged"]
+    found = call(SNAPSHOT, "read", ids=[snapshot], fields=fields)[0]
+    assert (found["files_state"], found["filestore_manifest"]) == ("whole", row["manifest"])
+    assert not list(kube.list("Job", tenant.namespace))
+    assert not [one for one in kube.list("Secret", tenant.namespace) if one["metadata"]["name"].startswith("files-")]
+
+    in_pod(tenant, "rm", f"/var/lib/odoo/filestore/{tenant.database}/{name}")
+    assert content_of(work, number) == b""
+    before = time.monotonic()
+    restored = settled(call(SNAPSHOT, "action_restore", ids=[snapshot]))
+    assert content_of(work, number) == content
+    domain = [["tenant_id", "=", tenant.id], ["code", "=", "files"]]
+    (step,) = call("loomworks.tenant.step", "search_read", domain=domain, fields=["message", "seconds"])
+    assert step["message"].endswith("from S3")
+    print(f"restored and changed to in {time.monotonic() - before:.1f} s; of them {step['seconds']:.1f} s for files")
+    print(f"backup: {row['began_at']} to {row['finished_at']}, of them {row['report']['seconds']} s at work")
+
+    again = finished(tenant.act("action_back_up_files")[0])
+    assert (again["database"], again["new_files"]) == (restored["new_database"], 0)
+
+
+def test_backup_whose_pod_is_killed_is_done_all_the_same(tenant, kube, stack, administrator, finished, row_of):
+    work = administrator(tenant)
+    for _file in range(20):
+        attach(work, os.urandom(3_000_000))
+    (number,) = tenant.act("action_back_up_files")
+    selector = f"job-name=files-backup-{number}"
+    test_restore.wait_for(lambda: list(kube.list("Pod", tenant.namespace, label_selector=selector)))
+    kubectl = [stack["LOOMWORKS_KUBECTL"], f"--kubeconfig={stack['KUBECONFIG']}", "-n", tenant.namespace]
+    test_restore.wait_for(lambda: row_of(number)["stage"] == "files")
+    subprocess.run([*kubectl, "delete", "pod", "--grace-period=0", "--force", "-l", selector], check=True, timeout=60)
+    row = finished(number)
+    assert row["attempts"] == 1
+    assert row["files"] >= 20
+    assert not row["damaged"]
+
+
+def test_backup_goes_on_when_the_control_plane_is_killed(tenant, call, kube, stack, administrator, finished, row_of):
+    attach(administrator(tenant), os.urandom(2_000_000))
+    (number,) = tenant.act("action_back_up_files")
+    test_restore.wait_for(lambda: row_of(number)["state"] == "running")
+    kill(kube, stack)
+    wait_back(stack)
+    assert finished(number)["files"] >= 1
+
+
+def test_key_survives_the_namespace_and_goes_with_the_tenant(make_tenant, kube, finished):
+    tenant = make_tenant()
+    tenant.wait_settled("active")
+    finished(tenant.act("action_back_up_files")[0])
+    name = f"files-{tenant.uuid}"
+    key = kube.get("Secret", name, "lw-keys")["data"]["key"]
+    assert len(base64.b64decode(key)) == 64
+    tenant.act("action_archive")
+    tenant.wait_settled("archived")
+    assert kube.get("Secret", name, "lw-keys")["data"]["key"] == key
+    tenant.act("action_erase", confirm_name=tenant.read("name")["name"])
+    tenant.wait(lambda values: values["erased_at"])
+    assert kube.get("Secret", name, "lw-keys") is None
+
+
+def test_nothing_secret_is_told(tenant, call, kube, finished, secret):
+    seen, over = [], threading.Event()
+
+    def watch():
+        while not over.is_set():
+            seen.extend(kube.list("Job", tenant.namespace))
+            time.sleep(0.1)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        row = finished(tenant.act("action_back_up_files")[0])
+    finally:
+        over.set()
+        thread.join()
+    told = json.dumps([row, seen])
+    assert seen
+    for where, name, key in (("lw-keys", f"files-{tenant.uuid}", "key"), ("loomworks", "filestore-s3", "key-secret")):
+        assert secret(where, name, key) not in told
+
+
+def test_files_of_others_are_not_backed_up_by_strangers(call, acme):
+    with pytest.raises(Refused):
+        call("loomworks.tenant", "write", ids=[acme.id], vals={"files_manifest": "of another"})
