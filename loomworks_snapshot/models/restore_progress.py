@@ -33,6 +33,7 @@ class Restore(models.Model):
             "error": self.error_message,
             "can_go_back": self.can_go_back and self.tenant_id._may_restore(),
             "can_cancel": self.state in ("waiting", "restoring") and self.tenant_id._may_restore(),
+            "can_retry": self.state == "failed" and self.tenant_id._may_restore(),
             "stages": self._told_stages(),
         }
 

@@ -10,6 +10,7 @@ from odoo.exceptions import UserError
 
 from ..timeline import operations
 from ..timeline.spans import Why, gaps, why_not
+from .restore import RUNNING
 from .tenant_past import Past, stamp, text
 
 WINDOW = timedelta(days=1)  # of the page, unless it is said
@@ -199,6 +200,7 @@ class Tenant(models.Model):
                 "state": one.state,
                 "state_text": states[one.state],
                 "drill": one.purpose == "drill",
+                "placed": bool(one.placed_at) or (one.purpose == "in_place" and one.state in RUNNING),
                 "seconds": one.total_seconds,
             }
             for one in self.env["loomworks.restore"].search(domain, limit=LISTED)
@@ -230,8 +232,8 @@ class Tenant(models.Model):
         if not self.sudo().server_id or self._database_at(moment) == self.sudo().database_name:
             return False
         return self.env._(
-            "A restore has changed the tenant's database since. What it was at this moment, in the database of that "
-            "time, can be restored like any other; operations of that database are not listed."
+            "A restore has given the tenant another database since. It is brought back to the one of that time; what "
+            "agents did there after the moment of that restore is not listed."
         )
 
     def _born(self):

@@ -243,7 +243,7 @@ class TestMoment(TimeMachineCase):
         hour = timedelta(hours=1)
         self.make_restore(state="done", placed_at=self.now - hour, old_database="before", new_database="after")
         self.tenant.sudo().database_name = "after"
-        self.assertIn("changed the tenant's database", self.as_user().time_machine_at(self.now - 2 * hour)["note"])
+        self.assertIn("another database since", self.as_user().time_machine_at(self.now - 2 * hour)["note"])
         self.assertFalse(self.as_user().time_machine_at(self.now - hour / 2)["note"])
 
 

@@ -4,12 +4,13 @@ import { SECOND, Scale, grouped, ticks, zoomed } from "./scale";
 
 const { DateTime } = luxon;
 
-const GUTTER = 132; // pixels for the names of the lanes
+const GUTTER = 146; // pixels for the names of the lanes
 const MARGIN = 14;
 const AXIS = 44;
 const LANE = 48;
 const FOOT = 8;
 const NEAR = 13; // pixels between two marks that are drawn apart
+const WIDE = 32; // pixels that a group of marks takes
 const DRAG = 4; // pixels from which a press is a drag
 const WHEEL = 1.25;
 
@@ -70,7 +71,7 @@ export class TimeMachineChart extends Component {
             ...lane,
             y: AXIS + i * LANE,
             middle: AXIS + i * LANE + LANE / 2,
-            groups: grouped(lane.marks, this.scale, NEAR).map((group) => this.drawn(group)),
+            groups: grouped(lane.marks, this.scale, NEAR, WIDE).map((group) => this.drawn(group)),
             ways: lane.marks.filter((mark) => mark.back).map((mark) => this.way(mark)).filter((way) => way.width > 8),
         }));
     }

@@ -78,13 +78,18 @@ export function ticks(scale) {
     return found.filter((tick) => scale.holds(tick.at));
 }
 
-/** Put marks that would cover each other together; return groups with `x` and `marks`, the newest mark first. */
-export function grouped(marks, scale, distance) {
+/**
+ * Put marks that would cover each other together; return groups with `x` and `marks`, the newest mark first.
+ *
+ * @param {number} near pixels between two single marks
+ * @param {number} wide pixels that a group needs
+ */
+export function grouped(marks, scale, near, wide) {
     const groups = [];
     for (const mark of marks.filter((one) => scale.holds(one.at)).sort((a, b) => b.at - a.at)) {
         const x = scale.x(mark.at);
         const last = groups.at(-1);
-        if (last && last.first - x < distance) {
+        if (last && last.first - x < (last.marks.length > 1 ? wide : near)) {
             last.marks.push(mark);
             last.x = (last.first + x) / 2;
         } else {

@@ -10,7 +10,7 @@ import { Layout } from "@web/search/layout";
 import { standardActionServiceProps } from "@web/webclient/actions/action_service";
 import { TimeMachineChart } from "./chart";
 import { RestoreDialog } from "./restore_dialog";
-import { DAY, MINUTE, SECOND, ZOOMS, about, duration, zoomed } from "./scale";
+import { DAY, SECOND, ZOOMS, about, duration, zoomed } from "./scale";
 
 const { DateTime } = luxon;
 
@@ -28,6 +28,18 @@ const BACKUP_TYPES = { full: _t("Full"), diff: _t("Differential"), incr: _t("Inc
 const SNAPSHOT_TYPES = { auto: _t("automatic"), manual: _t("by hand"), pre_ai: _t("before an AI operation") };
 const KIND_VERBS = { create: _t("create"), write: _t("write"), unlink: _t("delete"), undo: _t("undo"), redo: _t("redo") };
 
+const COUNTED = 10000; // operations; of more it is only known that they are
+const JOURNAL = 100; // operations listed below the time line
+const OPERATION_STATES = {
+    pending: _t("Under way"),
+    done: _t("Done"),
+    failed: _t("Failed"),
+    rolled_back: _t("Undone"),
+    partially_rolled_back: _t("Partly undone"),
+    restore_only: _t("Restore only"),
+};
+const BADGES = { done: "text-bg-success", failed: "text-bg-danger", restore_only: "text-bg-warning", pending: "text-bg-info" };
+
 const millis = (text) => (text ? deserializeDateTime(text).toMillis() : false);
 const utc = (moment) => serializeDateTime(DateTime.fromMillis(moment));
 const spans = (found) => found.map(({ since, until }) => ({ since: millis(since), until: millis(until) }));
@@ -44,7 +56,6 @@ export class TimeMachine extends Component {
         this.orm = useService("orm");
         this.action = useService("action");
         this.dialog = useService("dialog");
-        this.notification = useService("notification");
         this.zooms = ZOOMS;
         this.loading = new KeepLast();
         this.saying = new KeepLast();
@@ -111,6 +122,13 @@ export class TimeMachine extends Component {
         return _t("Any moment since %s can be restored.", since) + holes;
     }
 
+    /** The operations of the window, as the list below the time line shows them. */
+    get journal() {
+        const { since, until } = this.state.window;
+        const found = this.data.operations.filter(({ at }) => at >= since && at <= until);
+        return { rows: found.slice(0, JOURNAL), more: Math.max(0, found.length - JOURNAL), complete: this.data.complete };
+    }
+
     // --- the picked moment ---
 
     get pickedAt() {
@@ -150,14 +168,15 @@ export class TimeMachine extends Component {
     }
     get lost() {
         const { seconds, operations } = this.state.said.lost;
-        const since = _t("What was entered in the %s since will not be in the restored tenant", duration(seconds));
-        if (operations === null) {
-            return since + ".";
+        const span = duration(seconds);
+        if (operations === null || !operations) {
+            return _t("What was entered in the last %s will not be in the restored tenant.", span);
         }
-        const count = operations >= 10000 ? _t("more than 10,000") : operations;
-        return operations === 1
-            ? since + _t(", with 1 operation of agents.")
-            : since + _t(", with %s operations of agents.", count);
+        const count = operations >= COUNTED ? _t("more than %s", COUNTED) : operations;
+        return _t(
+            "What was entered in the last %(span)s will not be in the restored tenant, %(count)s operation(s) of agents among it.",
+            { span, count }
+        );
     }
     get restoreLabel() {
         const { operation, snapshot } = this.state.said;
@@ -195,6 +214,23 @@ export class TimeMachine extends Component {
             restorable: spans(data.restorable),
             gaps: spans(data.gaps),
             lanes: this.lanesOf(data),
+            operations: data.operations.map((one) => this.journalRow(one)),
+        };
+    }
+
+    journalRow(one) {
+        const at = millis(one.at);
+        return {
+            key: one.number,
+            at,
+            time: DateTime.fromMillis(at).toFormat("d LLL HH:mm:ss"),
+            agent: one.agent || one.user,
+            what: KIND_VERBS[one.kind] || one.method || one.kind,
+            model: one.model,
+            changes: one.changes,
+            state: OPERATION_STATES[one.state] || one.state,
+            badge: BADGES[one.state] || "text-bg-secondary",
+            mark: { kind: "operation", id: one.number, at },
         };
     }
 
@@ -208,7 +244,7 @@ export class TimeMachine extends Component {
                 look: LOOKS[kind]?.[one.state] || "primary",
                 ...more(one),
             }));
-        const back = (one) => ({ look: one.drill ? "drill" : LOOKS.restore[one.state] || "info", back: !one.drill && millis(one.moment) });
+        const back = (one) => ({ look: one.drill ? "drill" : LOOKS.restore[one.state] || "info", back: one.placed && millis(one.moment) });
         const backup = (one) => ({ look: one.usable ? "primary" : "danger" });
         return [
             { name: "backups", title: _t("Base backups"), marks: marks("backup", data.backups, backup) },
@@ -233,38 +269,40 @@ export class TimeMachine extends Component {
         },
     };
 
+    /** Look again and again; one look never waits for another, which a newer one may have replaced. */
     tick() {
         const running = this.state.progress?.running;
-        const due = running ? REFRESH : IDLE_REFRESH;
-        this.timer = setTimeout(async () => {
-            if (document.visibilityState === "visible" && this.tenantId) {
-                await this.look(running).catch(() => {}); // the next look may fare better; what is shown stays
-            }
-            if (this.__owl__.status < 3) {
+        this.timer = setTimeout(
+            () => {
                 this.tick();
-            }
-        }, due);
+                if (document.visibilityState === "visible" && this.tenantId) {
+                    this.look(running).catch(() => {}); // the next look may fare better; what is shown stays
+                }
+            },
+            running ? REFRESH : IDLE_REFRESH
+        );
     }
 
     async look(running) {
-        if (running) {
-            const progress = await this.orm.silent.call(MODEL, "time_machine_progress", [this.tenantId]);
-            this.state.progress = progress;
-            if (!progress?.running) {
-                await this.load({ silent: true });
-                await this.say();
-            }
-        } else {
-            await this.load({ silent: true });
+        if (!running) {
+            return this.load({ silent: true });
+        }
+        const progress = await this.orm.silent.call(MODEL, "time_machine_progress", [this.tenantId]);
+        this.state.progress = progress;
+        if (!progress?.running) {
+            this.load({ silent: true });
+            this.say();
         }
     }
 
     // --- what people do ---
 
-    setWindow(window) {
+    setWindow({ since, until }) {
+        const span = until - since;
+        const ahead = Math.max(0, until - this.now - span * AHEAD); // there is nothing to see in the future
+        const window = { since: since - ahead, until: until - ahead };
         this.state.window = window;
         const { range, complete } = this.data;
-        const span = window.until - window.since;
         const outside = window.since < range.since || window.until > range.until;
         if (outside || (!complete && range.until - range.since > 6 * span)) {
             this.loadSoon();
@@ -290,14 +328,11 @@ export class TimeMachine extends Component {
     }
 
     showNow() {
-        this.showSpan(this.state.window.until - this.state.window.since, this.now);
-        this.setWindow(this.state.window);
+        const span = this.state.window.until - this.state.window.since;
+        this.setWindow({ since: this.now + span, until: this.now + 2 * span });
     }
 
     async pick(mark) {
-        if (mark.kind === "restore") {
-            mark = { ...mark, restoreId: mark.id };
-        }
         this.state.picked = mark;
         const { since, until } = this.state.window;
         if (mark.at < since || mark.at > until) {
@@ -332,7 +367,7 @@ export class TimeMachine extends Component {
             title: this.restoreLabel,
             where: snapshot ? _t("snapshot “%(name)s”, %(at)s", { name: snapshot.name, at: this.pickedText }) : moment,
             about: this.about,
-            lost: this.lost + (this.lost.endsWith(".") ? "" : "."),
+            lost: this.lost,
             confirm: () => this.restore(),
         });
     }
@@ -349,21 +384,18 @@ export class TimeMachine extends Component {
         await this.follow();
     }
 
-    async goBack() {
-        await this.orm.call("loomworks.restore", "action_go_back", [[this.state.progress.id]]);
-        await this.follow();
-    }
-
-    async cancel() {
-        await this.orm.call("loomworks.restore", "action_cancel", [[this.state.progress.id]]);
+    /** Do something to the last restore: take it back, give it up, try it again. */
+    async act(method) {
+        await this.orm.call("loomworks.restore", method, [[this.state.progress.id]]);
         await this.follow();
     }
 
     /** Look at once, and then each second. */
     async follow() {
-        await this.load({ silent: true });
+        this.state.progress = await this.orm.silent.call(MODEL, "time_machine_progress", [this.tenantId]);
         clearTimeout(this.timer);
         this.tick();
+        this.load({ silent: true });
     }
 
     openRestore(id) {
@@ -396,10 +428,8 @@ export class TimeMachine extends Component {
     }
     get showsProgress() {
         const { progress } = this.state;
-        return progress && (progress.running || progress.can_go_back || progress.state === "failed" || this.isFresh(progress));
-    }
-    isFresh(progress) {
-        return progress.finished_at && this.now - millis(progress.finished_at) < 10 * MINUTE;
+        const fresh = progress?.finished_at && this.now - millis(progress.finished_at) < DAY;
+        return progress && (progress.running || progress.can_go_back || fresh);
     }
     stageIcon(stage) {
         return { done: "fa-check-circle", running: "fa-circle-o-notch fa-spin", failed: "fa-exclamation-circle" }[stage.state] || "fa-circle-o";
