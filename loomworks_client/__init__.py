@@ -1,7 +1,9 @@
 from odoo import http, sql_db, tools
+from odoo.addons.base.models.ir_cron import IrCron
 
-from . import carried_sessions, controllers, models, private_channels
+from . import carried_sessions, controllers, models, private_channels, waiting_crons
 
 # The addon is also loaded server-wide, before there is a registry: crons and the bus listen from the start.
 private_channels.activate(sql_db, tools.config)
 carried_sessions.activate(http, tools.config)
+waiting_crons.activate(IrCron)

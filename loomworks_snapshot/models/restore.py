@@ -81,6 +81,9 @@ class Restore(models.Model):
     report = fields.Json(readonly=True, help="Base backup, bytes, WAL segments and seconds by stage.")
     report_text = fields.Text("What it took", compute="_compute_report_text")
     switch_began_at = fields.Datetime(readonly=True)
+    cancelled_mails = fields.Integer(
+        "Not sent again", readonly=True, help="Mails and SMS that waited at the moment, and have been sent since."
+    )
     traffic_changed_at = fields.Datetime(readonly=True)
     previous_database = fields.Char(readonly=True, help="What the tenant's row said before the change.")
     backup_label = fields.Char("Base backup", readonly=True)

@@ -15,7 +15,7 @@ from ..repository.proof import Prover
 from ..repository.segments import format_lsn, parse_lsn
 from ..repository.verdict import Proof, verdict_text
 from ..repository.verdict import Target as Moment
-from ..restoring import flow, scratch_space
+from ..restoring import flow, outgoing, scratch_space
 from ..restoring.spec import RestoreSpec
 from .restore import RUNNING
 
@@ -184,7 +184,9 @@ class RestoreWork(models.Model):
 
     def _switch_to(self, database):
         """Have the tenant served from another of its databases; what it had before is remembered in this row."""
-        tenant = self.tenant_id
+        tenant, server = self.tenant_id, self._world().server
+        server.open_database(database)
+        outgoing.hold(server, database)
         self.write({"switch_began_at": fields.Datetime.now(), "previous_database": tenant.previous_database})
         values = {"previous_database": tenant.database_name, "database_name": database}
         # What the volume does not have any more comes from S3, where a backup has it.
@@ -207,6 +209,8 @@ class RestoreWork(models.Model):
             return self._pause(SWITCH_LOOK)
         if waited < 2 * SWITCH_PATIENCE and flow.has_pods(tenant.uuid, before, world):
             return self._pause(SWITCH_LOOK)  # nothing is closed under a request
+        self.cancelled_mails = outgoing.cancel_sent(world.server, before, database, self.moment)
+        outgoing.release(world.server, database)
         world.server.close_database(before)
         return self._settle_switch(state)
 

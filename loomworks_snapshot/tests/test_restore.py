@@ -13,7 +13,7 @@ from odoo.tools import mute_logger
 from psycopg2 import IntegrityError
 
 from ..models import restore_work
-from ..restoring import flow
+from ..restoring import flow, outgoing
 from .common import SnapshotCase
 
 REPORT = {"backup": "label", "fetched": 1, "segments": 2, "tables": 3, "rows": 4, "seconds": {"replay": 1.5}}
@@ -33,7 +33,12 @@ class TestRestore(SnapshotCase):
         def event(kind):
             return lambda *args: self.events.append((kind, args[0].database if kind != "check" else ""))
 
+        for name in ("hold", "release", "cancel_sent"):
+            patcher = patch.object(outgoing, name, self.noting(name))
+            patcher.start()
+            self.addCleanup(patcher.stop)
         server = {
+            "open_database": lambda server, name: self.events.append(("open", name)),
             "close_database": lambda server, name: self.events.append(("close", name)),
             "drop_database": lambda server, name: self.events.append(("drop", name)),
             "database": lambda server, name: self.databases,
@@ -59,6 +64,13 @@ class TestRestore(SnapshotCase):
             self.addCleanup(patcher.stop)
         self.first = self.tenant.database_name
         self.snapshot = self.take_ready()
+
+    def noting(self, name):
+        def note(server, *others):
+            self.events.append((name, *others[:2]))
+            return 2
+
+        return note
 
     def ask(self, user=None):
         return self.env["loomworks.restore"].browse(self.snapshot.with_user(user or self.customer).action_restore())
@@ -89,6 +101,16 @@ class TestRestore(SnapshotCase):
         self.assertEqual([event for event in self.events if event[0] == "close"], [("close", self.first)])
         self.assertTrue(restore.can_go_back)
         self.assertEqual(self.audited(self.tenant)[-2:], ["restore", "restore_done"])
+        new = restore.new_database
+        switched = [event for event in self.events if event[0] in ("open", "hold", "cancel_sent", "release", "close")]
+        order = [
+            ("open", new),
+            ("hold", new),
+            ("cancel_sent", self.first, new),
+            ("release", new),
+            ("close", self.first),
+        ]
+        self.assertEqual((switched, restore.cancelled_mails), (order, 2))
 
     def test_files_of_the_moment_come_along_and_go_with_the_way_back(self):
         began = self.snapshot.created_at + timedelta(minutes=1)
@@ -124,7 +146,7 @@ class TestRestore(SnapshotCase):
         self.pods = True
         self.place(restore)
         self.assertEqual(restore.state, "placing")
-        self.assertNotIn("close", dict(self.events))
+        self.assertNotIn("close", [event[0] for event in self.events])
         self.pods = False
         self.step(restore)
         self.assertEqual(restore.state, "done")
@@ -142,7 +164,7 @@ class TestRestore(SnapshotCase):
         self.assertEqual(values, (self.first, False, False))
         self.step(restore)
         self.assertIn(("discard", restore.new_database), self.events)
-        self.assertNotIn("close", dict(self.events))
+        self.assertNotIn("close", [event[0] for event in self.events])
         self.assertEqual(restore.error_code, "switch_failed")
         restore.with_user(self.operator).action_retry()
         self.place(restore)
@@ -167,7 +189,7 @@ class TestRestore(SnapshotCase):
         restore._cron_forget()
         self.step(restore)
         self.assertTrue(restore.dropped)
-        self.assertNotIn("drop", dict(self.events))
+        self.assertNotIn("drop", [event[0] for event in self.events])
         self.env["loomworks.restore"].search([])._cron_forget()
         self.step(restore)
         self.assertEqual([event for event in self.events if event[0] == "drop"], [("drop", restore.new_database)])
@@ -200,7 +222,7 @@ class TestRestore(SnapshotCase):
             (restore.state, restore.error_code, self.snapshot.state), ("failed", "target_not_reached", "ready")
         )
         self.step(restore)
-        self.assertIn("discard", dict(self.events))
+        self.assertIn("discard", [event[0] for event in self.events])
 
     def test_passing_errors_are_waited_out(self):
         restore = self.ask()
@@ -228,7 +250,7 @@ class TestRestore(SnapshotCase):
         restore.with_user(self.customer).action_cancel()
         self.step(restore)
         self.assertEqual((restore.state, self.snapshot.state), ("cancelled", "ready"))
-        self.assertIn("discard", dict(self.events))
+        self.assertIn("discard", [event[0] for event in self.events])
         with self.assertRaises(UserError):
             restore.with_user(self.customer).action_cancel()
 
