@@ -1,8 +1,12 @@
 """A person at the stack: Chromium, driven by Playwright, with pictures kept in build/test/pictures."""
 
+import json
 import os
 import re
+import secrets
 import shlex
+import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -95,3 +99,34 @@ def log_in(page, stack):
         page.wait_for_selector(".o_main_navbar")
 
     return log_in
+
+
+@pytest.fixture
+def call(stack):
+    """Call a method of the control plane by JSON-2."""
+
+    def call(model, method, **arguments):
+        headers = {"Authorization": f"bearer {stack['LOOMWORKS_API_KEY']}", "Content-Type": "application/json"}
+        url = f"{stack['LOOMWORKS_URL']}/json/2/{model}/{method}"
+        request = urllib.request.Request(url, json.dumps(arguments).encode(), headers)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
+
+    return call
+
+
+@pytest.fixture
+def tenant(call):
+    """A tenant that serves; erased in the end. Its row's id and name."""
+    subdomain = f"ui-{secrets.token_hex(4)}"
+    (plan,) = call("loomworks.plan", "search", domain=[["code", "=", "basic"]])
+    values = {"name": subdomain.title(), "subdomain": subdomain, "plan_id": plan}
+    (number,) = call("loomworks.tenant", "create", vals_list=[values])
+    call("loomworks.tenant", "action_provision", ids=[number])
+    end = time.monotonic() + 150
+    while call("loomworks.tenant", "read", ids=[number], fields=["state"])[0]["state"] != "active":
+        assert time.monotonic() < end
+        time.sleep(0.3)
+    yield number, values["name"]
+    call("loomworks.tenant", "action_archive", ids=[number])
+    call("loomworks.tenant", "action_erase", ids=[number], confirm_name=values["name"])
