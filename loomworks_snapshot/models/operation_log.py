@@ -4,7 +4,7 @@ from odoo import api, fields, models
 from odoo.addons.loomworks_ai.models.operation_log import KINDS, STATES
 from odoo.exceptions import UserError
 
-HERE = ("creating", "ready")  # states of a snapshot that another restore may use
+USABLE = ("creating", "ready", "restoring")  # states of a snapshot that another restore may use
 
 
 class OperationLog(models.Model):
@@ -70,7 +70,7 @@ class OperationLog(models.Model):
             "target_kind": "lsn",
             "target_value": snapshot.wal_position,
             "target_position": snapshot.wal_position,
-            "target_timeline": snapshot.timeline,
+            "target_timeline": snapshot.recovery_timeline or snapshot.timeline,
             "system_identifier": snapshot.system_identifier,
             "moment": self.started_at,
         }
@@ -79,7 +79,7 @@ class OperationLog(models.Model):
     def _snapshot_before(self):
         """Return the snapshot of the moment before this operation, made now if there is none."""
         log = self.sudo()
-        if log.snapshot_id.state not in HERE:
+        if log.snapshot_id.state not in USABLE:
             name = self.env._("Before %s", self.display_name)
             log.snapshot_id = self.tenant_id._snapshot_before_operation(log.lsn, log.timeline, log.started_at, name)
         return log.snapshot_id

@@ -56,6 +56,7 @@ class Tenant(models.Model):
                 "state": self.state,
                 "born": text(past.born),
                 "may_restore": self._may_restore(),
+                "may_copy": self._may_restore() and bool(self.sudo().cluster_id._files_place()),
             },
             "now": text(past.now),
             "since": text(since),
@@ -97,7 +98,7 @@ class Tenant(models.Model):
             "estimate": past.estimate(moment),
             "lost": {"seconds": max(0, int(past.now - stamp(moment))), "operations": self._count_since(moment)},
             "operation": told(operation) if operation else False,
-            "snapshot": snapshot_told(snapshot) if snapshot else False,
+            "snapshot": {**snapshot_told(snapshot), "files": snapshot.files_text} if snapshot else False,
         }
 
     def time_machine_progress(self):
@@ -199,7 +200,7 @@ class Tenant(models.Model):
                 "moment": text(one.moment),
                 "state": one.state,
                 "state_text": states[one.state],
-                "drill": one.purpose == "drill",
+                "purpose": one.purpose,
                 "placed": bool(one.placed_at) or (one.purpose == "in_place" and one.state in RUNNING),
                 "seconds": one.total_seconds,
             }

@@ -244,7 +244,7 @@ export class TimeMachine extends Component {
                 look: LOOKS[kind]?.[one.state] || "primary",
                 ...more(one),
             }));
-        const back = (one) => ({ look: one.drill ? "drill" : LOOKS.restore[one.state] || "info", back: one.placed && millis(one.moment) });
+        const back = (one) => ({ look: one.purpose !== "in_place" ? "drill" : LOOKS.restore[one.state] || "info", back: one.placed && millis(one.moment) });
         const backup = (one) => ({ look: one.usable ? "primary" : "danger" });
         return [
             { name: "backups", title: _t("Base backups"), marks: marks("backup", data.backups, backup) },
@@ -265,7 +265,10 @@ export class TimeMachine extends Component {
         restore: (one) => {
             const to = DateTime.fromMillis(millis(one.moment)).toFormat("d LLL HH:mm:ss");
             const values = { to, state: one.state_text.toLowerCase() };
-            return one.drill ? _t("Drill to %(to)s: %(state)s", values) : _t("Restore to %(to)s: %(state)s", values);
+            if (one.purpose === "copy") {
+                return _t("Copy as of %(to)s: %(state)s", values);
+            }
+            return one.purpose === "drill" ? _t("Drill to %(to)s: %(state)s", values) : _t("Restore to %(to)s: %(state)s", values);
         },
     };
 
@@ -382,6 +385,15 @@ export class TimeMachine extends Component {
             await this.orm.call(MODEL, "restore_to", [[this.tenantId], moment]);
         }
         await this.follow();
+    }
+
+    /** Ask how a copy of the picked moment is to be called. */
+    askCopy() {
+        const { snapshot, moment } = this.state.said;
+        const context = snapshot ? { default_snapshot_id: snapshot.id } : { default_tenant_id: this.tenantId, default_moment: moment };
+        const name = _t("Copy of %(tenant)s as of %(at)s", { tenant: this.tenant.name, at: this.pickedText });
+        const views = [[false, "form"]];
+        this.action.doAction({ type: "ir.actions.act_window", res_model: "loomworks.tenant.copy", name, views, target: "new", context });
     }
 
     /** Do something to the last restore: take it back, give it up, try it again. */
