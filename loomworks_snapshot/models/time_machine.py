@@ -134,7 +134,7 @@ class Tenant(models.Model):
         self._check_admin()
         operation = self._operation(operation_id)
         log = self.env["loomworks.ai.operation.log"]._mirror(self, operation)
-        return log.with_user(self.env.user).sudo(self.env.su).action_restore_before()
+        return log.action_restore_before()
 
     # --- what is read -----------------------------------------------------------------------------------
 

@@ -65,6 +65,7 @@ export function ticks(scale) {
             found.push({ at: at.toMillis(), label: at.toFormat("d LLL"), strong: false });
         }
     } else {
+        at = at.plus(Math.floor((scale.since - at.toMillis()) / step) * step);
         while (at.toMillis() <= scale.until) {
             const day = at.startOf("day");
             const midnight = at.equals(day);
