@@ -1,7 +1,7 @@
 """What waits to be sent in two databases of one tenant: it is sent once.
 
-Up to the moment of a restore both have the same past. A mail of that past that waits in the database that comes may have
-been sent from the one that goes; then it must not be sent again. What waits in both is the new one's to send.
+Up to the moment of a restore both have the same past. A mail of that past that waits in the database that comes may
+have been sent from the one that goes; then it must not be sent again. What waits in both is the new one's to send.
 """
 
 from __future__ import annotations
