@@ -12,7 +12,10 @@ from . import closing
 from .databases import OdooDatabases
 from .suites import Runner, Suite, addons
 
-PLAIN = Suite("unit", ("tests/unit",))
+# Engines that work on repositories wait for programs and disks; the others keep a processor busy.
+REPOSITORY_TESTS = ("tests/unit/loomworks_snapshot", "tests/unit/loomworks_storage")
+REPOSITORIES = Suite("repositories", REPOSITORY_TESTS)
+PLAIN = Suite("unit", ("tests/unit",), tuple(f"--ignore={path}" for path in REPOSITORY_TESTS))
 SERVER = Suite("server", ("tests/server",))
 SCENES = Suite("scenes", ("tests/scenes",), ("--ignore=tests/scenes/test_random_days.py",))
 DAYS = Suite("days", ("tests/scenes/test_random_days.py",), ("--timeout=1800",))  # one test of 500 examples
@@ -69,14 +72,14 @@ def _unit(settings: Settings, runner: Runner) -> bool:
     databases = OdooDatabases(settings)
 
     def with_odoo(lane: Runner) -> bool:
-        results = [lane.run(DAYS), lane.run(SERVER)]
-        results += [lane.run_addon(databases, addon) for addon in addons(settings)]
+        results = [lane.run(DAYS), *(lane.run_addon(databases, addon) for addon in addons(settings))]
         return all(results)
 
-    def others(lane: Runner) -> bool:
-        return all([lane.run(PLAIN), lane.run(SCENES)])
-
-    return runner.at_once(with_odoo, others)
+    return runner.at_once(
+        with_odoo,
+        lambda lane: _each(lane, (PLAIN, SCENES, SERVER)),
+        lambda lane: lane.run(REPOSITORIES),
+    )
 
 
 def _cluster(runner: Runner) -> bool:

@@ -45,18 +45,25 @@ class S3Server:
         return f"https://127.0.0.1:{self._ports['https']}"
 
     def start(self) -> None:
-        """Start it and wait until it answers."""
+        """Start it and wait until it answers, and gives out again what it had."""
         with (self._folder / "log").open("a") as log:
             self._process = subprocess.Popen(self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + START_TIMEOUT
         while True:
             try:
-                self.client().list_buckets()
-                return
+                return self._read_something()
             except (BotoCoreError, ClientError):
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.2)
+
+    def _read_something(self) -> None:
+        """Read of each bucket's objects the largest: small ones are answered before those that hold data are known."""
+        client = self.client()
+        for bucket in client.list_buckets()["Buckets"]:
+            objects = client.list_objects_v2(Bucket=bucket["Name"]).get("Contents", [])
+            for largest in sorted(objects, key=lambda one: one["Size"])[-1:]:
+                client.get_object(Bucket=bucket["Name"], Key=largest["Key"])["Body"].read()
 
     def stop(self) -> None:
         """End it, and wait for its end."""

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 import pytest
-from addons.loomworks_snapshot.pitr import errors, overlay, scratch
+from addons.loomworks_snapshot.pitr import errors, overlay, scratch, wal
 from addons.loomworks_snapshot.pitr.request import Request, Target, TargetKind
 from addons.loomworks_snapshot.repository import errors as repository
 from addons.loomworks_snapshot.repository.segments import Segment, format_lsn
@@ -151,7 +151,8 @@ def test_an_account_that_may_not(server):
         restore(server, "t_mine", server.target, "t_back", store=Store(wrong))
 
 
-def test_the_object_store_dies_at_any_stage_and_comes_back(server):
+def test_the_object_store_dies_at_any_stage_and_comes_back(server, monkeypatch):
+    monkeypatch.setattr(wal, "AHEAD", 1)  # else all WAL is there before replay begins
     for stage in ("catalogue", "fetch", "replay"):
 
         def tell(now, share, stage=stage):
