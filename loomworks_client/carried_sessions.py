@@ -15,24 +15,29 @@ NAME = re.compile(r"^(t_[0-9a-f]{32})(_r[0-9]+)?$")
 
 def activate(http: Any, config: Any) -> None:
     """Have sessions of the tenant's other databases count as the present one's; nothing for any other Odoo."""
-    names = config["db_name"]
-    names = [names] if isinstance(names, str) else list(names or ())
-    store = http.FilesystemSessionStore
-    if len(names) != 1 or not NAME.match(names[0]) or hasattr(store, "_loomworks_database"):
+    own, store = own_database(config), http.FilesystemSessionStore
+    if not own or hasattr(store, "_loomworks_database"):
         return
-    store._loomworks_database = names[0]
+    store._loomworks_database = own
     get = store.get
 
     def carried(self: Any, sid: str) -> Any:
         session = get(self, sid)
-        session["db"] = present(session.get("db"), names[0])
+        session["db"] = present(session.get("db"), own)
         return session
 
     store.get = carried
 
 
+def own_database(config: Any) -> str | None:
+    """Return the one database that this Odoo serves, if it is a tenant's."""
+    names = config["db_name"]
+    names = [names] if isinstance(names, str) else list(names or ())
+    return names[0] if len(names) == 1 and NAME.match(names[0]) else None
+
+
 def present(database: str | None, own: str) -> str | None:
-    """Return the name of the database that a session is for: ``own``, if it was begun in another of the tenant's."""
+    """Return the name of the database that is meant: ``own``, for any that is or was the same tenant's."""
     if not database:
         return database
     found, wanted = NAME.match(database), NAME.match(own)

@@ -3,9 +3,11 @@
 import base64
 import threading
 import time
+import xmlrpc.client
 from contextlib import contextmanager
 
 import pytest
+import requests
 from conftest import PATIENCE, Refused
 from psycopg2 import sql
 from test_killed_control_plane import kill, wait_back
@@ -94,6 +96,15 @@ def watched(tenant):
         thread.join()
 
 
+def by_xml_rpc(tenant, database, method, *params):
+    """Call the service "common" of a tenant, naming a database."""
+    body = xmlrpc.client.dumps((database, *params), method)
+    url = f"http://{tenant.stack['LOOMWORKS_EDGE']}/xmlrpc/2/common"
+    headers = {"Host": tenant.host, "Content-Type": "text/xml"}
+    answer = requests.post(url, data=body, headers=headers, timeout=60)
+    return xmlrpc.client.loads(answer.text)[0][0]
+
+
 def test_back_to_a_snapshot_and_back_again(make_tenant, acme, call, server, administrator, snapshot_of, settled):
     tenant = make_tenant()
     tenant.wait_settled("active")
@@ -117,6 +128,7 @@ def test_back_to_a_snapshot_and_back_again(make_tenant, acme, call, server, admi
     assert work("res.partner", "read", [partner], ["name"])[0]["name"] == "as it was"
     assert base64.b64decode(work("ir.attachment", "read", [attachment], ["datas"])[0]["datas"]) == b"kept on the volume"
     assert business(server, acme.database) == neighbour
+    assert by_xml_rpc(tenant, row["old_database"], "authenticate", "nobody", "wrong", {}) is False  # it has got there
     print(f"changed in {row['switch_seconds']} s, longest gap {max(gaps):.2f} s, {row['report']['seconds']}")
 
     call("loomworks.restore", "action_go_back", ids=[number])
