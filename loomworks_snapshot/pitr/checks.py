@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Any
+
+import psycopg2
 from psycopg2 import sql
 
-from .errors import CheckFailed, ProgramFailed
+from .errors import CheckFailed, LoadFailed, ProgramFailed
 from .programs import Programs
 from .scratch_server import ScratchServer
 
 AMCHECK = "amcheck"
+NAMED = 3  # tables that an error names
+# libpq's variables -> the parameters of a connection
+LIBPQ = {
+    "PGHOST": "host",
+    "PGPORT": "port",
+    "PGUSER": "user",
+    "PGPASSWORD": "password",
+    "PGDATABASE": "dbname",
+    "PGSSLMODE": "sslmode",
+}
 TABLES = """
     SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind = 'r' AND c.relpersistence = 'p'
@@ -29,13 +44,33 @@ def check(programs: Programs, server: ScratchServer, database: str, jobs: int) -
         raise CheckFailed(f"the restored database is damaged: {error.message}") from error
 
 
-def content(server: ScratchServer, database: str) -> tuple[int, int]:
-    """Return how many tables the database has, and how many rows in all: every row is read."""
+def content(server: ScratchServer, database: str) -> dict[str, int]:
+    """Return how many rows each table of the restored database has: every row is read."""
     with server.connect(database) as cr:
-        cr.execute(TABLES)
-        tables = cr.fetchall()
-        rows = 0
-        for schema, name in tables:
-            cr.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(schema, name)))
-            rows += cr.fetchone()[0]
-    return len(tables), rows
+        return _rows(cr)
+
+
+def compare(counted: Mapping[str, int], address: Mapping[str, str]) -> None:
+    """See that what was counted has arrived in the database at ``address`` (libpq's variables).
+
+    :raises LoadFailed: naming tables that are not as they were
+    """
+    parameters = {LIBPQ[name]: value for name, value in address.items() if name in LIBPQ}
+    try:
+        with closing(psycopg2.connect(**parameters)) as there, there.cursor() as cr:
+            arrived = _rows(cr)
+    except psycopg2.Error as error:
+        raise LoadFailed(f"the loaded database cannot be read: {' '.join(str(error).split())}") from error
+    wrong = sorted(name for name in {*counted, *arrived} if counted.get(name) != arrived.get(name))
+    if wrong:
+        told = ", ".join(f"{name}: {counted.get(name)} rows, {arrived.get(name)} arrived" for name in wrong[:NAMED])
+        raise LoadFailed(f"{len(wrong)} table(s) have not arrived as they were restored: {told}")
+
+
+def _rows(cr: Any) -> dict[str, int]:
+    cr.execute(TABLES)
+    found = {}
+    for schema, name in cr.fetchall():
+        cr.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(schema, name)))
+        found[f"{schema}.{name}"] = cr.fetchone()[0]
+    return found

@@ -71,13 +71,14 @@ class Restore:
 
     def to_server(self, address: Mapping[str, str]) -> Report:
         """Restore into the empty database at ``address`` (libpq's variables)."""
-        with self._checked():
+        with self._checked() as counted:
             folder = self._scratch.dump / "database"
             with self._stage("dump"):
                 transfer.dump(self._programs, self._server, self.request.database, folder, self.request.jobs)
             self._server.stop()
             with self._stage("load"):
                 transfer.load(self._programs, folder, address, self.request.jobs)
+                checks.compare(counted, address)
         return self.report
 
     def drill(self) -> Report:
@@ -87,15 +88,19 @@ class Restore:
         return self.report
 
     @contextmanager
-    def _checked(self) -> Iterator[None]:
-        """Have the restored database, checked, on the scratch server; everything is wiped afterwards."""
+    def _checked(self) -> Iterator[dict[str, int]]:
+        """Offer how many rows each table of the restored database has; it is on the scratch server, and checked.
+
+        Everything is wiped afterwards.
+        """
         try:
             self._scratch.prepare()
             self._bring_up()
             with self._stage("check"):
                 checks.check(self._programs, self._server, self.request.database, self.request.jobs)
-                self.report.tables, self.report.rows = checks.content(self._server, self.request.database)
-            yield
+                counted = checks.content(self._server, self.request.database)
+                self.report.tables, self.report.rows = len(counted), sum(counted.values())
+            yield counted
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise

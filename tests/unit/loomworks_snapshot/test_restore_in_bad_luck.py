@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 import pytest
-from addons.loomworks_snapshot.pitr import errors, overlay, scratch, wal
+from addons.loomworks_snapshot.pitr import errors, overlay, scratch, transfer, wal
 from addons.loomworks_snapshot.pitr.request import Request, Target, TargetKind
 from addons.loomworks_snapshot.repository import errors as repository
 from addons.loomworks_snapshot.repository.segments import Segment, format_lsn
@@ -240,3 +240,15 @@ def test_an_unknown_format_is_left_to_pgbackrest(server, monkeypatch):
 def test_a_request_passes_through_text():
     request = Request("t_mine", Target(TargetKind.NAME, "point", timeline=2, lsn=7), "label", 42, 3)
     assert Request.from_json(request.to_json()) == request
+
+
+def test_rows_that_do_not_arrive_are_missed(server, monkeypatch):
+    load = transfer.load
+
+    def lose_one(programs, folder, address, jobs):
+        load(programs, folder, address, jobs)
+        server.ask("DELETE FROM line WHERE g = 1", address["PGDATABASE"])
+
+    monkeypatch.setattr(transfer, "load", lose_one)
+    with pytest.raises(errors.LoadFailed, match=r"public\.line: \d+ rows"):
+        restore(server, "t_mine", server.target, "t_back")
