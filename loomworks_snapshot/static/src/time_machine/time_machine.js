@@ -10,7 +10,7 @@ import { Layout } from "@web/search/layout";
 import { standardActionServiceProps } from "@web/webclient/actions/action_service";
 import { TimeMachineChart } from "./chart";
 import { RestoreDialog } from "./restore_dialog";
-import { DAY, SECOND, ZOOMS, about, duration, zoomed } from "./scale";
+import { DAY, MINUTE, SECOND, ZOOMS, about, duration, zoomed } from "./scale";
 
 const { DateTime } = luxon;
 
@@ -98,7 +98,8 @@ export class TimeMachine extends Component {
     }
     get windowText() {
         const [since, until] = [this.state.window.since, this.state.window.until].map((at) => DateTime.fromMillis(at));
-        const format = until.diff(since).toMillis() > 3 * DAY ? "d LLL yyyy" : "d LLL yyyy HH:mm";
+        const span = until.diff(since).toMillis();
+        const format = span > 3 * DAY ? "d LLL yyyy" : span > 10 * MINUTE ? "d LLL yyyy HH:mm" : "d LLL yyyy HH:mm:ss";
         return `${since.toFormat(format)} – ${until.toFormat(format)}`;
     }
     get zone() {
