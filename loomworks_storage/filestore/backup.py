@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Lock
 
-from . import container
+from . import container, lease
 from .crew import THREADS, Crew
 from .errors import NotProven, ObjectMissing, WrongContent
 from .folder import Folder
@@ -79,12 +79,18 @@ class Backup:
         *,
         threads: int = THREADS,
         patience: Sequence[float] = PATIENCE,
+        wait: float = lease.WAIT,
     ) -> None:
+        """Prepare it.
+
+        :param wait: seconds for which the end of a collector is waited for
+        """
         self._vault = vault
         self._folder = folder
         self._tell = tell
         self._crew = Crew(threads)
         self._patience = patience
+        self._wait = wait
         self._counting = Lock()
         self._previous: Manifest | None = None
         self._reuse_states = False
@@ -99,7 +105,7 @@ class Backup:
         :param audit: look into every directory and hash every file, whatever the last manifest says
         :param replace: digests whose objects a check found damaged: they are written again
         :param may_lack: a folder that is not there has no files, as before the first one is written
-        :raises FolderMissing, NotProven, WrongKey and what the store raises: then there is no manifest
+        :raises FolderMissing, NotProven, WrongKey, Busy, LeaseOver and what the store raises: then there is no manifest
         """
         started = time.monotonic()
         self._report = BackupReport(name)
@@ -110,8 +116,11 @@ class Backup:
         except ObjectMissing:
             if not may_lack:
                 self._folder.require()
-            manifest = self._collect(database, audit=audit, replace=frozenset(replace))
-            if not self._vault.put_manifest(name, manifest):
+            with lease.held_after_waiting(self._vault.store, lease.Kind.BACKUP, self._wait) as held:
+                manifest = self._collect(database, audit=audit, replace=frozenset(replace))
+                held.require()
+                written = self._vault.put_manifest(name, manifest)
+            if not written:
                 manifest = self._vault.manifest(name)  # another run was first
                 self._report.repeated = True
         self._report.files, self._report.bytes = len(manifest), manifest.size

@@ -44,6 +44,18 @@ class NotProven(RetryableError):
     code = "filestore_not_proven"
 
 
+class Busy(RetryableError):
+    """Others work on the same objects whom this work excludes."""
+
+    code = "filestore_busy"
+
+
+class LeaseOver(RetryableError):
+    """The work has taken so long that others would take it for dead."""
+
+    code = "filestore_lease_over"
+
+
 # --- an object --------------------------------------------------------------------------------
 
 

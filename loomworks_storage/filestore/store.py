@@ -131,6 +131,11 @@ class Store:
                 for item in page.get("Contents", ()):
                     yield StoredObject(item["Key"][root:], item["Size"], item["LastModified"])
 
+    def delete(self, name: str) -> None:
+        """Have an object not be there."""
+        with self._translated(name):
+            self._client.delete_object(**self._at(name))
+
     def _body(self, name: str, **options: str) -> bytes:
         for left in reversed(range(BODIES)):
             answer = self._client.get_object(**self._at(name), **options)

@@ -107,6 +107,10 @@ class Vault:
         name = manifest_name(name)
         return Manifest.from_bytes(self._decrypted(name, self.store.read(name)))
 
+    def manifests(self) -> list[str]:
+        """Return the names of all manifests."""
+        return [one.name.removeprefix("manifests/").removesuffix(".jsonl.gz") for one in self.store.list("manifests")]
+
     def newest_manifest(self) -> Manifest | None:
         """Return the last manifest written that can be read, or None: then everything is looked at anew.
 

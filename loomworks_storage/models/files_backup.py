@@ -48,6 +48,7 @@ class FilesBackup(models.Model):
     checked_at = fields.Datetime("Checked", readonly=True, help="When S3 was last asked for every object.")
     lost = fields.Integer("Damaged objects", readonly=True, help="Missing or damaged in S3, by the last check.")
     lost_digests = fields.Json(readonly=True)
+    removed = fields.Boolean("Removed from S3", readonly=True)
     whole = fields.Boolean(compute="_compute_whole")
     working = fields.Boolean("In progress", compute="_compute_working")
 

@@ -8,6 +8,7 @@ from odoo.addons.loomworks_tenant.errors import LoomworksError
 from ..files import keys
 from ..files.schedule import Turn, due
 from ..filestore.check import check
+from ..filestore.collect import Collector, remove_all
 from ..filestore.store import Store
 from ..filestore.vault import Vault
 from .files_backup import UNFINISHED
@@ -15,6 +16,7 @@ from .files_backup import UNFINISHED
 _logger = logging.getLogger(__name__)
 
 AT_ONCE = 4  # Jobs on files in a cluster, those asked for by people aside
+COLLECT_DAYS = 7  # between two looks for what nothing names
 SAMPLE = 20  # contents of the newest backup that are read by a check
 
 
@@ -63,6 +65,17 @@ class FilesCrons(models.Model):
                 backups._check_objects()
             self.env["ir.cron"]._commit_progress(1)
 
+    @api.model
+    def _cron_collect(self):
+        """Let backups expire by the plan, and remove from S3 what nothing needs any more."""
+        groups = self._read_group([("removed", "=", False), ("manifest", "!=", False)], ["tenant_id"])
+        self.env["ir.cron"]._commit_progress(remaining=len(groups))
+        for (tenant,) in groups:
+            tenant._expire_files_backups()
+            self.env["ir.cron"]._commit_progress(0)  # what is removed from S3 is given up before
+            tenant._collect_files()
+            self.env["ir.cron"]._commit_progress(1)
+
     def _check_objects(self):
         """Check these backups of one tenant; the newest comes first in their order."""
         try:
@@ -87,6 +100,39 @@ class Tenant(models.Model):
     """A tenant whose objects the control plane can read."""
 
     _inherit = "loomworks.tenant"
+
+    files_collected_at = fields.Datetime(readonly=True, copy=False)
+
+    def _expire_files_backups(self):
+        """Give up the backups that neither the plan nor anything else keeps."""
+        self.ensure_one()
+        backups = self.env["loomworks.files.backup"].search([("tenant_id", "=", self.id), ("state", "=", "done")])
+        kept_since = fields.Datetime.subtract(fields.Datetime.now(), days=self.plan_id.files_keep_days)
+        needed = self._needed_manifests()
+        backups.filtered(lambda one: one.began_at < kept_since and one.manifest not in needed).state = "expired"
+
+    def _collect_files(self):
+        """Remove from S3 what no backup of this tenant names, unless one is being made just now."""
+        self.ensure_one()
+        backups = self.env["loomworks.files.backup"].search([("tenant_id", "=", self.id)])
+        expired = backups.filtered(lambda one: one.state == "expired" and one.manifest and not one.removed)
+        if backups.filtered("working") or not (expired or self._is_collection_due()):
+            return
+        try:
+            if self.erased_at:
+                remove_all(Store(self.cluster_id._files_place().location(self.uuid)))
+            elif not Collector(self._files_vault()).run(expired.mapped("manifest")).finished:
+                return
+        except LoomworksError as error:
+            _logger.warning("what the files of the tenant %s do not need is not removed: %s", self.uuid, error)
+            return
+        expired.removed = True
+        self.files_collected_at = fields.Datetime.now()
+
+    def _is_collection_due(self):
+        """Tell whether what killed backups leave has had its week."""
+        since = fields.Datetime.subtract(fields.Datetime.now(), days=COLLECT_DAYS)
+        return not self.erased_at and (self.files_collected_at or self.create_date) < since
 
     def _files_vault(self):
         """Return the tenant's objects under its key.

@@ -1,0 +1,104 @@
+"""Which backups of files expire, and when S3 is asked to forget them."""
+
+from datetime import timedelta
+from types import SimpleNamespace
+from unittest.mock import patch
+
+from odoo import fields
+from odoo.addons.loomworks_tenant.errors import LoomworksError
+from odoo.tests import tagged
+
+from ..models import files_crons
+from .common import FilesCase
+
+
+@tagged("post_install", "-at_install")
+class TestFilesCollect(FilesCase):
+    def setUp(self):
+        super().setUp()
+        self.runs, self.error, self.finished, self.removed = [], None, True, []
+        case = self
+
+        class Collector:
+            def __init__(self, vault):
+                pass
+
+            def run(self, expired):
+                if case.error:
+                    raise case.error
+                case.runs.append(set(expired))
+                return SimpleNamespace(finished=case.finished)
+
+        for name, value in (
+            ("Collector", Collector),
+            ("remove_all", self.removed.append),
+            ("Store", lambda location: location.tenant),
+        ):
+            patcher = patch.object(files_crons, name, value)
+            patcher.start()
+            self.addCleanup(patcher.stop)
+        self.startPatcher(patch.dict("os.environ", {"FILES_KEY": "account", "FILES_SECRET": "secret"}))
+        self.startPatcher(patch.object(type(self.env["ir.cron"]), "_commit_progress", lambda *args, **options: 1.0))
+        self.startPatcher(patch.object(type(self.tenant), "_files_vault", lambda tenant: None))
+        now = fields.Datetime.now()
+        self.old, self.young = (self.a_backup(now - timedelta(days=days)) for days in (16, 14))
+        self.tenant.sudo().files_collected_at = now
+
+    def collect(self):
+        self.env["loomworks.files.backup"].sudo()._cron_collect()
+
+    def test_backup_expires_by_the_plan_and_is_removed_once(self):
+        self.collect()
+        self.assertEqual((self.old.state, self.old.removed, self.young.state), ("expired", True, "done"))
+        self.assertEqual(self.runs, [{self.old.manifest}])
+        self.collect()
+        self.assertEqual(len(self.runs), 1)
+
+    def test_newest_backup_stays_however_old(self):
+        self.young.began_at = self.old.began_at
+        self.collect()
+        self.assertEqual((self.old.state, self.young.state), ("expired", "done"))
+
+    def test_backup_that_a_restore_needs_stays(self):
+        values = {"files_source_uuid": self.tenant.uuid, "files_manifest": self.old.manifest}
+        self.make_active("clone").sudo().write(values)
+        self.collect()
+        self.assertEqual(self.old.state, "done")
+        self.assertFalse(self.runs)
+
+    def test_nothing_is_removed_while_a_backup_is_made(self):
+        self.ask()
+        self.collect()
+        self.assertEqual((self.old.state, self.old.removed), ("expired", False))
+        self.assertFalse(self.runs)
+
+    def test_what_was_not_removed_is_tried_again(self):
+        self.error = LoomworksError("S3 is away")
+        with self.assertLogs(files_crons._logger, "WARNING"):
+            self.collect()
+        self.assertFalse(self.old.removed)
+        self.error, self.finished = None, False
+        self.collect()
+        self.assertFalse(self.old.removed)
+        self.finished = True
+        self.collect()
+        self.assertTrue(self.old.removed)
+
+    def test_leftovers_of_killed_backups_go_once_a_week(self):
+        self.old.began_at = fields.Datetime.now()
+        self.collect()
+        self.assertFalse(self.runs)
+        self.tenant.sudo().files_collected_at -= timedelta(days=8)
+        self.collect()
+        self.collect()
+        self.assertEqual(self.runs, [set()])
+
+    def test_objects_of_an_erased_tenant_go(self):
+        self.tenant.with_user(self.operator).action_archive()
+        self.tenant.with_user(self.operator).action_erase(self.tenant.name)
+        self.tenant.sudo()._settle()
+        self.assertEqual(set((self.old | self.young).mapped("state")), {"expired"})
+        self.collect()
+        self.collect()
+        self.assertEqual(self.removed, [self.tenant.uuid])
+        self.assertFalse(self.runs)
