@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 
 from . import lease
@@ -47,11 +48,9 @@ class Collector:
         started = time.monotonic()
         report = CollectReport()
         with lease.held(self._vault.store, lease.Kind.COLLECTOR) as held:
-            try:
+            with suppress(LeaseOver):
                 self._collect(frozenset(expired), report, held)
                 report.finished = True
-            except LeaseOver:
-                pass
         report.seconds = round(time.monotonic() - started, 3)
         return report
 

@@ -8,9 +8,13 @@ import subprocess
 import threading
 import time
 
+import boto3
 import pytest
 import test_restore
+from botocore.exceptions import ClientError
 from conftest import Refused
+from stack import s3
+from stack.settings import BRIDGE_ADDRESS, S3_PORT
 from test_killed_control_plane import kill, wait_back
 
 BACKUP, SNAPSHOT = "loomworks.files.backup", "loomworks.snapshot"
@@ -174,3 +178,65 @@ def test_nothing_secret_is_told(tenant, call, kube, finished, secret):
 def test_files_of_others_are_not_backed_up_by_strangers(call, acme):
     with pytest.raises(Refused):
         call("loomworks.tenant", "write", ids=[acme.id], vals={"files_manifest": "of another"})
+
+
+@pytest.fixture
+def run_cron(call):
+    """Have a cron of loomworks_storage do its work now."""
+
+    def run(name):
+        domain = [["module", "=", "loomworks_storage"], ["name", "=", name]]
+        (found,) = call("ir.model.data", "search_read", domain=domain, fields=["res_id"])
+        call("ir.cron", "method_direct_trigger", ids=[found["res_id"]])
+
+    return run
+
+
+@pytest.fixture
+def bucket(secret, tmp_path):
+    """The bucket of the files, as its account reaches it from this machine."""
+    (tmp_path / "ca.crt").write_text(secret("loomworks", "filestore-s3", "ca.crt"))
+    session = boto3.session.Session(
+        aws_access_key_id=secret("loomworks", "filestore-s3", "key"),
+        aws_secret_access_key=secret("loomworks", "filestore-s3", "key-secret"),
+        region_name=s3.REGION,
+    )
+    endpoint = f"https://{BRIDGE_ADDRESS}:{S3_PORT}"
+    return session.resource("s3", endpoint_url=endpoint, verify=str(tmp_path / "ca.crt")).Bucket(s3.FILES_BUCKET)
+
+
+def test_lost_object_is_found_and_written_again(tenant, run_cron, bucket, administrator, finished, row_of):
+    _number, name = attach(administrator(tenant), os.urandom(500_000))
+    first = finished(tenant.act("action_back_up_files")[0])["id"]
+    run_cron("cron_check_files")
+    assert (row_of(first)["lost"], bool(row_of(first)["checked_at"])) == (0, True)
+    bucket.Object(f"filestores/{tenant.uuid}/objects/{name}").delete()
+    run_cron("cron_check_files")
+    assert row_of(first)["lost"] == 1
+    second = finished(tenant.act("action_back_up_files")[0])
+    assert second["new_files"] == 1
+    run_cron("cron_check_files")
+    assert (row_of(first)["lost"], row_of(second["id"])["lost"]) == (0, 0)
+
+
+def test_account_of_the_files_reaches_its_own_bucket_only(bucket):
+    assert list(bucket.objects.limit(1)) is not None
+    other = bucket.meta.client
+    with pytest.raises(ClientError):
+        other.list_objects_v2(Bucket=s3.BUCKET)
+    with pytest.raises(ClientError):
+        other.put_object(Bucket=s3.BUCKET, Key="x", Body=b"x")
+
+
+def test_objects_of_an_erased_tenant_are_removed(make_tenant, run_cron, bucket, finished):
+    tenant = make_tenant()
+    tenant.wait_settled("active")
+    finished(tenant.act("action_back_up_files")[0])
+    mine = bucket.objects.filter(Prefix=f"filestores/{tenant.uuid}/")
+    assert list(mine)
+    tenant.act("action_archive")
+    tenant.wait_settled("archived")
+    tenant.act("action_erase", confirm_name=tenant.read("name")["name"])
+    tenant.wait(lambda values: values["erased_at"])
+    run_cron("cron_collect_files")
+    assert not list(mine)
