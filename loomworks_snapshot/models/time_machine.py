@@ -14,6 +14,7 @@ from .restore import RUNNING
 from .tenant_past import Past, stamp, text
 
 WINDOW = timedelta(days=1)  # of the page, unless it is said
+REST_OF_SECOND = timedelta(microseconds=999_999)  # moments are whole seconds here, operations' are not
 LISTED = 500  # operations, snapshots or restores in one answer
 PROVISIONED = timedelta(hours=1)  # whatever is known this early was the tenant's beginning
 
@@ -155,7 +156,7 @@ class Tenant(models.Model):
         if not place:
             return operations.Found(), []
         try:
-            found = operations.read(*place, since, until, limit)
+            found = operations.read(*place, since, until + REST_OF_SECOND, limit)
         except LoomworksError as error:
             return operations.Found(), [self.env._("Operations of agents cannot be read now: %s", error)]
         return found, []

@@ -1,5 +1,6 @@
 """The time machine's data, an operation's row in the control plane, and the way back to just before it."""
 
+from dataclasses import replace
 from datetime import timedelta
 from unittest.mock import patch
 
@@ -312,6 +313,10 @@ class TestRestoreBefore(TimeMachineCase):
         self.assertEqual([one["number"] for one in told], [2, 1])
         self.assertEqual(len(self.as_user().read_operations(self.now - timedelta(hours=2), limit=1)), 1)
         self.assertFalse(self.env["loomworks.ai.operation.log"].search([("tenant_id", "!=", False)]))
+
+    def test_operation_of_this_very_second_is_listed(self):
+        self.log = [replace(self.operation(9), at=self.now + timedelta(milliseconds=900))]
+        self.assertEqual([one["number"] for one in self.as_user().read_operations(until=self.now)], [9])
 
     def test_odd_words_of_another_version_are_passed_over(self):
         odd = Operation(3, self.now, "a new state", "0/2000100", 1, kind="a new kind")
