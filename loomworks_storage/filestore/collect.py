@@ -47,10 +47,9 @@ class Collector:
         """
         started = time.monotonic()
         report = CollectReport()
-        with lease.held(self._vault.store, lease.Kind.COLLECTOR) as held:
-            with suppress(LeaseOver):
-                self._collect(frozenset(expired), report, held)
-                report.finished = True
+        with lease.held(self._vault.store, lease.Kind.COLLECTOR) as held, suppress(LeaseOver):
+            self._collect(frozenset(expired), report, held)
+            report.finished = True
         report.seconds = round(time.monotonic() - started, 3)
         return report
 

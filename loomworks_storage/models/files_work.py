@@ -75,20 +75,17 @@ class FilesWorkRow(models.Model):
             values |= {"error_code": found.code or False, "troubled_since": False}
             self.write({name: value for name, value in values.items() if self[name] != value})
             return self._pause(flow.LOOK)
-        flow.clean_up(work, world)
-        return self._finish(found.report)
+        self._finish(found.report)
+        return 0
 
     def _step_done(self):
-        self.reconcile_at = False
-
-    _step_expired = _step_done
-
-    def _step_failed(self):
-        """Remove what a failed backup has left in the cluster."""
+        """Remove what the backup has left in the cluster, now that its row knows its end."""
         spec = self.tenant_id._to_spec()
         if self.request and not self.tenant_id.erased_at:
             flow.clean_up(self._work(spec), self.tenant_id._world(spec))
         self.reconcile_at = False
+
+    _step_failed = _step_expired = _step_done
 
     # --- helpers --------------------------------------------------------------------------------------
 
@@ -150,7 +147,6 @@ class FilesWorkRow(models.Model):
                 "new_bytes": report["uploaded_bytes"],
                 "damaged": len(report["damaged"]),
                 "report": report,
-                "reconcile_at": False,
                 "stage": "done",
                 "stage_share": 1.0,
                 **QUIET,

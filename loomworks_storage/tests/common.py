@@ -89,7 +89,7 @@ class FilesCase(TenantCase):
     def finish(self, backup, **report):
         """Bring a backup to its end."""
         self.progress = flow.Progress("done", 1.0, {**REPORT, **report})
-        for _step in range(2):
+        for _step in range(3):
             self.step(backup)
         return backup
 

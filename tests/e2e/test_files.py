@@ -96,8 +96,12 @@ def test_lost_file_comes_back_with_a_restore(tenant, call, kube, administrator, 
     assert not row["damaged"]
     found = call(SNAPSHOT, "read", ids=[snapshot], fields=fields)[0]
     assert (found["files_state"], found["filestore_manifest"]) == ("whole", row["manifest"])
-    assert not list(kube.list("Job", tenant.namespace))
-    assert not [one for one in kube.list("Secret", tenant.namespace) if one["metadata"]["name"].startswith("files-")]
+    for kind in ("Job", "Secret", "NetworkPolicy"):
+        test_restore.wait_for(
+            lambda kind=kind: (
+                not [one for one in kube.list(kind, tenant.namespace) if one["metadata"]["name"].startswith("files-")]
+            )
+        )
 
     in_pod(tenant, "rm", f"/var/lib/odoo/filestore/{tenant.database}/{name}")
     assert content_of(work, number) == b""
