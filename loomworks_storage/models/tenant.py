@@ -41,6 +41,6 @@ class Tenant(models.Model):
         steps.insert(codes.index("identity") + 1, Volume())
         steps.insert(codes.index("policies") + 1, VolumeClaim())
         steps.insert(0, FilesKey())
-        if self.files_manifest:
+        if self.files_manifest and self.files_source_uuid:
             steps.insert([step.code for step in steps].index("configuration"), Files())
         return steps
