@@ -12,6 +12,13 @@ from test_manifests import conformity
 
 engines.register()
 
+from addons.loomworks_storage.files import job as files_job  # noqa: E402
+from addons.loomworks_storage.files import keys  # noqa: E402
+from addons.loomworks_storage.files.place import Place  # noqa: E402
+from addons.loomworks_storage.files.spec import FilesWork  # noqa: E402
+from addons.loomworks_storage.filestore.key import Key  # noqa: E402
+from addons.loomworks_storage.filestore.location import Location  # noqa: E402
+from addons.loomworks_storage.filestore.request import Command, Request  # noqa: E402
 from addons.loomworks_tenant.kube import manifests as tenant  # noqa: E402  (only importable once registered)
 from addons.loomworks_tenant.kube import routes, template_job  # noqa: E402
 from unit import factories  # noqa: E402
@@ -48,7 +55,27 @@ def template_objects() -> list[dict[str, Any]]:
     ]
 
 
-@pytest.mark.parametrize("objects", [tenant_objects(factories.UUID), template_objects()], ids=["tenant", "template"])
+def files_objects() -> list[dict[str, Any]]:
+    """Everything of a Job on a tenant's files, and of its key."""
+    spec, uuid = factories.tenant_spec(), factories.UUID
+    place = Place("https://s3.example", "files", "region", "env:KEY", "env:SECRET", "/etc/filestore-s3/ca.crt")
+    work = FilesWork("files-backup-7", spec, place, Request(Command.BACKUP, uuid, "first", folder="/files"))
+    location = Location(uuid, "https://s3.example", "files", "region", "key", "secret")
+    return [
+        keys.namespace(),
+        keys.role_binding(spec.cluster),
+        files_job.network_policy(work),
+        files_job.secret(work, location, Key.generate(), "authority"),
+        files_job.job(work, "node"),
+        files_job.job(work, ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    "objects",
+    [tenant_objects(factories.UUID), template_objects(), files_objects()],
+    ids=["tenant", "template", "files"],
+)
 def test_kubeconform_finds_every_written_object_valid(objects: list[dict[str, Any]]) -> None:
     done = conformity(overlays.dumped(objects))
     assert done.returncode == 0, done.stdout + done.stderr
