@@ -99,6 +99,14 @@ TEMPLATE_FAULTS = """
            (SELECT count(*) FROM ir_attachment WHERE store_fname IS NOT NULL) AS stored_files
 """
 
+# PostgreSQL writes a sequence to the WAL 32 numbers ahead, and a copy by WAL_LOG takes over what is left of these: what
+# the copy gives out then is in no WAL, and comes once more after a crash or a restore. With nothing left, its first
+# number is written.
+LOG_SEQUENCES = """
+    SELECT setval(format('%I.%I', schemaname, sequencename)::regclass, last_value)
+      FROM pg_sequences WHERE last_value IS NOT NULL
+"""
+
 # Template databases of one plan, finished or not, other than the current one.
 OLD_TEMPLATES = """
     SELECT datname FROM pg_database

@@ -66,6 +66,8 @@ def check(server: DatabaseServer, database: str, modules: tuple[str, ...]) -> No
 
 def finish(server: DatabaseServer, building: str, final: str) -> None:
     """Close the database, mark it as a template and give it its final name."""
+    with server.connect(building) as cr:
+        cr.execute(statements.LOG_SEQUENCES)
     server.close_database(building)
     with server.connect(autocommit=True) as cr:
         cr.execute(compose(statements.MARK_TEMPLATE, database=building, template=sql.SQL("true")))
