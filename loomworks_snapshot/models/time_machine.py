@@ -88,7 +88,7 @@ class Tenant(models.Model):
         moment = snapshot.created_at or (operation and operation.at) or fields.Datetime.to_datetime(moment)
         if not moment:
             raise UserError(self.env._("Say which moment: moment, operation_id or snapshot_id."))
-        moment = moment.replace(microsecond=0)
+        exact, moment = moment, moment.replace(microsecond=0)
         past = Past(self)
         why = self._why_not(past, moment, snapshot, operation)
         return {
@@ -97,7 +97,7 @@ class Tenant(models.Model):
             "why": why,
             "note": self._note_on(moment),
             "estimate": past.estimate(moment),
-            "lost": {"seconds": max(0, int(past.now - stamp(moment))), "operations": self._count_since(moment)},
+            "lost": {"seconds": max(0, int(past.now - stamp(moment))), "operations": self._count_since(exact)},
             "operation": told(operation) if operation else False,
             "snapshot": {**snapshot_told(snapshot), "files": snapshot.files_text} if snapshot else False,
         }

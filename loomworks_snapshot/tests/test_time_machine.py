@@ -240,6 +240,11 @@ class TestMoment(TimeMachineCase):
         with self.assertRaisesRegex(UserError, "no operation 99"):
             self.as_user().time_machine_at(operation_id=99)
 
+    def test_operations_of_the_same_second_before_it_are_not_lost(self):
+        first = self.operation(3, hours=1)
+        self.log = [replace(first, number=number, at=first.at + timedelta(milliseconds=number)) for number in (5, 4, 3)]
+        self.assertEqual(self.as_user().time_machine_at(operation_id=4)["lost"]["operations"], 2)
+
     def test_moment_before_a_restore_was_of_another_database(self):
         hour = timedelta(hours=1)
         self.make_restore(state="done", placed_at=self.now - hour, old_database="before", new_database="after")

@@ -19,8 +19,8 @@ BY_WAL = ("replay",)
 LEAST_SIZE = 64 * 1024 * 1024  # bytes: about what an Odoo without any data costs
 LEAST_WAL = 4 * SEGMENT_SIZE
 # Of a tenant of LEAST_SIZE on an idle server, where nothing was measured: stages as in a restore's report.
-DEFAULT = {"catalogue": 1.0, "fetch": 2.0, "restore": 3.0, "replay": 4.0, "check": 4.0, "dump": 2.0, "load": 8.0}
-DEFAULT_OVERHEAD = 30.0  # seconds until the Job runs, and until the tenant's Odoo serves the new database
+DEFAULT = {"catalogue": 0.5, "fetch": 1.0, "restore": 1.0, "replay": 3.0, "check": 2.0, "dump": 1.0, "load": 6.0}
+DEFAULT_OVERHEAD = 20.0  # seconds until the Job runs, and until the tenant's Odoo serves the new database
 FACTOR_ALONE = 3.0  # the range, where nothing was measured
 FACTOR_FEW = 1.6  # where fewer than FEW were
 FACTOR = 1.25

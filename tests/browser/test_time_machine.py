@@ -92,7 +92,9 @@ def test_operator_takes_the_tenant_back_to_before_an_operation(
     # The last of the agent's operations.
     rows.first.click()
     page.wait_for_selector(".o_time_moment:has-text('Just before operation') .o_time_can")
-    assert "It takes about" in page.locator(".o_time_moment").inner_text()
+    said = page.locator(".o_time_moment").inner_text()
+    assert "It takes about" in said
+    assert "1 operation(s)" in said
     picture("time-machine")
     page.click(".o_time_restore")
     page.wait_for_selector(f".modal:has-text('{name}')")
@@ -106,6 +108,7 @@ def test_operator_takes_the_tenant_back_to_before_an_operation(
     assert partner_name() == f"Azure {MARKS - 2}"
     rows.nth(MARKS - 2).wait_for()
     assert rows.count() == MARKS - 1
+    page.wait_for_selector(".o_time_moment:has-text('another database')")
     picture("time-machine-done")
 
     page.click(".o_time_go_back")

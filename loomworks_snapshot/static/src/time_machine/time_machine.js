@@ -295,7 +295,15 @@ export class TimeMachine extends Component {
         this.state.progress = progress;
         if (!progress?.running) {
             this.load({ silent: true });
+            this.forgetOperation();
             this.say();
+        }
+    }
+
+    /** The tenant has another database now: what was an operation's number is nobody's, or another one's. */
+    forgetOperation() {
+        if (this.state.picked.kind === "operation") {
+            this.state.picked = { kind: "moment", id: false, at: this.state.picked.at };
         }
     }
 
