@@ -26,7 +26,8 @@ AGENT = """
         for (const name of names) {
             const headers = { "Content-Type": "application/json", Authorization: `bearer ${key}` };
             const body = JSON.stringify({ ids: [partner], vals: { name } });
-            const answer = await fetch("/json/2/res.partner/write", { method: "POST", headers, body, credentials: "omit" });
+            const options = { method: "POST", headers, body, credentials: "omit" };
+            const answer = await fetch("/json/2/res.partner/write", options);
             if (!answer.ok) { throw new Error(await answer.text()); }
         }
     }
