@@ -7,6 +7,7 @@ from odoo.addons.loomworks_tenant.errors import LoomworksError, PermanentError
 from odoo.addons.loomworks_tenant.postgres.server import DatabaseServer as Server
 from odoo.addons.loomworks_tenant.reconciler import backoff
 from odoo.addons.loomworks_tenant.reconciler.step import Boundaries
+from odoo.addons.loomworks_tenant.reconciler.steps.data import owner
 from odoo.addons.loomworks_tenant.tenant_http import TenantHttp
 
 from ..pitr.request import Request, Target, TargetKind
@@ -184,9 +185,9 @@ class RestoreWork(models.Model):
 
     def _switch_to(self, database):
         """Have the tenant served from another of its databases; what it had before is remembered in this row."""
-        tenant, server = self.tenant_id, self._world().server
-        server.open_database(database)
-        outgoing.hold(server, database)
+        tenant, world = self.tenant_id, self._world()
+        world.server.open_database(database)
+        outgoing.hold(world.server, self._owner(world), database)
         self.write({"switch_began_at": fields.Datetime.now(), "previous_database": tenant.previous_database})
         values = {"previous_database": tenant.database_name, "database_name": database}
         # What the volume does not have any more comes from S3, where a backup has it.
@@ -209,8 +210,9 @@ class RestoreWork(models.Model):
             return self._pause(SWITCH_LOOK)
         if waited < 2 * SWITCH_PATIENCE and flow.has_pods(tenant.uuid, before, world):
             return self._pause(SWITCH_LOOK)  # nothing is closed under a request
-        self.cancelled_mails = outgoing.cancel_sent(world.server, before, database, self.moment)
-        outgoing.release(world.server, database)
+        own = self._owner(world)
+        self.cancelled_mails = outgoing.cancel_sent(world.server, own, before, database, self.moment)
+        outgoing.release(world.server, own, database)
         world.server.close_database(before)
         return self._settle_switch(state)
 
@@ -295,6 +297,9 @@ class RestoreWork(models.Model):
     def _world(self):
         tenant = self.tenant_id
         return Boundaries(tenant.cluster_id._client(), Server(self.server_id._to_spec()), TenantHttp())
+
+    def _owner(self, world):
+        return owner(world, self.tenant_id._to_spec())
 
     def _go_on(self, state, **values):
         self.write({"state": state, **QUIET, **values})

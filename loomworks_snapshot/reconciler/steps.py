@@ -8,6 +8,7 @@ from ...loomworks_tenant.errors import PermanentError
 from ...loomworks_tenant.kube import diagnosis, names
 from ...loomworks_tenant.reconciler.spec import TenantSpec
 from ...loomworks_tenant.reconciler.step import Answer, Boundaries, Done, Step, Waiting
+from ...loomworks_tenant.reconciler.steps.data import owner
 from ..restoring import neutral, neutralise_job
 
 LOOK = 1.0  # seconds between two looks at a restore
@@ -48,7 +49,8 @@ class Neutralised(Step):
         return [spec.uuid, spec.database]
 
     def ensure(self, spec: TenantSpec, world: Boundaries) -> Answer:
-        if neutral.is_finished(world.server, spec.database, spec.uuid):
+        own = owner(world, spec)
+        if neutral.is_finished(world.server, own, spec.database, spec.uuid):
             _clean_up(spec, world)
             return Done("nothing leaves this copy")
         namespace, name = names.namespace(spec.uuid), neutralise_job.name(spec)
@@ -67,7 +69,7 @@ class Neutralised(Step):
         if not state.ready:
             return Waiting(state.message, LOOK, state.code)
         try:
-            neutral.finish(world.server, spec.database, spec.uuid)
+            neutral.finish(world.server, own, spec.database, spec.uuid)
         finally:
             _clean_up(spec, world)  # another try runs the files again
         return Done("nothing leaves this copy")

@@ -13,7 +13,7 @@ from psycopg2 import sql
 
 from ...loomworks_tenant.errors import PermanentError
 from ...loomworks_tenant.postgres import identity
-from ...loomworks_tenant.postgres.server import DatabaseServer, compose
+from ...loomworks_tenant.postgres.server import DatabaseServer, Owner, compose
 
 MARK = "loomworks.neutralised"
 NAMED = 5  # records that an error names
@@ -81,20 +81,20 @@ class NotNeutralised(PermanentError):
     code = "not_neutralised"
 
 
-def is_finished(server: DatabaseServer, database: str, uuid: str) -> bool:
+def is_finished(server: DatabaseServer, owner: Owner, database: str, uuid: str) -> bool:
     """Tell whether this database was found neutral before, as that of ``uuid``: its users may have changed it since."""
-    with server.connect(database) as cr:
+    with server.connect(database, owner=owner) as cr:
         cr.execute(identity.GET_PARAMETER, {"key": MARK})
         row = cr.fetchone()
     return bool(row) and row["value"] == uuid
 
 
-def finish(server: DatabaseServer, database: str, uuid: str) -> None:
+def finish(server: DatabaseServer, owner: Owner, database: str, uuid: str) -> None:
     """Look at every switch, and remember that none is on.
 
     :raises NotNeutralised: naming what is on; nothing is remembered then
     """
-    with server.connect(database) as cr:
+    with server.connect(database, owner=owner) as cr:
         cr.execute(KEEP_OWN_CRONS, {"modules": OWN_MODULES})
         if found := live(cr):
             raise NotNeutralised(

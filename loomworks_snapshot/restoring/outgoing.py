@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from ...loomworks_tenant.postgres import identity
-from ...loomworks_tenant.postgres.server import DatabaseServer, compose
+from ...loomworks_tenant.postgres.server import DatabaseServer, Owner, compose
 
 CRONS_WAIT = "loomworks.crons_wait"  # loomworks_client/waiting_crons.py
 EXISTS = "SELECT to_regclass('public.' || %(table)s) IS NOT NULL AS there"
@@ -32,19 +32,19 @@ class Queue:
 QUEUES = (Queue("mail_mail", "outgoing", "cancel"), Queue("sms_sms", "outgoing", "canceled"))
 
 
-def hold(server: DatabaseServer, database: str) -> None:
+def hold(server: DatabaseServer, owner: Owner, database: str) -> None:
     """Have the scheduled actions of ``database`` wait, before its Odoo starts."""
-    with server.connect(database) as cr:
+    with server.connect(database, owner=owner) as cr:
         identity.set_parameters(cr, {CRONS_WAIT: "1"})
 
 
-def release(server: DatabaseServer, database: str) -> None:
+def release(server: DatabaseServer, owner: Owner, database: str) -> None:
     """Let them go on."""
-    with server.connect(database) as cr:
+    with server.connect(database, owner=owner) as cr:
         cr.execute(identity.DELETE_PARAMETERS, {"keys": [CRONS_WAIT]})
 
 
-def cancel_sent(server: DatabaseServer, before: str, database: str, moment: datetime) -> int:
+def cancel_sent(server: DatabaseServer, owner: Owner, before: str, database: str, moment: datetime) -> int:
     """Cancel in ``database`` what waits there and does not in ``before`` any more; return how much that was.
 
     :param moment: until which both have the same past (UTC, naive as Odoo's)
@@ -52,20 +52,19 @@ def cancel_sent(server: DatabaseServer, before: str, database: str, moment: date
     found = server.database(before)
     if not found or not found["datallowconn"]:
         return 0  # closed by an earlier call, after it had looked
-    return sum(_cancel_sent(server, before, database, moment, queue) for queue in QUEUES)
+    with server.connect(database, owner=owner) as cr, server.connect(before, owner=owner) as other:
+        return sum(_cancel_sent(other, cr, moment, queue) for queue in QUEUES)
 
 
-def _cancel_sent(server: DatabaseServer, before: str, database: str, moment: datetime, queue: Queue) -> int:
-    with server.connect(database) as cr:
-        waiting = _rows(cr, queue, WAITING, moment=moment)
-        if not waiting:
-            return 0
-        with server.connect(before) as other:
-            still = _rows(other, queue, STILL_WAITING, ids=[number for number, _made in waiting])
-        sent = sorted(number for number, _made in waiting - still)
-        values = {"waiting": queue.waiting, "cancelled": queue.cancelled, "ids": sent}
-        cr.execute(compose(CANCEL, table=queue.table), values)
-        return cr.rowcount
+def _cancel_sent(before: Any, cr: Any, moment: datetime, queue: Queue) -> int:
+    waiting = _rows(cr, queue, WAITING, moment=moment)
+    if not waiting:
+        return 0
+    still = _rows(before, queue, STILL_WAITING, ids=[number for number, _made in waiting])
+    sent = sorted(number for number, _made in waiting - still)
+    values = {"waiting": queue.waiting, "cancelled": queue.cancelled, "ids": sent}
+    cr.execute(compose(CANCEL, table=queue.table), values)
+    return cr.rowcount
 
 
 def _rows(cr: Any, queue: Queue, query: str, **values: Any) -> set[tuple[int, datetime]]:

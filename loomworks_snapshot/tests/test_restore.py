@@ -56,6 +56,7 @@ class TestRestore(SnapshotCase):
                 lambda row: restore_work.Boundaries(None, FakeServer(), None),
             ),
             (type(self.env["loomworks.restore"]), "_restore_spec", spec_of),
+            (type(self.env["loomworks.restore"]), "_owner", lambda row, world: None),
             *((DatabaseServer, name, value) for name, value in server.items()),
             *((FakeServer, name, value) for name, value in server.items()),
         ):
@@ -66,8 +67,8 @@ class TestRestore(SnapshotCase):
         self.snapshot = self.take_ready()
 
     def noting(self, name):
-        def note(server, *others):
-            self.events.append((name, *others[:2]))
+        def note(server, owner, *databases):
+            self.events.append((name, *databases[:2]))
             return 2
 
         return note

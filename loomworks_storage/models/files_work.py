@@ -5,6 +5,7 @@ import json
 from odoo import fields, models
 from odoo.addons.loomworks_tenant.errors import LoomworksError, PermanentError
 from odoo.addons.loomworks_tenant.reconciler import backoff
+from odoo.addons.loomworks_tenant.reconciler.steps.data import owner
 
 from ..files import flow, keys
 from ..files.errors import FilesJobBrokeOff, FilesJobFailed, PlaceUnset
@@ -119,7 +120,8 @@ class FilesWorkRow(models.Model):
     def _has_files(self, spec):
         """Tell whether the database names any file; where it cannot be asked, as while it is closed, it does."""
         try:
-            with self.tenant_id._world(spec).server.connect(spec.database) as cr:
+            world = self.tenant_id._world(spec)
+            with world.server.connect(spec.database, owner=owner(world, spec)) as cr:
                 return needed.any_needed(cr)
         except LoomworksError:
             return True

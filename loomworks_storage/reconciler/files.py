@@ -6,6 +6,7 @@ from typing import Any
 
 from ...loomworks_tenant.reconciler.spec import TenantSpec, fingerprint
 from ...loomworks_tenant.reconciler.step import Answer, Boundaries, Done, Step, Waiting
+from ...loomworks_tenant.reconciler.steps.data import owner
 from ..files import flow, keys
 from ..files.errors import FilesLost, PlaceUnset
 from ..files.spec import FilesWork, folder
@@ -77,7 +78,7 @@ def _lost(spec: TenantSpec, report: dict[str, Any], world: Boundaries) -> int:
     count = sum(report.get(f"{name}_count", len(report[name])) for name in ("missing", "damaged"))
     if count > len(failed):
         return count  # only some are named: all of them may be needed
-    with world.server.connect(spec.database) as cr:
+    with world.server.connect(spec.database, owner=owner(world, spec)) as cr:
         return len({one.digest for one in needed(cr)} & failed)
 
 

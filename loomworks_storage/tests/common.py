@@ -8,6 +8,7 @@ from odoo.addons.loomworks_tenant.tests.common import TenantCase
 
 from ..files import flow, keys
 from ..filestore.key import Key
+from ..models import files_work
 
 PLACE = {
     "files_endpoint": "s3.example",
@@ -25,7 +26,7 @@ class Server:
     def __init__(self, case):
         self._case = case
 
-    def connect(self, database=None):
+    def connect(self, database=None, owner=None):
         """Be the connection as well."""
         return self
 
@@ -57,6 +58,7 @@ class FilesCase(TenantCase):
             (flow, "clean_up", self._noting("clean_up")),
             (keys, "ensure", self._noting("ensure")),
             (keys, "read", self._noting("read")),
+            (files_work, "owner", lambda world, spec: None),
             (tenants, "_world", lambda tenant, spec: Boundaries(None, Server(self), None)),
         ):
             patcher = patch.object(target, name, value)

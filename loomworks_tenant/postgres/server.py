@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg2
@@ -28,6 +29,7 @@ from ..errors import (
 from ..reconciler.spec import ServerSpec
 from . import statements
 
+BUILT_IN = "pg_catalog"  # a search path on which nobody can put anything
 CONNECT_TIMEOUT = 5  # seconds
 STATEMENT_TIMEOUT = 120_000  # milliseconds; cloning a template of many files is the longest
 TEMPLATE_ROLE = "loomworks_template"  # NOLOGIN, owns the templates' tables and no database
@@ -46,6 +48,14 @@ _PASSING = (
 )
 
 
+@dataclass(frozen=True)
+class Owner:
+    """A tenant's own role. Whatever its database holds (triggers, rules, casts) runs with its rights and no others."""
+
+    role: str
+    password: str = field(repr=False)
+
+
 class DatabaseServer:
     """A PostgreSQL server of which this control plane may create roles and databases."""
 
@@ -53,13 +63,24 @@ class DatabaseServer:
         self.spec = spec
 
     @contextmanager
-    def connect(self, database: str | None = None, *, autocommit: bool = False) -> Iterator[Any]:
+    def connect(
+        self,
+        database: str | None = None,
+        *,
+        autocommit: bool = False,
+        owner: Owner | None = None,
+        search_path: str = BUILT_IN,
+    ) -> Iterator[Any]:
         """Yield a cursor (rows as dicts) on ``database``; committed at the end, rolled back on an error.
+
+        A tenant's tables are read and written as their ``owner`` only: a trigger would run as whoever comes. The
+        provisioning role looks into its catalogue, where no name leads to anything of the tenant's.
 
         :raises ServerUnreachable, ServerFull, RetryableError, DatabaseRefused: for what the server says
         """
         try:
-            connection = psycopg2.connect(**self._parameters(database), cursor_factory=RealDictCursor)
+            parameters = self._parameters(database, owner, search_path)
+            connection = psycopg2.connect(**parameters, cursor_factory=RealDictCursor)
         except psycopg2.Error as error:
             raise translate_connect(error, self.spec) from error
         connection.autocommit = autocommit
@@ -72,18 +93,19 @@ class DatabaseServer:
         finally:
             connection.close()
 
-    def _parameters(self, database: str | None) -> dict[str, Any]:
+    def _parameters(self, database: str | None, owner: Owner | None, search_path: str) -> dict[str, Any]:
         spec = self.spec
+        path = "" if owner else f"-c search_path={search_path} "
         parameters = {
             "host": spec.host,
             "port": spec.port,
-            "user": spec.user,
-            "password": secret_reference.read(spec.password_reference),
+            "user": owner.role if owner else spec.user,
+            "password": owner.password if owner else secret_reference.read(spec.password_reference),
             "dbname": database or spec.maintenance_database,
             "sslmode": spec.sslmode,
             "connect_timeout": CONNECT_TIMEOUT,
             "application_name": "loomworks",
-            "options": f"-c statement_timeout={STATEMENT_TIMEOUT}",
+            "options": f"{path}-c statement_timeout={STATEMENT_TIMEOUT}",
         }
         return {**parameters, **({"sslrootcert": spec.ca_file} if spec.ca_file else {})}
 

@@ -17,6 +17,7 @@ from .server import BUILDER_ROLE, TEMPLATE_ROLE, DatabaseServer, compose
 
 EXTENSIONS = ("hstore", "pg_trgm", "unaccent")  # trusted ones: no superuser is needed
 BUILDER_CONNECTIONS = 40
+PUBLIC = "public"  # a template is the platform's own
 
 
 def ensure_roles(server: DatabaseServer, password: str) -> None:
@@ -41,7 +42,7 @@ def create_empty(server: DatabaseServer, database: str) -> None:
         cr.execute(compose(statements.OPEN_TO, database=database, role=TEMPLATE_ROLE))
         cr.execute(compose(statements.OPEN_TO, database=database, role=BUILDER_ROLE))
         cr.execute(compose(statements.ALLOW_CONNECTIONS, database=database, allowed=sql.SQL("true")))
-    with server.connect(database) as cr:
+    with server.connect(database, search_path=PUBLIC) as cr:
         cr.execute(compose(statements.OWN_SCHEMA, role=TEMPLATE_ROLE))
         cr.execute(compose(statements.SET_ROLE, role=TEMPLATE_ROLE))
         for extension in EXTENSIONS:
@@ -50,7 +51,7 @@ def create_empty(server: DatabaseServer, database: str) -> None:
 
 def check(server: DatabaseServer, database: str, modules: tuple[str, ...]) -> None:
     """Raise :class:`DatabaseRefused` unless the database may serve as a template."""
-    with server.connect(database) as cr:
+    with server.connect(database, search_path=PUBLIC) as cr:
         cr.execute(statements.TEMPLATE_FAULTS, {"modules": list(modules)})
         faults: dict[str, Any] = cr.fetchone()
         cr.execute(statements.FOREIGN_OBJECTS, {"owner": TEMPLATE_ROLE})
@@ -66,7 +67,7 @@ def check(server: DatabaseServer, database: str, modules: tuple[str, ...]) -> No
 
 def finish(server: DatabaseServer, building: str, final: str) -> None:
     """Close the database, mark it as a template and give it its final name."""
-    with server.connect(building) as cr:
+    with server.connect(building, search_path=PUBLIC) as cr:
         cr.execute(statements.LOG_SEQUENCES)
     server.close_database(building)
     with server.connect(autocommit=True) as cr:

@@ -90,6 +90,13 @@ def kube(stack):
     return KubeClient(f"file:{stack['KUBECONFIG']}")
 
 
+class LookedInto(DatabaseServer):
+    """The server for tests that read what tenants have; the product itself reads their tables as their owners only."""
+
+    def connect(self, database=None, *, search_path="public", **options):
+        return super().connect(database, search_path=search_path, **options)
+
+
 def provisioning_server(kube):
     """Return the database server as the provisioning role; reached by its cluster address."""
     address = kube.get("Service", "postgres", "loomworks")["spec"]["clusterIP"]
@@ -97,7 +104,7 @@ def provisioning_server(kube):
         address = kube.get("Pod", "postgres-0", "loomworks")["status"]["podIP"]
     secret = kube.get("Secret", "postgres-credentials", "loomworks")["data"]["provisioner-password"]
     os.environ["LOOMWORKS_E2E_PROVISIONER"] = base64.b64decode(secret).decode()
-    return DatabaseServer(ServerSpec(address, 5432, "loomworks_provisioner", "env:LOOMWORKS_E2E_PROVISIONER"))
+    return LookedInto(ServerSpec(address, 5432, "loomworks_provisioner", "env:LOOMWORKS_E2E_PROVISIONER"))
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,7 @@ class Server:
         self._parameters = parameters
 
     @contextlib.contextmanager
-    def connect(self, database):
+    def connect(self, database, owner=None):
         connection = psycopg2.connect(**{**self._parameters, "database": database}, cursor_factory=RealDictCursor)
         try:
             with connection, connection.cursor() as cr:
@@ -97,8 +97,8 @@ def test_everything_that_is_on_is_seen_and_then_switched_off(made, busy, server)
     ):
         assert name in before, name
     with pytest.raises(neutral.NotNeutralised, match="webhook"):
-        neutral.finish(server, busy, UUID)
-    assert not neutral.is_finished(server, busy, UUID)
+        neutral.finish(server, None, busy, UUID)
+    assert not neutral.is_finished(server, None, busy, UUID)
 
     for _twice in range(2):  # it may be killed after its commit, and run again
         environment = {**os.environ, "ODOO_RC": str(made.configuration)}
@@ -108,9 +108,9 @@ def test_everything_that_is_on_is_seen_and_then_switched_off(made, busy, server)
 
     with server.connect(busy) as cr:  # what gives the copy its own identity takes them away
         cr.execute("DELETE FROM res_users_apikeys WHERE name = 'old'")
-    neutral.finish(server, busy, UUID)
-    assert neutral.is_finished(server, busy, UUID)
-    assert not neutral.is_finished(server, busy, "another")
+    neutral.finish(server, None, busy, UUID)
+    assert neutral.is_finished(server, None, busy, UUID)
+    assert not neutral.is_finished(server, None, busy, "another")
     with server.connect(busy) as cr:
         cr.execute(
             "SELECT active FROM ir_cron c JOIN ir_model_data d ON d.res_id = c.id AND d.model = 'ir.cron'"

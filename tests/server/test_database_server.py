@@ -18,8 +18,8 @@ from addons.loomworks_tenant.errors import (  # noqa: E402  (only importable onc
     ServerUnreachable,
     TemplateMissing,
 )
-from addons.loomworks_tenant.postgres import template  # noqa: E402
-from addons.loomworks_tenant.postgres.server import BUILDER_ROLE, TEMPLATE_ROLE, DatabaseServer  # noqa: E402
+from addons.loomworks_tenant.postgres import identity, template  # noqa: E402
+from addons.loomworks_tenant.postgres.server import BUILDER_ROLE, TEMPLATE_ROLE, DatabaseServer, Owner  # noqa: E402
 from addons.loomworks_tenant.reconciler.spec import ServerSpec  # noqa: E402
 
 PASSWORD_VARIABLE = "LOOMWORKS_TEST_PROVISIONER"
@@ -284,3 +284,38 @@ def test_row_locked_by_somebody_else_is_tried_again_soon(server, name):
 def test_server_that_breaks_off_is_unreachable(server):
     with pytest.raises(ServerUnreachable, match="broke off"), server.connect() as cr:
         cr.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+
+# What the owner of a database may leave in it for whoever comes: code behind a table, and another search path.
+AMBUSH = """
+    CREATE TABLE ir_config_parameter (
+        key text UNIQUE, value text, create_uid int, create_date timestamp, write_uid int, write_date timestamp
+    );
+    CREATE TABLE met (who text);
+    CREATE FUNCTION ambush() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN INSERT INTO met VALUES (session_user); RETURN NEW; END $$;
+    CREATE TRIGGER ambush BEFORE INSERT ON ir_config_parameter FOR EACH ROW EXECUTE FUNCTION ambush();
+    CREATE FUNCTION pg_get_userbyid(oid) RETURNS name LANGUAGE plpgsql AS $$
+        BEGIN INSERT INTO met VALUES (session_user); RETURN 'anybody'; END $$;
+"""
+
+
+def test_what_a_tenant_leaves_in_its_database_never_runs_as_the_provisioning_role(server, finished, name):
+    server.ensure_role(name, "its own", 5)
+    server.ensure_database(name, finished, name)
+    own = Owner(name, "its own")
+    with server.connect(name, owner=own) as cr:
+        cr.execute(AMBUSH)
+        cr.execute(f"ALTER DATABASE {name} SET search_path = public, pg_catalog")
+
+    with server.connect(name, owner=own) as cr:
+        identity.set_parameters(cr, {"loomworks.plan": "basic"})
+    assert server.foreign_objects(name, name) == 0
+    server.ensure_database(name, finished, name)
+    with server.connect(name) as cr:
+        cr.execute("SHOW search_path")
+        assert cr.fetchone() == {"search_path": "pg_catalog"}
+    with server.connect(name, owner=own) as cr:
+        cr.execute("SELECT DISTINCT who FROM met")
+        assert cr.fetchall() == [{"who": name}]
+    assert "its own" not in repr(own)

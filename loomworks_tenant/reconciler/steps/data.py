@@ -7,6 +7,7 @@ from typing import Any
 from ...errors import RestoredDatabaseMissing, RetryableError, TemplateMissing
 from ...kube import names
 from ...postgres import identity
+from ...postgres.server import Owner
 from ..spec import Goal, TenantSpec
 from ..step import Answer, Boundaries, Done, Step, Waiting
 from .access import read_secret
@@ -24,6 +25,11 @@ def required_secret(world: Boundaries, spec: TenantSpec, name: str, key: str) ->
     if not value:
         raise RetryableError(f"the secret {name} of the tenant is gone", "Use Retry: every step is looked at again.")
     return value
+
+
+def owner(world: Boundaries, spec: TenantSpec) -> Owner:
+    """Return the tenant's own role, as which alone its tables are read and written."""
+    return Owner(spec.role, required_secret(world, spec, names.DATABASE_SECRET, "password"))
 
 
 class DatabaseRole(Step):
@@ -105,7 +111,7 @@ class IdentityStep(Step):
         who = identity.Identity(
             spec.uuid, spec.public_url, spec.admin_login, spec.admin_name, key, keeps_users=spec.keeps_users
         )
-        with world.server.connect(spec.database) as cr:
+        with world.server.connect(spec.database, owner=owner(world, spec)) as cr:
             changed = identity.assign(cr, who)
         return Done("new" if changed else "kept")
 
@@ -120,7 +126,7 @@ class Limits(Step):
         return [spec.database, self._parameters(spec)]
 
     def ensure(self, spec: TenantSpec, world: Boundaries) -> Answer:
-        with world.server.connect(spec.database) as cr:
+        with world.server.connect(spec.database, owner=owner(world, spec)) as cr:
             identity.set_parameters(cr, self._parameters(spec))
         return Done()
 

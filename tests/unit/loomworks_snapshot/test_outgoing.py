@@ -7,9 +7,11 @@ from datetime import datetime, timedelta
 import psycopg2
 import pytest
 from addons.loomworks_snapshot.restoring import outgoing
+from addons.loomworks_tenant.postgres.server import Owner
 from psycopg2.extras import RealDictCursor
 
 MOMENT = datetime.fromisoformat("2026-11-21 12:00:00")  # without a zone, as Odoo's columns are
+OWNER = Owner("t_1", "password")
 TABLES = """
     CREATE TABLE ir_config_parameter (
         key varchar UNIQUE, value text, create_uid int, create_date timestamp, write_uid int, write_date timestamp
@@ -25,7 +27,7 @@ class Server:
         self.closed = set()
 
     @contextmanager
-    def connect(self, name):
+    def connect(self, name, owner=None):
         connection = psycopg2.connect(os.environ["PG_URL"], dbname=name, cursor_factory=RealDictCursor)
         try:
             with connection, connection.cursor() as cr:
@@ -82,10 +84,10 @@ def test_restored_mails_that_were_sent_or_removed_since_are_cancelled(server, pa
         database,
         [(1, "outgoing", -9), (2, "outgoing", -8), (3, "outgoing", -7), (4, "outgoing", -6), (5, "sent", -5)],
     )
-    assert outgoing.cancel_sent(server, before, database, MOMENT) == 3
+    assert outgoing.cancel_sent(server, OWNER, before, database, MOMENT) == 3
     expected = {1: "cancel", 2: "outgoing", 3: "cancel", 4: "cancel", 5: "sent"}
     assert states(server, database) == expected
-    assert outgoing.cancel_sent(server, before, database, MOMENT) == 0
+    assert outgoing.cancel_sent(server, OWNER, before, database, MOMENT) == 0
     assert states(server, database) == expected
 
 
@@ -93,7 +95,7 @@ def test_mails_that_only_the_database_that_comes_ever_had_are_sent(server, pair)
     before, database = pair  # going back: both went on after the moment, with other mails of the same numbers
     fill(server, before, [(1, "sent", -9), (7, "sent", 3), (8, "sent", 4)])
     fill(server, database, [(1, "outgoing", -9), (7, "outgoing", 2), (8, "outgoing", 4), (9, "outgoing", 6)])
-    assert outgoing.cancel_sent(server, before, database, MOMENT) == 1
+    assert outgoing.cancel_sent(server, OWNER, before, database, MOMENT) == 1
     assert states(server, database) == {1: "cancel", 7: "outgoing", 8: "outgoing", 9: "outgoing"}
 
 
@@ -101,26 +103,26 @@ def test_mail_of_the_same_number_that_is_another_one_does_not_count(server, pair
     before, database = pair
     fill(server, before, [(1, "outgoing", -3)])
     fill(server, database, [(1, "outgoing", -9)])
-    assert outgoing.cancel_sent(server, before, database, MOMENT) == 1
+    assert outgoing.cancel_sent(server, OWNER, before, database, MOMENT) == 1
 
 
 def test_closed_database_has_been_looked_into_before(server, pair):
     before, database = pair
     fill(server, database, [(1, "outgoing", -9)])
     server.closed.add(before)
-    assert outgoing.cancel_sent(server, before, database, MOMENT) == 0
+    assert outgoing.cancel_sent(server, OWNER, before, database, MOMENT) == 0
     assert states(server, database) == {1: "outgoing"}
 
 
 def test_crons_wait_and_go_on(server, pair):
     _before, database = pair
     for _twice in range(2):
-        outgoing.hold(server, database)
+        outgoing.hold(server, OWNER, database)
     with server.connect(database) as cr:
         cr.execute("SELECT value FROM ir_config_parameter WHERE key = %s", [outgoing.CRONS_WAIT])
         assert cr.fetchall() == [{"value": "1"}]
     for _twice in range(2):
-        outgoing.release(server, database)
+        outgoing.release(server, OWNER, database)
     with server.connect(database) as cr:
         cr.execute("SELECT count(*) AS count FROM ir_config_parameter")
         assert cr.fetchone()["count"] == 0

@@ -13,6 +13,7 @@ from addons.loomworks_storage.filestore.location import Location
 from addons.loomworks_storage.filestore.request import Command, Request
 from addons.loomworks_storage.reconciler.files import Files, FilesKey
 from addons.loomworks_tenant.errors import Conflict
+from addons.loomworks_tenant.kube import names
 from addons.loomworks_tenant.reconciler.spec import VolumeSpec
 from addons.loomworks_tenant.reconciler.step import Boundaries, Done, Waiting
 from factories import UUID, cluster_spec, tenant_spec
@@ -44,6 +45,8 @@ class Cluster:
         self.odoo_pods, self.objects, self.deleted = list(pods), {}, []
 
     def get(self, kind, name, namespace=None):
+        if name == names.DATABASE_SECRET:
+            return {"data": {"password": base64.b64encode(b"its own")}}
         return self.objects.get((kind, namespace, name))
 
     def apply(self, manifest):
@@ -82,7 +85,8 @@ class Cluster:
 class Server:
     """A database server whose databases need one file."""
 
-    def connect(self, database):
+    def connect(self, database, owner):
+        assert owner.password == "its own"
         return self
 
     def __enter__(self):
