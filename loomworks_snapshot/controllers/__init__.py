@@ -1,1 +1,1 @@
-from . import metrics
+from . import download, metrics

@@ -13,6 +13,7 @@ from . import (
     restore_drill,
     restore_progress,
     restore_work,
+    restored_file,
     server_metrics,
     snapshot,
     snapshot_actions,
@@ -21,6 +22,7 @@ from . import (
     snapshot_work,
     tenant,
     tenant_copy,
+    tenant_export,
     tenant_past,
     time_machine,
 )

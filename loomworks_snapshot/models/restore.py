@@ -14,7 +14,7 @@ STATES = [
     ("failed", "Failed"),
     ("cancelled", "Cancelled"),
 ]
-AUDITED = {"in_place": "restore", "copy": "restore_copy", "drill": "restore_drill"}
+AUDITED = {"in_place": "restore", "copy": "restore_copy", "drill": "restore_drill", "download": "export"}
 RUNNING = ("waiting", "restoring", "placing", "copying", "going_back")
 # What a stage is to a reader, and roughly how much of the whole it is.
 STAGES = {
@@ -25,6 +25,7 @@ STAGES = {
     "replay": ("Replaying the WAL", 25),
     "check": ("Checking every table and index", 10),
     "dump": ("Writing the database out", 5),
+    "files": ("Adding the files", 0),  # of a file to download
     "load": ("Loading it into the server", 25),
     "wipe": ("Wiping the scratch space", 0),
     "restored": ("Restored", 5),
@@ -167,13 +168,19 @@ class Restore(models.Model):
     @api.model
     def _request(self, tenant, values):
         """Make a row and have it worked on after the commit; return it."""
-        if tenant.erased_at or tenant.sudo().erase_requested or tenant.state not in ("active", "suspended"):
+        states = self._requested_in(values.get("purpose"))
+        if tenant.erased_at or tenant.sudo().erase_requested or tenant.state not in states:
             raise UserError(self.env._("“%s” is neither active nor suspended: it cannot be restored now.", tenant.name))
         made = self.sudo().create({"tenant_id": tenant.id, "requested_by_id": self.env.uid, **values})
         made._hold_snapshot()
         made._request_reconcile()
         self.env["loomworks.audit"]._record(AUDITED[made.purpose], tenant, values["target_value"])
         return made.with_env(self.env)
+
+    @api.model
+    def _requested_in(self, purpose):
+        """Return the states of a tenant in which a restore for ``purpose`` may begin."""
+        return ("active", "suspended")
 
     def action_cancel(self):
         """Give up a restore that is not being put in place yet; what it has made is removed."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from .errors import ProgramFailed
 
 LAST_LINES = 12
+BLOCK = 256 * 1024  # bytes of a program's output at once
 KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "HOME")  # of this process's own environment
 
 Wrap = Callable[[Sequence[str]], list[str]]
@@ -41,6 +43,33 @@ class Programs:
         if done.returncode:
             raise ProgramFailed(f"{argv[0]} failed ({done.returncode}): {last_words(said)}")
         return done.stdout or ""
+
+    def output(self, *argv: str | Path, env: Mapping[str, str] | None = None) -> Iterator[bytes]:
+        """Yield what a program prints while it runs; whoever stops reading ends it.
+
+        :raises ProgramFailed: with its last words, when it fails; what it has printed is not all then
+        """
+        with tempfile.TemporaryFile() as said:
+            process = subprocess.Popen(
+                self._command(argv),
+                env=self._environment(env),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=said,
+            )
+            try:
+                while block := process.stdout.read(BLOCK):
+                    yield block
+            except BaseException:
+                process.kill()
+                raise
+            finally:
+                process.stdout.close()
+                process.wait()
+            if process.returncode:
+                said.seek(0)
+                text = last_words(said.read().decode(errors="replace"))
+                raise ProgramFailed(f"{argv[0]} failed ({process.returncode}): {text}")
 
     def start(self, *argv: str | Path, log: TextIO, env: Mapping[str, str] | None = None) -> subprocess.Popen:
         """Start a program that stays."""

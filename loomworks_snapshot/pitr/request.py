@@ -37,6 +37,12 @@ class Request:
     system_identifier: int | None = None  # of the server; another one's repository is refused
     jobs: int = 2  # parallel processes of each program
     drill: bool = False  # restored, checked and wiped; loaded nowhere
+    download: str = ""  # made a file for the customer of, and loaded nowhere: "<tenant uuid>/<number>"
+
+    @property
+    def loads(self) -> bool:
+        """Whether there is a database on the server to fill."""
+        return not self.drill and not self.download
 
     def to_json(self) -> str:
         """Return it as text."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from ...loomworks_tenant.errors import LoomworksError
 from ..repository import catalog as catalogs
@@ -41,14 +42,17 @@ class Report:
     segments: int = 0  # of WAL that were replayed
     tables: int = 0
     rows: int = 0  # in all of them
+    export: dict[str, Any] = field(default_factory=dict)  # of a file for the customer: what is in it
     seconds: dict[str, float] = field(default_factory=dict)
 
 
 Tell = Callable[[str, float], None]  # stage and how much of it is done (0 to 1)
+# Takes the scratch server and what names the stages; returns what there is to say of it.
+Deliver = Callable[[ScratchServer, Callable[[str], AbstractContextManager[None]]], dict[str, Any]]
 
 
 class Restore:
-    """One restore; :meth:`to_server` and :meth:`drill` may be called again after any failure.
+    """One restore; :meth:`to_server`, :meth:`hand_over` and :meth:`drill` may be called again after any failure.
 
     :param tell: told the progress
     """
@@ -79,6 +83,12 @@ class Restore:
             with self._stage("load"):
                 transfer.load(self._programs, folder, address, self.request.jobs)
                 checks.compare(counted, address)
+        return self.report
+
+    def hand_over(self, deliver: Deliver) -> Report:
+        """Restore and check, and let ``deliver`` do what it likes with the database before it is wiped."""
+        with self._checked():
+            self.report.export = deliver(self._server, self._stage)
         return self.report
 
     def drill(self) -> Report:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from .checks import AMCHECK
@@ -23,6 +23,21 @@ def dump(programs: Programs, server: ScratchServer, database: str, folder: Path,
         f"--jobs={jobs}",
         f"--exclude-extension={AMCHECK}",
         f"--file={folder}",
+        f"--dbname={database}",
+        env=server.address(),
+    )
+
+
+def plain(programs: Programs, server: ScratchServer, database: str) -> Iterator[bytes]:
+    """Yield the database as statements for ``psql``, as in Odoo's own backup; they name no role of this server."""
+    yield from programs.output(
+        "pg_dump",
+        "--no-owner",
+        "--no-privileges",
+        "--no-tablespaces",
+        "--no-publications",
+        "--no-subscriptions",
+        f"--exclude-extension={AMCHECK}",
         f"--dbname={database}",
         env=server.address(),
     )

@@ -82,7 +82,7 @@ def advance(spec: RestoreSpec, world: Boundaries) -> Progress:
 def clean_up(spec: RestoreSpec, world: Boundaries) -> None:
     """Remove what only the restore itself needed; the new database stays."""
     _delete_objects(spec, world)
-    if not spec.request.drill:
+    if spec.request.loads:
         databases.drop_filler(world.server, spec.role, spec.database)
 
 
@@ -93,7 +93,7 @@ def discard(spec: RestoreSpec, world: Boundaries) -> None:
     """
     _refuse_in_use(spec)
     _delete_objects(spec, world)
-    if not spec.request.drill:
+    if spec.request.loads:
         world.server.drop_database(spec.database)  # while there is a role whose sessions can be ended
         databases.drop_filler(world.server, spec.role, spec.database)
 
@@ -141,7 +141,7 @@ def _start(spec: RestoreSpec, world: Boundaries) -> None:
     """The password is kept before the role has it; the Job comes last, when all that it needs is there."""
     _refuse_in_use(spec)
     password = _password(spec, world)
-    if not spec.request.drill:
+    if spec.request.loads:
         databases.make_empty(world.server, spec.database, spec.tenant.role)
         databases.ensure_filler(world.server, spec.role, password, spec.tenant.role, spec.database)
     world.kube.apply(job.network_policy(spec))

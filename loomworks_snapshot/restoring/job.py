@@ -6,11 +6,11 @@ from typing import Any
 
 from ...loomworks_tenant.kube import manifests, names
 from ..repository.location import Location
-from .spec import RestoreSpec
+from . import download
+from .spec import NAMESPACE, RestoreSpec
 
 Manifest = dict[str, Any]
 
-NAMESPACE = "lw-restores"
 DEADLINE = 6 * 3600  # seconds
 MEMORY_MIB = 2048  # of its processes
 RUN_AS = 10002  # user and group of the loomworks-postgres image
@@ -52,7 +52,7 @@ def network_policy(spec: RestoreSpec) -> Manifest:
         {"to": [dns], "ports": [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]},
         {"to": [platform], "ports": [{"protocol": "TCP", "port": spec.tenant.server.port}]},
         # The object store is at an address that no selector names.
-        {"ports": [{"protocol": "TCP", "port": port} for port in (443, 8333)]},
+        {"ports": [{"protocol": "TCP", "port": port} for port in sorted({443, 8333, *download.ports(spec)})]},
     ]
     return {
         "apiVersion": "networking.k8s.io/v1",
@@ -76,7 +76,7 @@ def secret(spec: RestoreSpec, password: str, ca: str) -> Manifest:
         "kind": "Secret",
         "metadata": _metadata(spec),
         "type": "Opaque",
-        "stringData": {**environment, "PGPASSWORD": password, "ca.crt": ca},
+        "stringData": {**environment, "PGPASSWORD": password, "ca.crt": ca, **download.secrets(spec)},
     }
 
 
@@ -92,7 +92,7 @@ def job(spec: RestoreSpec) -> Manifest:
         "volumes": [
             {"name": "scratch", **spec.scratch.volume()},
             {"name": "tmp", "emptyDir": {}},
-            {"name": "ca", "secret": {"secretName": spec.name, "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+            {"name": "ca", "secret": {"secretName": spec.name, "items": _files("ca.crt", *download.files(spec))}},
         ],
     }
     return {
@@ -125,6 +125,7 @@ def _container(spec: RestoreSpec) -> Manifest:
         "PGDATABASE": spec.database,
         "PGSSLMODE": "require",
         **_authority(spec.location),
+        **download.environment(spec, CA_PATH),
     }
     return {
         "name": "restore",
@@ -145,6 +146,10 @@ def _container(spec: RestoreSpec) -> Manifest:
             {"name": "ca", "mountPath": CA_PATH, "readOnly": True},
         ],
     }
+
+
+def _files(*names: str) -> list[Manifest]:
+    return [{"key": name, "path": name} for name in names]
 
 
 def _authority(location: Location) -> dict[str, str]:

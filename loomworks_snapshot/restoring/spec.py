@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...loomworks_storage.filestore.key import Key
+from ...loomworks_storage.filestore.location import Location as FilesLocation
 from ...loomworks_tenant.reconciler.spec import TenantSpec
 from ..pitr.request import Request
 from ..repository.location import Location
 from .scratch_space import ScratchSpace
+
+NAMESPACE = "lw-restores"
+
+
+@dataclass(frozen=True)
+class FilesAccess:
+    """The way to a tenant's files in S3, for a file to download; its secrets are never part of its text."""
+
+    location: FilesLocation
+    key: Key
 
 
 @dataclass(frozen=True)
@@ -21,6 +33,7 @@ class RestoreSpec:
     image: str  # loomworks-postgres
     scratch: ScratchSpace
     copy: bool = False  # the tenant is a new one, which waits for this database
+    files: FilesAccess | None = None  # of a file to download, while there is something to start
 
     @property
     def in_use(self) -> tuple[str, ...]:

@@ -12,6 +12,8 @@ if find_spec("harness"):  # repositories in memory and real servers are the repo
         test_access,
         test_copies,
         test_crons,
+        test_download,
+        test_download_link,
         test_restore,
         test_snapshot,
         test_snapshot_files,

@@ -1,1 +1,1 @@
-from . import copy, restore_to
+from . import copy, export, restore_to

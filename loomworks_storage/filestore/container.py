@@ -42,6 +42,18 @@ def sealed_size(size: int) -> int:
     return HEADER.size + size + chunks * TAG_SIZE
 
 
+def content_size(sealed: int) -> int:
+    """Return how many bytes an object of ``sealed`` bytes holds.
+
+    :raises ObjectDamaged: when no object has this size
+    """
+    chunks = -(-(sealed - HEADER.size) // ((1 << CHUNK_POWER) + TAG_SIZE))
+    size = sealed - HEADER.size - chunks * TAG_SIZE
+    if size < 0 or sealed_size(size) != sealed:
+        raise ObjectDamaged(f"an object of {sealed} bytes was not written whole")
+    return size
+
+
 def encrypt(blocks: Iterable[bytes], key: Key, context: bytes, power: int = CHUNK_POWER) -> Iterator[bytes]:
     """Yield the object for the content that ``blocks`` make up together, however it is cut into them.
 

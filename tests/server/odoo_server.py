@@ -49,6 +49,10 @@ class TenantRole:
         self._run(sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0 LC_COLLATE 'C'").format(role, role))
         self._run(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(role))
 
+    def allow_databases(self) -> None:
+        """Let it make databases, as an Odoo with a database manager does."""
+        self._run(sql.SQL("ALTER ROLE {} CREATEDB").format(sql.Identifier(self.name)))
+
     def drop(self) -> None:
         """Remove both."""
         with closing(psycopg2.connect(self._server_url)) as connection:
@@ -58,14 +62,12 @@ class TenantRole:
 
     def connect(self, database: str | None = None) -> Any:
         """Connect as this role, by default to its own database."""
+        return psycopg2.connect(self.url(database))
+
+    def url(self, database: str | None = None) -> str:
+        """Return the address by which it connects, by default to its own database."""
         server = urlsplit(self._server_url)
-        return psycopg2.connect(
-            host=server.hostname,
-            port=server.port,
-            user=self.name,
-            password=self.password,
-            dbname=database or self.name,
-        )
+        return f"postgresql://{self.name}:{self.password}@{server.hostname}:{server.port}/{database or self.name}"
 
     def _run(self, statement: sql.Composable) -> None:
         with closing(psycopg2.connect(self._server_url)) as connection:
@@ -80,7 +82,8 @@ class OdooServer:
         """Write its configuration into ``folder``; ``options`` go before its own."""
         self.port = free_port()
         self.log = folder / "odoo.log"
-        self._folder = folder
+        self.configuration = folder / "odoo.conf"
+        self.data = folder / "data"
         self._forgotten = 0
         self._configure(role, urlsplit(server_url), options)
         self._process: subprocess.Popen | None = None
@@ -147,7 +150,7 @@ class OdooServer:
             return False
 
     def _command(self) -> list[str]:
-        return [sys.executable, "-c", LAUNCHER, "-c", str(self._folder / "odoo.conf")]
+        return [sys.executable, "-c", LAUNCHER, "-c", str(self.configuration)]
 
     def _configure(self, role: TenantRole, server: Any, more: dict[str, Any]) -> None:
         options = {
@@ -158,7 +161,7 @@ class OdooServer:
             "db_name": role.name,
             "list_db": False,
             "addons_path": REPOSITORY,
-            "data_dir": self._folder / "data",
+            "data_dir": self.data,
             "http_interface": "127.0.0.1",
             "http_port": self.port,
             "max_cron_threads": 1,
@@ -167,7 +170,7 @@ class OdooServer:
             **more,
         }
         lines = "".join(f"{key} = {value}\n" for key, value in options.items())
-        (self._folder / "odoo.conf").write_text(f"[options]\n{lines}")
+        self.configuration.write_text(f"[options]\n{lines}")
 
 
 def _environment() -> dict[str, str]:

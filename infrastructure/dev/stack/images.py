@@ -52,8 +52,10 @@ IMAGES = (
         ".",
         (
             f"{DOCKER}/postgres",
+            "loomworks_snapshot/export",
             "loomworks_snapshot/pitr",
             "loomworks_snapshot/repository",
+            "loomworks_storage/filestore",
             "loomworks_tenant/errors.py",
         ),
     ),

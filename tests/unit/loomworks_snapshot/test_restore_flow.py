@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import pytest
 from addons.loomworks_snapshot.pitr.request import Request, Target, TargetKind
-from addons.loomworks_snapshot.repository.location import Location
+from addons.loomworks_snapshot.repository.location import Location as RepositoryLocation
 from addons.loomworks_snapshot.restoring import flow, job
 from addons.loomworks_snapshot.restoring.scratch_space import Medium, ScratchSpace, choose
-from addons.loomworks_snapshot.restoring.spec import RestoreSpec
+from addons.loomworks_snapshot.restoring.spec import FilesAccess, RestoreSpec
+from addons.loomworks_storage.filestore.key import Key
+from addons.loomworks_storage.filestore.location import Location
 from addons.loomworks_tenant.reconciler.step import Boundaries
 from factories import tenant_spec
 
@@ -18,7 +20,7 @@ SECRETS = ("the key", "its secret", "the passphrase")
 
 def restore_spec(**changes):
     tenant = tenant_spec(**changes)
-    location = Location("s3.example", "bucket", "region", *SECRETS)
+    location = RepositoryLocation("s3.example", "bucket", "region", *SECRETS)
     request = Request(tenant.database, Target(TargetKind.NAME, "point", lsn=1))
     return RestoreSpec(7, tenant, request, location, "registry.example/loomworks-postgres:1", SPACE)
 
@@ -124,6 +126,41 @@ def test_secrets_are_in_the_secret_only():
     told = json.dumps([job.namespace(), job.role_binding(spec), job.network_policy(spec), job.job(spec)]) + repr(spec)
     assert not [secret for secret in SECRETS if secret in told]
     assert all(secret in json.dumps(job.secret(spec, "password", "ca")) for secret in SECRETS)
+
+
+def download_spec(ca_file=""):
+    """Return a restore whose outcome is a file."""
+    spec = restore_spec()
+    files = Location("tenant", "https://files.example:9000", "bucket", "region", "files key", "files secret", ca_file)
+    request = replace(spec.request, download="uuid/7")
+    return replace(spec, request=request, files=FilesAccess(files, Key(bytes(range(32)))))
+
+
+def test_download_has_the_way_to_the_files_in_the_secret_only(tmp_path):
+    ca_file = tmp_path / "ca.crt"
+    ca_file.write_text("an authority")
+    spec = download_spec(str(ca_file))
+    told = json.dumps([job.network_policy(spec), job.job(spec)]) + repr(spec)
+    secrets = ("files key", "files secret", bytes(range(32)).hex())
+    assert not [secret for secret in secrets if secret in told]
+    values = job.secret(spec, "password", "ca")["stringData"]
+    assert all(secret in values.values() for secret in (*secrets, "an authority", "ca"))
+    ports = [rule["port"] for rule in job.network_policy(spec)["spec"]["egress"][-1]["ports"]]
+    assert ports == [443, 8333, 9000]
+    pod = job.job(spec)["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    environment = {one["name"]: one["value"] for one in container["env"]}
+    path = environment["LOOMWORKS_FILESTORE_S3_CA_FILE"]
+    (mount,) = (one for one in container["volumeMounts"] if one["name"] == "ca")
+    (volume,) = (one for one in pod["volumes"] if one["name"] == "ca")
+    assert {f"{mount['mountPath']}/{item['path']}" for item in volume["secret"]["items"]} >= {path}
+
+
+def test_download_makes_no_database_and_removes_none(dropped_roles):
+    server = Server()
+    flow.discard(download_spec(), Boundaries(Cluster(), server, None))
+    flow.clean_up(download_spec(), Boundaries(Cluster(), server, None))
+    assert (server.dropped, dropped_roles) == ([], [])
 
 
 def test_pod_has_no_privilege():
