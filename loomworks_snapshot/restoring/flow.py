@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import base64
-import json
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ...loomworks_tenant.errors import PermanentError, RetryableError
-from ...loomworks_tenant.kube import diagnosis, names
+from ...loomworks_tenant.kube import diagnosis, job_output, names
 from ...loomworks_tenant.reconciler.step import Boundaries
 from . import databases, job
 from .spec import RestoreSpec
 
 LOOK = 0.5  # seconds between two looks at a running restore
 PASSWORD_BYTES = 32
-LOG_LINES = 5
 
 
 class RestoreFailed(PermanentError):
@@ -65,9 +63,9 @@ def advance(spec: RestoreSpec, world: Boundaries) -> Progress:
     if found is None:
         _start(spec, world)
         return Progress("start")
-    pods = _pods(found, world)
+    pods = job_output.pods(world.kube, found)
     state = diagnosis.job(found, pods)
-    said = _last_line(world, pods)
+    said = job_output.last_line(world.kube, pods, job.CONTAINER)
     if state.ready:
         if "report" not in said:
             discard(spec, world)
@@ -160,43 +158,6 @@ def _password(spec: RestoreSpec, world: Boundaries) -> str:
     ca = Path(spec.location.ca_file).read_text() if spec.location.ca_file else ""
     world.kube.apply(job.secret(spec, password, ca))
     return password
-
-
-def _pods(found: dict[str, Any], world: Boundaries) -> list[dict[str, Any]]:
-    """Return the pods of this very Job: those of an earlier one of its name may still be going."""
-    name, uid = found["metadata"]["name"], found["metadata"]["uid"]
-    pods = world.kube.list("Pod", job.NAMESPACE, label_selector=f"job-name={name}")
-    return [pod for pod in pods if uid in {owner["uid"] for owner in pod["metadata"].get("ownerReferences", ())}]
-
-
-def _last_line(world: Boundaries, pods: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the newest of the Job's own lines; its last one is the container's termination message, too."""
-    for pod in pods:
-        for status in pod.get("status", {}).get("containerStatuses", []):
-            message = status.get("state", {}).get("terminated", {}).get("message", "")
-            if said := _parsed(message):
-                return said
-        if said := _parsed(_log(world, pod)):
-            return said
-    return {}
-
-
-def _log(world: Boundaries, pod: dict[str, Any]) -> str:
-    statuses = pod.get("status", {}).get("containerStatuses", [])
-    if all("waiting" in status.get("state", {}) for status in statuses):
-        return ""  # there is none before the container has begun
-    return world.kube.pod_log(job.NAMESPACE, pod["metadata"]["name"], "restore", LOG_LINES)
-
-
-def _parsed(text: str) -> dict[str, Any]:
-    for line in reversed(text.strip().splitlines()):
-        try:
-            found = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(found, dict):
-            return found
-    return {}
 
 
 def _failure(said: dict[str, Any], otherwise: str) -> Exception:

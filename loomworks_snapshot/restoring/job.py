@@ -14,6 +14,7 @@ Manifest = dict[str, Any]
 DEADLINE = 6 * 3600  # seconds
 MEMORY_MIB = 2048  # of its processes
 RUN_AS = 10002  # user and group of the loomworks-postgres image
+CONTAINER = "restore"
 SCRATCH = "/scratch"
 CA_PATH = "/etc/pgbackrest-s3"
 COMMAND = ["python3", "-m", "addons.loomworks_snapshot.pitr"]
@@ -128,7 +129,7 @@ def _container(spec: RestoreSpec) -> Manifest:
         **download.environment(spec, CA_PATH),
     }
     return {
-        "name": "restore",
+        "name": CONTAINER,
         "image": spec.image,
         "imagePullPolicy": spec.tenant.cluster.image_pull_policy,
         "command": COMMAND,

@@ -34,7 +34,10 @@ class Cluster:
     def get(self, kind, name, namespace=None):
         if kind == "Job":
             conditions = [{"type": self.condition, "status": "True"}] if self.condition else []
-            return {"metadata": {"name": name, "uid": "1"}, "status": {"conditions": conditions}}
+            return {
+                "metadata": {"name": name, "namespace": namespace, "uid": "1"},
+                "status": {"conditions": conditions},
+            }
         return {}
 
     def list(self, kind, namespace=None, **filters):
@@ -43,7 +46,7 @@ class Cluster:
         owners = [{"uid": "1"}]
         return [
             {
-                "metadata": {"name": "pod", "ownerReferences": owners},
+                "metadata": {"name": "pod", "namespace": namespace, "ownerReferences": owners},
                 "status": {"phase": "Running", "containerStatuses": [status]},
             }
         ]
