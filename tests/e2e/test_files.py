@@ -134,6 +134,7 @@ def test_backup_whose_pod_is_killed_is_done_all_the_same(tenant, kube, stack, ad
     assert not row["damaged"]
 
 
+@pytest.mark.alone
 def test_backup_goes_on_when_the_control_plane_is_killed(tenant, call, kube, stack, administrator, finished, row_of):
     attach(administrator(tenant), os.urandom(2_000_000))
     (number,) = tenant.act("action_back_up_files")
