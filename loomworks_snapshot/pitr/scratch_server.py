@@ -66,8 +66,9 @@ timezone = UTC
 lc_messages = C
 log_checkpoints = off
 """
-ACCESS = "local all postgres peer map=restore\nlocal all all reject\n"
-IDENTITIES = "restore postgres postgres\nrestore root postgres\n"
+# The socket is in a folder of this user's alone; he is whichever role he asks for.
+ACCESS = "local all all peer map=restore\n"
+IDENTITIES = "restore postgres all\nrestore root all\n"
 PORT = 5432  # only a part of the socket's name
 
 
@@ -210,8 +211,20 @@ class ScratchServer:
 
     @contextmanager
     def connect(self, database: str) -> Iterator[Any]:
-        """Yield a cursor of its superuser."""
-        connection = psycopg2.connect(host=str(self._scratch.socket), port=PORT, user=USER, dbname=database)
+        """Yield a cursor of the owner of ``database``.
+
+        Code that he has hung on a table (behind an index, as a trigger) runs as whoever comes. As the superuser, that
+        would be this whole Job, which sees pages of other tenants and has the way into the repository.
+        """
+        with self._as(USER, "postgres") as cr:
+            cr.execute("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s", [database])
+            [owner] = cr.fetchone()
+        with self._as(owner, database) as cr:
+            yield cr
+
+    @contextmanager
+    def _as(self, role: str, database: str) -> Iterator[Any]:
+        connection = psycopg2.connect(host=str(self._scratch.socket), port=PORT, user=role, dbname=database)
         try:
             with connection.cursor() as cr:
                 yield cr
@@ -220,14 +233,14 @@ class ScratchServer:
 
     def database_number(self, name: str) -> int | None:
         """Return the number of a database, or None when there is none of this name."""
-        with self.connect("postgres") as cr:
+        with self._as(USER, "postgres") as cr:
             cr.execute("SELECT oid::int8 FROM pg_database WHERE datname = %s", [name])
             found = cr.fetchone()
         return found[0] if found else None
 
     def open_database(self, name: str) -> None:
         """Let connections in to a database that was closed at the target (its tenant was archived, say)."""
-        with self.connect("postgres") as cr:
+        with self._as(USER, "postgres") as cr:
             cr.execute(sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true").format(sql.Identifier(name)))
             cr.connection.commit()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from addons.loomworks_snapshot.pitr.programs import Programs
 from addons.loomworks_snapshot.pitr.request import Request, Target, TargetKind
 from addons.loomworks_snapshot.pitr.restore import Restore
@@ -77,6 +79,6 @@ def a_restore(cell, request, *, store=None, tell=lambda stage, share: None):
     return Restore(request, store or Store(location(cell)), scratch, programs, tell)
 
 
-def location(cell):
+def location(cell, **changes):
     """Return where the server's repository is."""
-    return Location.from_environment(cell.environment())
+    return replace(Location.from_environment(cell.environment()), **changes)

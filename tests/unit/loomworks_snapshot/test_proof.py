@@ -14,7 +14,7 @@ from addons.loomworks_snapshot.repository.errors import (
 from addons.loomworks_snapshot.repository.segments import SEGMENT_SIZE
 from addons.loomworks_snapshot.repository.store import Store
 from addons.loomworks_snapshot.repository.verdict import Proof, Reason
-from conftest import location_of
+from harness.restoring import location
 from moments import changed, last_segment, moment, objects, target
 
 
@@ -132,7 +132,7 @@ def test_moment_of_another_server_is_refused(cell, store, points):
 
 
 def test_stanza_that_is_not_there_is_awaited(cell, points):
-    [verdict] = proof.prove(Store(location_of(cell, stanza="other")), points[:1])
+    [verdict] = proof.prove(Store(location(cell, stanza="other")), points[:1])
     assert (verdict.reason, verdict.waiting) == (Reason.NO_STANZA, True)
 
 
@@ -153,7 +153,7 @@ def test_timeline_that_nobody_knows_is_awaited(cell, store, points):
 )
 def test_there_is_no_verdict_where_the_repository_cannot_be_read(cell, points, changes, error):
     with pytest.raises(error):
-        proof.prove(Store(location_of(cell, **changes)), points)
+        proof.prove(Store(location(cell, **changes)), points)
 
 
 def test_there_is_no_verdict_while_the_object_store_is_down(cell, store, points):

@@ -11,8 +11,9 @@ from addons.loomworks_snapshot.repository.store import Store
 from addons.loomworks_snapshot.repository.verdict import Proof, Reason
 from addons.loomworks_tenant.errors import RetryableError
 from addons.loomworks_tenant.postgres.server import DatabaseServer
-from conftest import a_cell, location_of
 from factories import server_spec
+from harness.cell import a_cell
+from harness.restoring import location
 from moments import changed, last_segment, moment, target
 from stack.postgres_root import USER_ID
 
@@ -29,7 +30,7 @@ def cell():
 
 @pytest.fixture(scope="module")
 def store(cell):
-    return Store(location_of(cell))
+    return Store(location(cell))
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def promote(cell):
 
 def go_back_to(cell, name):
     cell.stop()
-    label = catalog.read(Store(location_of(cell))).backups[0].label
+    label = catalog.read(Store(location(cell))).backups[0].label
     options = ("--delta", f"--set={label}", "--type=name", f"--target={name}", "--target-timeline=1")
     cell.run("pgbackrest", "--stanza=main", *options, "--target-action=promote", "restore")
     start_anew(cell)

@@ -2,6 +2,7 @@
 
 import shutil
 
+import psycopg2
 import pytest
 from addons.loomworks_snapshot.pitr.request import Request, Target, TargetKind
 from harness.restoring import a_restore, at_lsn, named, restore, whole
@@ -144,3 +145,29 @@ def test_a_drill_restores_and_checks_and_puts_nothing_anywhere(server):
     assert "load" not in report.seconds
     assert server.ask("SELECT datname FROM pg_database ORDER BY 1") == databases
     assert not (server.folder / "scratch" / "restore").exists()
+
+
+AMBUSH = """
+    CREATE FUNCTION ambush() RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+        BEGIN
+            IF current_setting('is_superuser') = 'on' THEN RAISE 'a tenant has become superuser'; END IF;
+            RETURN true;
+        END $$;
+    CREATE TABLE line (g int);
+    INSERT INTO line SELECT generate_series(1, 100);
+    CREATE INDEX ON line (g) WHERE ambush();
+"""
+
+
+def test_what_a_tenant_hangs_on_its_tables_runs_with_no_rights_but_its_own(own_cell):
+    own_cell.ask("CREATE ROLE t_sly LOGIN")
+    own_cell.ask("CREATE DATABASE t_sly OWNER t_sly STRATEGY wal_log")
+    own_cell.ask("ALTER SCHEMA public OWNER TO t_sly", "t_sly")
+    own_cell.ask(f"SET ROLE t_sly; {AMBUSH}", "t_sly")
+    own_cell.backup("full")
+    target = named(own_cell, "sly")
+    own_cell.archive()
+    with pytest.raises(psycopg2.Error, match="become superuser"):
+        own_cell.ask("SELECT count(*) FROM line", "t_sly")  # the ambush works, on whoever is not careful
+    report = a_restore(own_cell, Request("t_sly", target, drill=True)).drill()
+    assert (report.tables, report.rows) == (1, 100)
