@@ -65,8 +65,8 @@ class FusedServer(DatabaseServer):
         self._fuse = fuse
 
     @contextmanager
-    def connect(self, database=None, *, autocommit=False):
-        with super().connect(database, autocommit=autocommit) as cr:
+    def connect(self, database=None, **options):
+        with super().connect(database, **options) as cr:
             yield FusedCursor(cr, self._fuse)
             self._fuse.tick()
         self._fuse.tick()
