@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from playwright.sync_api import expect
 from test_restore import GOING_ON
 
 MARKS = 4  # operations of the agent
@@ -107,8 +108,7 @@ def test_operator_takes_the_tenant_back_to_before_an_operation(
     picture("time-machine-progress")
     page.wait_for_selector(".o_time_go_back", timeout=GOING_ON)
     assert partner_name() == f"Azure {MARKS - 2}"
-    rows.nth(MARKS - 2).wait_for()
-    assert rows.count() == MARKS - 1
+    expect(rows).to_have_count(MARKS - 1)
     page.wait_for_selector(".o_time_moment:has-text('another database')")
     picture("time-machine-done")
 
