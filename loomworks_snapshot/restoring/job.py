@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...loomworks_tenant.kube import manifests, names
+from ...loomworks_tenant.kube import jobs, manifests, names
 from ..repository.location import Location
 from . import download
 from .spec import NAMESPACE, RestoreSpec
@@ -18,53 +18,26 @@ CONTAINER = "restore"
 SCRATCH = "/scratch"
 CA_PATH = "/etc/pgbackrest-s3"
 COMMAND = ["python3", "-m", "addons.loomworks_snapshot.pitr"]
-LABELS = {
-    "app.kubernetes.io/name": "loomworks",
-    names.MANAGED_BY: names.FIELD_MANAGER,
-    names.COMPONENT_LABEL: "restore",
-}
+COMPONENT = "restore"
+LABELS = jobs.labels(COMPONENT)
 
 
 def namespace() -> Manifest:
     """The namespace of all restores."""
-    levels = {f"{manifests.POD_SECURITY}/{mode}": "restricted" for mode in ("enforce", "warn", "audit")}
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": {**LABELS, **levels}}}
+    return jobs.namespace(NAMESPACE, COMPONENT)
 
 
 def role_binding(spec: RestoreSpec) -> Manifest:
     """What lets the control plane work in that namespace."""
-    cluster = spec.tenant.cluster
-    subject = {"kind": "ServiceAccount", "name": cluster.service_account, "namespace": cluster.control_namespace}
-    return {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "RoleBinding",
-        "metadata": {"name": names.TENANT_ROLE, "namespace": NAMESPACE, "labels": LABELS},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": names.TENANT_ROLE},
-        "subjects": [subject],
-    }
+    return jobs.role_binding(NAMESPACE, COMPONENT, spec.tenant.cluster)
 
 
 def network_policy(spec: RestoreSpec) -> Manifest:
     """A restore talks to the database server, to S3 and to DNS; nobody talks to it."""
-    cluster = spec.tenant.cluster
-    platform = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": cluster.control_namespace}}}
-    dns = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}
-    egress = [
-        {"to": [dns], "ports": [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]},
-        {"to": [platform], "ports": [{"protocol": "TCP", "port": spec.tenant.server.port}]},
-        # The object store is at an address that no selector names.
-        {"ports": [{"protocol": "TCP", "port": port} for port in sorted({443, 8333, *download.ports(spec)})]},
-    ]
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": _metadata(spec),
-        "spec": {
-            "podSelector": {"matchLabels": {"job-name": spec.name}},
-            "policyTypes": ["Ingress", "Egress"],
-            "egress": egress,
-        },
-    }
+    tenant = spec.tenant
+    stores = sorted({443, 8333, *download.ports(spec)})
+    egress = [jobs.to_platform(tenant.cluster, tenant.server.port), jobs.to_anywhere(*stores)]
+    return jobs.network_policy(_metadata(spec), egress)
 
 
 def secret(spec: RestoreSpec, password: str, ca: str) -> Manifest:
@@ -84,9 +57,6 @@ def secret(spec: RestoreSpec, password: str, ca: str) -> Manifest:
 def job(spec: RestoreSpec) -> Manifest:
     """One attempt; whether another is worth it is in what it says at its end."""
     pod = {
-        "restartPolicy": "Never",
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 10,
         "securityContext": {**manifests.pod_security(), "runAsUser": RUN_AS, "runAsGroup": RUN_AS, "fsGroup": RUN_AS},
         "containers": [_container(spec)],
@@ -96,17 +66,7 @@ def job(spec: RestoreSpec) -> Manifest:
             {"name": "ca", "secret": {"secretName": spec.name, "items": _files("ca.crt", *download.files(spec))}},
         ],
     }
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": _metadata(spec),
-        "spec": {
-            "backoffLimit": 0,
-            "activeDeadlineSeconds": DEADLINE,
-            "ttlSecondsAfterFinished": 24 * 3600,
-            "template": {"metadata": {"labels": {**LABELS, names.TENANT_LABEL: spec.tenant.uuid}}, "spec": pod},
-        },
-    }
+    return jobs.job(_metadata(spec), {**LABELS, names.TENANT_LABEL: spec.tenant.uuid}, pod, DEADLINE)
 
 
 def _metadata(spec: RestoreSpec) -> Manifest:

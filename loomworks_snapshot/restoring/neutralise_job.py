@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...loomworks_tenant.kube import manifests, names
+from ...loomworks_tenant.kube import jobs, manifests, names
 from ...loomworks_tenant.reconciler.spec import TenantSpec
 
 Manifest = dict[str, Any]
 
 COMMAND = ["loomworks-neutralise"]
 DEADLINE = 1800  # seconds
-# Without the tenant's label: what counts the tenant's pods does not mean this one.
-LABELS = {
-    "app.kubernetes.io/name": "loomworks",
-    names.MANAGED_BY: names.FIELD_MANAGER,
-    names.COMPONENT_LABEL: "neutralise",
-}
+LABELS = jobs.labels("neutralise")
 
 
 def name(spec: TenantSpec) -> str:
@@ -26,30 +21,12 @@ def name(spec: TenantSpec) -> str:
 
 def network_policy(spec: TenantSpec) -> Manifest:
     """It talks to the database server and to DNS; that is all it needs, and all it can do."""
-    platform = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": spec.cluster.control_namespace}}}
-    dns = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}
-    egress = [
-        {"to": [dns], "ports": [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]},
-        {"to": [platform], "ports": [{"protocol": "TCP", "port": spec.server.port}]},
-    ]
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": _metadata(spec),
-        "spec": {
-            "podSelector": {"matchLabels": {"job-name": name(spec)}},
-            "policyTypes": ["Ingress", "Egress"],
-            "egress": egress,
-        },
-    }
+    return jobs.network_policy(_metadata(spec), [jobs.to_platform(spec.cluster, spec.server.port)])
 
 
 def job(spec: TenantSpec) -> Manifest:
     """One attempt, so that a failure is seen."""
     pod = {
-        "restartPolicy": "Never",
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
         "securityContext": manifests.pod_security(),
         "containers": [_container(spec)],
         "volumes": [
@@ -57,17 +34,7 @@ def job(spec: TenantSpec) -> Manifest:
             {"name": "tmp", "emptyDir": {}},
         ],
     }
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": _metadata(spec),
-        "spec": {
-            "backoffLimit": 0,
-            "activeDeadlineSeconds": DEADLINE,
-            "ttlSecondsAfterFinished": 24 * 3600,
-            "template": {"metadata": {"labels": LABELS}, "spec": pod},
-        },
-    }
+    return jobs.job(_metadata(spec), LABELS, pod, DEADLINE)
 
 
 def _metadata(spec: TenantSpec) -> Manifest:

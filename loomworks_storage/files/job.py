@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...loomworks_tenant.kube import manifests, names
+from ...loomworks_tenant.kube import jobs, manifests, names
 from ..filestore.key import Key
 from ..filestore.location import PREFIX, Location
 from .spec import FilesWork
@@ -19,32 +19,12 @@ CA_PATH = "/etc/filestore-s3"
 CONTAINER = "files"
 COMMAND = ["loomworks-filestore"]
 CA_FILE = f"{PREFIX}CA_FILE"
-# Not the tenant's label: whoever waits for the tenant's Odoo to stop does not wait for these.
-LABELS = {
-    "app.kubernetes.io/name": "loomworks",
-    names.MANAGED_BY: names.FIELD_MANAGER,
-    names.COMPONENT_LABEL: "files",
-}
+LABELS = jobs.labels("files")
 
 
 def network_policy(work: FilesWork) -> Manifest:
     """The Job talks to S3 and to DNS; nobody talks to it."""
-    dns = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}
-    egress = [
-        {"to": [dns], "ports": [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]},
-        # The object store is at an address that no selector names.
-        {"ports": [{"protocol": "TCP", "port": work.place.port}]},
-    ]
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": _metadata(work),
-        "spec": {
-            "podSelector": {"matchLabels": {"job-name": work.name}},
-            "policyTypes": ["Ingress", "Egress"],
-            "egress": egress,
-        },
-    }
+    return jobs.network_policy(_metadata(work), [jobs.to_anywhere(work.place.port)])
 
 
 def secret(work: FilesWork, location: Location, key: Key, ca: str) -> Manifest:
@@ -66,9 +46,6 @@ def job(work: FilesWork, node: str) -> Manifest:
     """
     claim = work.tenant.volume.claim if work.tenant.volume else ""
     pod = {
-        "restartPolicy": "Never",
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 10,
         "activeDeadlineSeconds": DEADLINE,  # here, too: kept by the node, whoever can reach it
         "securityContext": manifests.pod_security(),
@@ -80,17 +57,7 @@ def job(work: FilesWork, node: str) -> Manifest:
             {"name": "ca", "secret": {"secretName": work.name, "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
         ],
     }
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": _metadata(work),
-        "spec": {
-            "backoffLimit": 0,
-            "activeDeadlineSeconds": DEADLINE,
-            "ttlSecondsAfterFinished": 24 * 3600,
-            "template": {"metadata": {"labels": LABELS}, "spec": pod},
-        },
-    }
+    return jobs.job(_metadata(work), LABELS, pod, DEADLINE)
 
 
 def _on(node: str) -> Manifest:

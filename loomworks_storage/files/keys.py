@@ -9,7 +9,7 @@ import base64
 from typing import Any
 
 from ...loomworks_tenant.errors import Conflict
-from ...loomworks_tenant.kube import manifests, names
+from ...loomworks_tenant.kube import jobs, names
 from ...loomworks_tenant.kube.client import KubeClient
 from ...loomworks_tenant.reconciler.spec import ClusterSpec
 from ..filestore.key import Key
@@ -19,11 +19,7 @@ Manifest = dict[str, Any]
 
 NAMESPACE = "lw-keys"
 VALUE = "key"
-LABELS = {
-    "app.kubernetes.io/name": "loomworks",
-    names.MANAGED_BY: names.FIELD_MANAGER,
-    names.COMPONENT_LABEL: "files-key",
-}
+COMPONENT = "files-key"
 
 
 def ensure(kube: KubeClient, cluster: ClusterSpec, tenant: str) -> Key:
@@ -54,20 +50,12 @@ def erase(kube: KubeClient, tenant: str) -> bool:
 
 def namespace() -> Manifest:
     """The namespace of all keys."""
-    levels = {f"{manifests.POD_SECURITY}/{mode}": "restricted" for mode in ("enforce", "warn", "audit")}
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": {**LABELS, **levels}}}
+    return jobs.namespace(NAMESPACE, COMPONENT)
 
 
 def role_binding(cluster: ClusterSpec) -> Manifest:
     """What lets the control plane work in that namespace."""
-    subject = {"kind": "ServiceAccount", "name": cluster.service_account, "namespace": cluster.control_namespace}
-    return {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "RoleBinding",
-        "metadata": {"name": names.TENANT_ROLE, "namespace": NAMESPACE, "labels": LABELS},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": names.TENANT_ROLE},
-        "subjects": [subject],
-    }
+    return jobs.role_binding(NAMESPACE, COMPONENT, cluster)
 
 
 def _ensure_namespace(kube: KubeClient, cluster: ClusterSpec) -> None:
@@ -78,7 +66,7 @@ def _ensure_namespace(kube: KubeClient, cluster: ClusterSpec) -> None:
 
 
 def _secret(tenant: str, key: Key) -> Manifest:
-    labels = {**LABELS, names.TENANT_LABEL: tenant}
+    labels = {**jobs.labels(COMPONENT), names.TENANT_LABEL: tenant}
     return {
         "apiVersion": "v1",
         "kind": "Secret",

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..postgres.server import BUILDER_ROLE
 from ..reconciler.spec import TemplateSpec
-from . import manifests, names
+from . import jobs, manifests
 
 Manifest = dict[str, Any]
 
@@ -14,50 +14,24 @@ NAMESPACE = "lw-templates"
 BUILDER_SECRET = "template-builder"
 PLAN_LABEL = "loomworks.io/plan"
 DEADLINE = 3600  # seconds
-LABELS = {
-    "app.kubernetes.io/name": "loomworks",
-    names.MANAGED_BY: names.FIELD_MANAGER,
-    names.COMPONENT_LABEL: "template",
-}
+COMPONENT = "template"
+LABELS = jobs.labels(COMPONENT)
 
 
 def namespace() -> Manifest:
     """The namespace of all template builds."""
-    levels = {f"{manifests.POD_SECURITY}/{mode}": "restricted" for mode in ("enforce", "warn", "audit")}
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": {**LABELS, **levels}}}
+    return jobs.namespace(NAMESPACE, COMPONENT)
 
 
 def role_binding(spec: TemplateSpec) -> Manifest:
     """What lets the control plane work in that namespace."""
-    cluster = spec.cluster
-    return {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "RoleBinding",
-        "metadata": _metadata(names.TENANT_ROLE),
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": names.TENANT_ROLE},
-        "subjects": [
-            {"kind": "ServiceAccount", "name": cluster.service_account, "namespace": cluster.control_namespace}
-        ],
-    }
+    return jobs.role_binding(NAMESPACE, COMPONENT, spec.cluster)
 
 
 def network_policies(spec: TemplateSpec) -> list[Manifest]:
     """A build talks to the database server and to DNS, and to nothing else."""
-    platform = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": spec.cluster.control_namespace}}}
-    dns = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}
-    dns_ports = [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]
-    egress = [
-        {"to": [dns], "ports": dns_ports},
-        {"to": [platform], "ports": [{"protocol": "TCP", "port": spec.server.port}]},
-    ]
-    return [
-        {
-            "apiVersion": "networking.k8s.io/v1",
-            "kind": "NetworkPolicy",
-            "metadata": _metadata("template"),
-            "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "egress": egress},
-        }
-    ]
+    egress = [jobs.to_platform(spec.cluster, spec.server.port)]
+    return [jobs.network_policy(_metadata(COMPONENT), egress, pods={})]
 
 
 def builder_secret(password: str) -> Manifest:
@@ -74,24 +48,11 @@ def builder_secret(password: str) -> Manifest:
 def job(spec: TemplateSpec) -> Manifest:
     """The build itself: one attempt, so that a failure is seen and not repeated over its own ruins."""
     pod = {
-        "restartPolicy": "Never",
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
         "securityContext": manifests.pod_security(),
         "containers": [_container(spec)],
         "volumes": [{"name": "data", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}],
     }
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {**_metadata(spec.job), "labels": {**LABELS, PLAN_LABEL: spec.plan}},
-        "spec": {
-            "backoffLimit": 0,
-            "activeDeadlineSeconds": DEADLINE,
-            "ttlSecondsAfterFinished": 24 * 3600,
-            "template": {"metadata": {"labels": LABELS}, "spec": pod},
-        },
-    }
+    return jobs.job({**_metadata(spec.job), "labels": {**LABELS, PLAN_LABEL: spec.plan}}, LABELS, pod, DEADLINE)
 
 
 def _metadata(name: str) -> Manifest:
