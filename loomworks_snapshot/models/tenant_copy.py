@@ -1,6 +1,7 @@
 """Copies of a tenant: a new tenant with its data as of a moment, for tests (neutralised) or for good."""
 
 from odoo import api, fields, models
+from odoo.addons.loomworks_tenant.models.tenant import LIMITS
 from odoo.addons.loomworks_tenant.reconciler.engine import StepState
 from odoo.exceptions import AccessError, UserError
 
@@ -8,7 +9,7 @@ from ..reconciler.steps import Copied, Neutralised
 from ..restoring.flow import RestoreFailed
 from .restore import STAGES
 
-COPIED_FIELDS = ("plan_id", "cluster_id", "subscription_expires", "max_users", "max_storage_gb")
+COPIED_FIELDS = ("plan_id", "cluster_id", "subscription_expires", *LIMITS)
 COPY_FIELDS = frozenset({"origin_id", "copied_moment", "copied_by_id", "neutralised"})
 
 
@@ -132,7 +133,7 @@ class TenantCopy(models.Model):
         return result
 
     def _spec_values(self):
-        return {**super()._spec_values(), "keeps_users": bool(self.origin_id or self.copied_moment)}
+        return {**super()._spec_values(), "keeps_users": bool(self.copied_moment)}
 
     def _steps(self):
         """Wait for the data before the database is looked at, and neutralise it before anything serves it."""
@@ -152,16 +153,15 @@ class TenantCopy(models.Model):
             problem = restore.error_message or self.env._("the copy was cancelled: archive this tenant")
             return Copied(restore.id, problem=problem)
         if restore.state == "copying":
-            return Copied(restore.id, share=self.env._("waiting for a backup of the original's files"))
+            return Copied(restore.id, progress=self.env._("waiting for a backup of the original's files"))
         stage = STAGES[restore.stage][0] if restore.stage else self.env._("Waiting for the archive")
-        return Copied(restore.id, share=f"{stage} ({restore.progress} %)")
+        return Copied(restore.id, progress=f"{stage} ({restore.progress} %)")
 
     def _is_ready_for_data(self):
         """Tell whether the new tenant's role is there, which the restored database will belong to.
 
         :raises RestoreFailed: when it will not be
         """
-        self.ensure_one()
-        if self.state != "provisioning" or self.erase_requested:
+        if self.state != "provisioning" or self.erase_requested:  # or there is no such tenant any more
             raise RestoreFailed("the new tenant is not being provisioned any more", code="tenant_gone")
         return any(step.code == "database_role" and step.state == StepState.DONE.value for step in self.step_ids)

@@ -27,8 +27,9 @@ class Copied(Step):
     code = "copy"
     title = "Data of the original"
 
-    def __init__(self, number: int, message: str = "", share: str = "", problem: str = "") -> None:
-        self._number, self._message, self._share, self._problem = number, message, share, problem
+    def __init__(self, number: int, done: str = "", progress: str = "", problem: str = "") -> None:
+        """Be the step of the restore ``number``, of which one of the three texts tells how it stands."""
+        self._number, self._done, self._progress, self._problem = number, done, progress, problem
 
     def inputs(self, spec: TenantSpec) -> Any:
         return [spec.uuid, self._number]
@@ -36,7 +37,7 @@ class Copied(Step):
     def ensure(self, spec: TenantSpec, world: Boundaries) -> Answer:
         if self._problem:
             return Waiting(self._problem, PROBLEM_LOOK, "copy_failed")
-        return Waiting(self._share, LOOK) if self._share else Done(self._message)
+        return Waiting(self._progress, LOOK) if self._progress else Done(self._done)
 
 
 class Neutralised(Step):

@@ -73,7 +73,8 @@ def advance(spec: RestoreSpec, world: Boundaries) -> Progress:
         return Progress("restored", 1.0, said["report"])
     if state.fatal and state.code == "job_failed":
         discard(spec, world)
-        raise _failure(said, state.message)
+        silent = f"the restore ended without a word: {state.message}"
+        raise job_output.failure(said, RestoreBrokeOff, RestoreFailed, silent)
     return Progress(said.get("stage", "start"), said.get("share", 0.0), code=state.code)
 
 
@@ -158,12 +159,3 @@ def _password(spec: RestoreSpec, world: Boundaries) -> str:
     ca = Path(spec.location.ca_file).read_text() if spec.location.ca_file else ""
     world.kube.apply(job.secret(spec, password, ca))
     return password
-
-
-def _failure(said: dict[str, Any], otherwise: str) -> Exception:
-    error = said.get("error")
-    if not error:
-        return RestoreBrokeOff(f"the restore ended without a word: {otherwise}")
-    if error["retryable"]:
-        return RestoreBrokeOff(error["message"], error["hint"])
-    return RestoreFailed(error["message"], error["hint"], error["code"])

@@ -220,6 +220,30 @@ class TestCopies(SnapshotCase):
         copy.with_user(self.customer).action_remove_copy("Acme for tests")
         self.assertEqual((copy.state, copy.sudo().erase_requested, self.tenant.state), ("archived", True, "active"))
 
+    def test_customer_removes_a_copy_by_its_name_and_nothing_else(self):
+        copy = self.copy()
+        wizards = self.env["loomworks.tenant.confirm"].with_user(self.customer)
+        wizard = wizards.create({"tenant_id": copy.id, "action": "remove_copy", "confirm_name": "Acme"})
+        with self.assertRaisesRegex(UserError, "nothing has been done"):
+            wizard.action_confirm()
+        wizard.confirm_name = copy.name
+        wizard.action_confirm()
+        self.assertTrue(copy.sudo().erase_requested)
+        for action in ("archive", "erase"):
+            values = {"tenant_id": self.tenant.id, "action": action, "confirm_name": self.tenant.name}
+            with self.assertRaises(AccessError), mute_logger("odoo.http"):
+                wizards.create(values).action_confirm()
+
+    def test_copy_whose_tenant_is_gone_is_given_up(self):
+        copy = self.copy()
+        restore = copy.sudo().copied_by_id
+        restore.copy_id = False
+        for _step in range(2):
+            restore.reconcile_at = fields.Datetime.now()
+            restore._reconcile_step()
+        self.assertEqual((restore.state, restore.error_code), ("failed", "tenant_gone"))
+        self.assertEqual(self.events, [])
+
     def test_snapshot_is_held_by_the_last_of_its_restores(self):
         copy = self.copy()
         self.copy(subdomain="acme-other")

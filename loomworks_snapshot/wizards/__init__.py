@@ -1,1 +1,1 @@
-from . import copy, export, restore_to
+from . import choice, confirm, copy, export, restore_to

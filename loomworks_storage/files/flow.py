@@ -55,7 +55,8 @@ def advance(work: FilesWork, key: Key, world: Boundaries) -> Progress:
     if "report" in said:
         return Progress("done", 1.0, _whole(said["report"], pods, world))
     clean_up(work, world)
-    raise _failure(said, state.message)
+    silent = f"the Job on the files ended without a word: {state.message}"
+    raise job_output.failure(said, FilesJobBrokeOff, FilesJobFailed, silent)
 
 
 def clean_up(work: FilesWork, world: Boundaries) -> None:
@@ -103,12 +104,3 @@ def _whole(report: dict[str, Any], pods: list[dict[str, Any]], world: Boundaries
         if logged:
             return logged
     return report
-
-
-def _failure(said: dict[str, Any], otherwise: str) -> Exception:
-    error = said.get("error")
-    if not error:
-        return FilesJobBrokeOff(f"the Job on the files ended without a word: {otherwise}")
-    if error["retryable"]:
-        return FilesJobBrokeOff(error["message"], error["hint"])
-    return FilesJobFailed(error["message"], error["hint"], error["code"])

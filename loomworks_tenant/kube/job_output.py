@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ..errors import LoomworksError, PermanentError, RetryableError
 from .client import KubeClient, Manifest
 
 LOG_LINES = 5
@@ -35,6 +36,21 @@ def last_logged(kube: KubeClient, pod: Manifest, container: str) -> dict[str, An
         return {}  # there is no log before the container has begun
     meta = pod["metadata"]
     return parsed(kube.pod_log(meta["namespace"], meta["name"], container, LOG_LINES))
+
+
+def failure(
+    said: dict[str, Any], broke_off: type[RetryableError], failed: type[PermanentError], otherwise: str
+) -> LoomworksError:
+    """Return the error that a Job's last line tells: one that may not come again, or one that would.
+
+    :param otherwise: what to say where it has told nothing
+    """
+    error = said.get("error")
+    if not error:
+        return broke_off(otherwise)
+    if error["retryable"]:
+        return broke_off(error["message"], error["hint"])
+    return failed(error["message"], error["hint"], error["code"])
 
 
 def parsed(text: str) -> dict[str, Any]:

@@ -27,8 +27,11 @@ class TenantConfirm(models.TransientModel):
         self.ensure_one()
         if not self.matches:
             raise UserError(self.env._("The name is not “%s”: nothing has been done.", self.tenant_id.name))
-        if self.action == "archive":
-            self.tenant_id.action_archive()
-        else:
-            self.tenant_id.action_erase(self.confirm_name)
+        self._act()
         return {"type": "ir.actions.act_window_close"}
+
+    def _act(self):
+        """Do what was asked for; addons add theirs."""
+        if self.action == "archive":
+            return self.tenant_id.action_archive()
+        return self.tenant_id.action_erase(self.confirm_name)
