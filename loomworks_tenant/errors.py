@@ -45,6 +45,12 @@ class SecretUnavailable(RetryableError):
     code = "secret_unavailable"
 
 
+class InvalidQuantity(PermanentError):
+    """A size or amount is not written as Kubernetes writes quantities."""
+
+    code = "invalid_quantity"
+
+
 # --- Kubernetes -------------------------------------------------------------------------------
 
 

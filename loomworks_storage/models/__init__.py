@@ -1,1 +1,1 @@
-from . import cluster, files_backup, files_crons, files_work, plan, reconcilable, tenant, tenant_files
+from . import cluster, files_backup, files_crons, files_work, plan, reconcilable, tenant, tenant_files, tenant_volume

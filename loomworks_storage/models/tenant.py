@@ -5,7 +5,7 @@ from odoo.addons.loomworks_tenant.kube import names
 from odoo.addons.loomworks_tenant.reconciler.spec import VolumeSpec
 
 from ..reconciler.files import Files, FilesKey
-from ..reconciler.steps import Volume, VolumeClaim
+from ..reconciler.steps import Volume, VolumeClaim, VolumeGrowth
 
 
 class Tenant(models.Model):
@@ -14,7 +14,6 @@ class Tenant(models.Model):
     _inherit = "loomworks.tenant"
 
     volume_claim_name = fields.Char("Volume claim", compute="_compute_volume_claim_name")
-    volume_size = fields.Char(related="plan_id.volume_size", help="In Kubernetes' notation.")
 
     def _compute_volume_claim_name(self):
         for tenant in self:
@@ -24,7 +23,7 @@ class Tenant(models.Model):
         plan = self.plan_id
         volume = VolumeSpec(
             claim=names.volume_claim(self.uuid),
-            size=plan.volume_size,
+            size=self.volume_size,
             storage_class=plan.storage_class or self.cluster_id.storage_class or "",
             access_mode=plan.access_mode,
             mount_path=plan.mount_path,
@@ -32,7 +31,7 @@ class Tenant(models.Model):
         return {**super()._spec_values(), "volume": volume, "files": self._files_spec()}
 
     def _steps(self):
-        """Claim the volume before the database is cloned, and wait for it only before the pod starts.
+        """Claim the volume before the database is cloned, wait for it before the pod starts, for its growth at the end.
 
         Files that are to come from S3 are there before the pod, too; their key goes when the tenant does.
         """
@@ -41,6 +40,7 @@ class Tenant(models.Model):
         steps.insert(codes.index("identity") + 1, Volume())
         steps.insert(codes.index("policies") + 1, VolumeClaim())
         steps.insert(0, FilesKey())
+        steps.append(VolumeGrowth())
         if self.files_manifest and self.files_source_uuid:
             steps.insert([step.code for step in steps].index("configuration"), Files())
         return steps

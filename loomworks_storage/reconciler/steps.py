@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from ...loomworks_tenant.errors import StorageClassMissing
-from ...loomworks_tenant.kube import diagnosis, manifests, names
+from ...loomworks_tenant.errors import LoomworksError, RetryableError, StorageClassMissing
+from ...loomworks_tenant.kube import diagnosis, manifests, names, quantity
 from ...loomworks_tenant.reconciler.spec import Goal, TenantSpec
 from ...loomworks_tenant.reconciler.step import Answer, Boundaries, Done, Step, Waiting
+from ..volumes import claim as claims
+from ..volumes import expansion
+from ..volumes.errors import ExpansionFails, ExpansionInfeasible
 
 ALWAYS = frozenset({Goal.ACTIVE, Goal.SUSPENDED})
 LATE_BINDING = "WaitForFirstConsumer"
 LOOK = 0.3  # seconds between two looks at a claim that is being bound
 PROBLEM_LOOK = 5.0  # seconds between two looks at a claim about which the cluster has warned
+GROWTH_LOOK = 1.0  # seconds between two looks at a volume that grows
+FAILING_LOOK = 10.0  # seconds between two looks at one that the cluster fails to grow
 
 
 class VolumeClaim(Step):
-    """The claim of the tenant's volume. The cluster makes the volume while the database is being cloned."""
+    """The claim of the tenant's volume. The cluster makes the volume while the database is being cloned.
+
+    One that is there asks for more when the tenant is to have more: early, for a tenant whose Odoo cannot start on a
+    full volume. What is in the way of that stops nothing here; :class:`VolumeGrowth` tells of it.
+    """
 
     code = "volume_claim"
     title = "Volume claim"
@@ -26,9 +36,41 @@ class VolumeClaim(Step):
         return manifests.volume_claim(spec)
 
     def ensure(self, spec: TenantSpec, world: Boundaries) -> Answer:
+        found = _claim(spec, world)
+        if found:
+            return Done(_asked(spec, world, found))
         _storage_class(spec, world)
         world.kube.apply(manifests.volume_claim(spec))
         return Done(spec.volume.size)
+
+
+def _asked(spec: TenantSpec, world: Boundaries, found: dict[str, Any]) -> str:
+    """Have a claim ask for the tenant's size if it may, and return what it asks for now, in words."""
+    try:
+        _ask(spec, world, found)
+    except RetryableError:
+        raise
+    except LoomworksError as error:
+        return f"{found['spec']['resources']['requests']['storage']}: {error.message}"
+    return spec.volume.size
+
+
+def _ask(spec: TenantSpec, world: Boundaries, found: dict[str, Any]) -> None:
+    """Have a bound claim ask for the tenant's size; a claim that waits for its volume cannot be changed.
+
+    Everything but the size stays as it was claimed: Kubernetes refuses the rest, whatever the plan says now.
+
+    :raises VolumeShrinks, ExpansionNotAllowed, QuotaExceeded: when it may not
+    """
+    state, wanted = claims.read(found), quantity.to_bytes(spec.volume.size)
+    if state.phase != "Bound" or wanted == state.requested:
+        return
+    kind = world.kube.get("StorageClass", state.storage_class) if state.storage_class else None
+    expansion.check(state, wanted, kind, world.kube.list("ResourceQuota", names.namespace(spec.uuid)))
+    volume = replace(
+        spec.volume, storage_class=state.storage_class, access_mode=found["spec"].get("accessModes", [""])[0]
+    )
+    world.kube.apply(manifests.volume_claim(replace(spec, volume=volume)))
 
 
 class Volume(Step):
@@ -41,11 +83,10 @@ class Volume(Step):
         return manifests.volume_claim(spec)
 
     def ensure(self, spec: TenantSpec, world: Boundaries) -> Answer:
-        namespace = names.namespace(spec.uuid)
-        found = world.kube.get("PersistentVolumeClaim", spec.volume.claim, namespace)
+        found = _claim(spec, world)
         if not found:
-            return Waiting("the claim is gone: use Retry", PROBLEM_LOOK, "volume_lost")
-        events = _claim_events(world, namespace, spec.volume.claim)
+            return GONE
+        events = _claim_events(world, spec)
         state = diagnosis.claim(found, events)
         if state.ready:
             return Done(found["status"].get("capacity", {}).get("storage", ""))
@@ -54,9 +95,59 @@ class Volume(Step):
         return Waiting(state.message, PROBLEM_LOOK if state.code else LOOK, state.code)
 
 
-def _claim_events(world: Boundaries, namespace: str, claim: str) -> list[dict[str, Any]]:
-    selector = f"involvedObject.kind=PersistentVolumeClaim,involvedObject.name={claim}"
-    return list(world.kube.list("Event", namespace, field_selector=selector))
+class VolumeGrowth(Step):
+    """The volume has the size that the tenant is to have; last of all steps, so that nothing waits for it."""
+
+    code = "volume_growth"
+    title = "Volume size"
+
+    def inputs(self, spec: TenantSpec) -> Any:
+        return manifests.volume_claim(spec)
+
+    def ensure(self, spec: TenantSpec, world: Boundaries) -> Answer:
+        found = _claim(spec, world)
+        if not found:
+            return GONE
+        _ask(spec, world, found)
+        state = claims.read(_claim(spec, world) or found, _claim_events(world, spec))
+        if state.capacity is None:
+            return Done("made in this size")
+        if state.capacity >= quantity.to_bytes(spec.volume.size):
+            return Done(quantity.canonical(state.capacity))
+        return _growing(state, spec.volume.size)
+
+
+GONE = Waiting("the claim is gone: use Retry", PROBLEM_LOOK, "volume_lost")
+
+
+def _growing(state: claims.ClaimState, size: str) -> Answer:
+    """Say how far a volume is that is to have ``size``.
+
+    :raises ExpansionInfeasible, ExpansionFails: when it does not get there
+    """
+    has = quantity.canonical(state.capacity or 0)
+    if state.growth == claims.Growth.INFEASIBLE:
+        raise ExpansionInfeasible(
+            f"the volume stays at {has}, the storage cannot make it {size}: {state.growth_message}",
+            f"Resize it to less, anything above {has}.",
+        )
+    if state.growth == claims.Growth.FAILING:
+        raise ExpansionFails(
+            f"the volume has {has} still, growing it to {size} fails: {state.growth_message}",
+            f"The cluster tries again by itself. To give it up, resize it to less, anything above {has}.",
+            FAILING_LOOK,
+        )
+    waits = ", when a pod has the volume" if state.growth == claims.Growth.WAITS_FOR_POD else ""
+    return Waiting(f"grows from {has} to {size}{waits}", GROWTH_LOOK)
+
+
+def _claim(spec: TenantSpec, world: Boundaries) -> dict[str, Any] | None:
+    return world.kube.get("PersistentVolumeClaim", spec.volume.claim, names.namespace(spec.uuid))
+
+
+def _claim_events(world: Boundaries, spec: TenantSpec) -> list[dict[str, Any]]:
+    selector = f"involvedObject.kind=PersistentVolumeClaim,involvedObject.name={spec.volume.claim}"
+    return list(world.kube.list("Event", names.namespace(spec.uuid), field_selector=selector))
 
 
 def _binds_late(spec: TenantSpec, world: Boundaries) -> bool:

@@ -1,1 +1,8 @@
-from . import test_files_backup, test_files_collect, test_files_place, test_files_restore, test_volume
+from . import (
+    test_files_backup,
+    test_files_collect,
+    test_files_place,
+    test_files_restore,
+    test_volume,
+    test_volume_resize,
+)

@@ -5,9 +5,11 @@ import re
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 
+from ..errors import InvalidQuantity
+from ..kube import quantity
+
 TIERS = [("basic", "Basic"), ("pro", "Pro"), ("enterprise", "Enterprise")]
 MODULE_NAME = re.compile(r"^[a-z][a-z0-9_]*$")
-QUANTITY = re.compile(r"^[0-9]+(\.[0-9]+)?(m|[kMGTPE]i?)?$")  # the common part of Kubernetes' notation
 CLIENT_MODULES = ("base", "web", "loomworks_client", "loomworks_ai")  # every tenant has these
 
 
@@ -25,7 +27,9 @@ class Plan(models.Model):
     tier = fields.Selection(TIERS, required=True, default="basic")
     description = fields.Text(translate=True)
 
-    volume_size = fields.Char(required=True, default="10Gi", help="In Kubernetes' notation: 10Gi, 512Mi.")
+    volume_size = fields.Char(
+        required=True, default="10Gi", help="In Kubernetes' notation: 10Gi, 512Mi. 10G is read as 10Gi."
+    )
     mount_path = fields.Char(required=True, default="/var/lib/odoo")
     storage_class = fields.Char(help="Empty: the cluster's own setting.")
     access_mode = fields.Selection(
@@ -89,14 +93,17 @@ class Plan(models.Model):
     def _check_quantities(self):
         for plan in self:
             for name in ("volume_size", "cpu_request", "cpu_limit", "memory_request", "memory_limit"):
-                if not QUANTITY.match(plan[name]):
+                read = quantity.size if name == "volume_size" else quantity.amount
+                try:
+                    read(plan[name])
+                except InvalidQuantity as error:
                     raise ValidationError(
                         self.env._(
                             "%(field)s: “%(value)s” is no quantity. Write it as Kubernetes does: 250m, 2, 512Mi, 10Gi.",
                             field=self._fields[name].string,
                             value=plan[name],
                         )
-                    )
+                    ) from error
 
     @api.model
     def _keep_ready(self, codes):
@@ -113,9 +120,22 @@ class Plan(models.Model):
     def _languages(self):
         return tuple(code.strip() for code in (self.language_codes or "en_US").split(",") if code.strip())
 
+    @api.model_create_multi
+    def create(self, vals_list):
+        """Make plans, their sizes written as Kubernetes does."""
+        return super().create([self._canonical_size(vals) for vals in vals_list])
+
+    @api.model
+    def _canonical_size(self, vals):
+        """Return the values with “10G” as 10Gi; what is no size is left to the constraint."""
+        try:
+            return {**vals, "volume_size": quantity.canonical(quantity.size(vals["volume_size"]))}
+        except (KeyError, TypeError, AttributeError, InvalidQuantity):
+            return vals
+
     def write(self, vals):
         """Change it, and have its tenants reconciled where that concerns them."""
-        done = super().write(vals)
+        done = super().write(self._canonical_size(vals))
         self.tenant_ids._reconcile_if_changed()
         return done
 
