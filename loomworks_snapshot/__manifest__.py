@@ -33,6 +33,7 @@
         "views/download_templates.xml",
         "views/operation_log_views.xml",
         "views/time_machine_views.xml",
+        "views/final_snapshot_views.xml",
     ],
     "assets": {"web.assets_backend": ["loomworks_snapshot/static/src/**/*"]},
 }

@@ -16,5 +16,7 @@
         "views/files_backup_views.xml",
         "views/tenant_views.xml",
         "views/plan_views.xml",
+        "wizards/tenant_end_views.xml",
+        "views/ending_views.xml",
     ],
 }

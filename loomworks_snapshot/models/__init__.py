@@ -23,6 +23,7 @@ from . import (
     tenant,
     tenant_copy,
     tenant_export,
+    tenant_final,
     tenant_past,
     time_machine,
 )

@@ -1,1 +1,13 @@
-from . import cluster, files_backup, files_crons, files_work, plan, reconcilable, tenant, tenant_files, tenant_volume
+from . import (
+    cluster,
+    ending_crons,
+    files_backup,
+    files_crons,
+    files_work,
+    plan,
+    reconcilable,
+    tenant,
+    tenant_ending,
+    tenant_files,
+    tenant_volume,
+)

@@ -1,4 +1,5 @@
 from . import (
+    test_ending,
     test_files_backup,
     test_files_collect,
     test_files_place,

@@ -17,6 +17,7 @@ TRANSITIONS = {
     "suspend": ({"provisioning", "active"}, "suspended"),
     "resume": ({"suspended"}, "provisioning"),
     "archive": ({"draft", "provisioning", "active", "suspended"}, "archived"),
+    "restore_archived": ({"archived"}, "provisioning"),
 }
 EXPIRED = "The subscription has expired."
 
@@ -43,15 +44,7 @@ class TenantActions(models.Model):
     def action_resume(self):
         """Start a suspended tenant again."""
         self._check_operator()
-        for tenant in self:
-            if tenant.subscription_expires and tenant.subscription_expires < fields.Date.context_today(tenant):
-                raise UserError(
-                    self.env._(
-                        "The subscription of “%(name)s” expired on %(date)s. Extend it first.",
-                        name=tenant.name,
-                        date=tenant.subscription_expires,
-                    )
-                )
+        self._check_subscription()
         return self._move("resume")
 
     def action_restart(self):
@@ -72,6 +65,14 @@ class TenantActions(models.Model):
         self._move("archive")
         for tenant in self.sudo().filtered(lambda one: not one.server_id):
             tenant.erased_at = now  # never provisioned: there is nothing to take away
+        return True
+
+    def restore_archived(self):
+        """Bring archived tenants back whose data is still kept: the same database, the same volume."""
+        self._check_operator()
+        self._check_subscription()
+        self._move("restore_archived")
+        self.sudo().write({"archived_at": False, "erase_at": False})
         return True
 
     def action_erase(self, confirm_name=None):
@@ -173,6 +174,21 @@ class TenantActions(models.Model):
             tenant._lay_out_steps(anew=anew)
             tenant._request_reconcile()
 
+    def _check_subscription(self):
+        for tenant in self:
+            if tenant._has_expired():
+                raise UserError(
+                    self.env._(
+                        "The subscription of “%(name)s” expired on %(date)s. Extend it first.",
+                        name=tenant.name,
+                        date=tenant.subscription_expires,
+                    )
+                )
+
+    def _has_expired(self):
+        self.ensure_one()
+        return bool(self.subscription_expires) and self.subscription_expires < fields.Date.context_today(self)
+
     def _check_operator(self):
         if not (self.env.su or self.env.user.has_group("loomworks_tenant.group_operator")):
             raise AccessError(self.env._("Only platform operators may do this."))
@@ -189,11 +205,21 @@ class TenantActions(models.Model):
     @api.model
     def _cron_expire(self):
         """Suspend tenants whose subscription has ended, and delete archived ones whose retention has."""
-        today = fields.Date.today()
-        ended = [("state", "in", ["provisioning", "active"]), ("subscription_expires", "<", today)]
+        self._end_subscriptions()
+        self._end_retentions()
+
+    @api.model
+    def _end_subscriptions(self):
+        ended = [("state", "in", ["provisioning", "active"]), ("subscription_expires", "<", fields.Date.today())]
         for tenant in self.search(ended):
             tenant.action_suspend(EXPIRED)
+
+    @api.model
+    def _end_retentions(self):
         due = [("state", "=", "archived"), ("erased_at", "=", False), ("erase_requested", "=", False)]
-        for tenant in self.search([*due, ("erase_at", "<=", fields.Datetime.now())]):
+        self.search([*due, ("erase_at", "<=", fields.Datetime.now())])._end_retention()
+
+    def _end_retention(self):
+        for tenant in self:
             tenant.erase_requested = True
             tenant._audit_and_reconcile("erase", "retention ended")

@@ -95,6 +95,8 @@ class TenantSpec:
     previous_database: str = ""  # which the tenant had before; its files are where those of ``database`` begin
     files: Any = None  # what files the database is to have from S3 (loomworks_storage.files.spec.FilesSpec)
     switching: bool = False  # from the previous database to this one: the pods of both run side by side
+    deleted_at: str = ""  # of an archived tenant: since when its data waits for its end, ISO 8601 in UTC
+    retention_days: int = 0  # for which it waits
     keeps_users: bool = False  # a copy of another tenant: its users keep their logins and passwords
 
     @property

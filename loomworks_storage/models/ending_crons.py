@@ -1,0 +1,156 @@
+"""What comes to an end by itself, and who is told of it: a tenant's administrators by mail, operators by activity."""
+
+import logging
+
+from markupsafe import Markup
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+
+from ..retention.ending import Turn
+
+_logger = logging.getLogger(__name__)
+
+ALARM = "loomworks_storage.activity_ending"
+
+
+class EndingCrons(models.Model):
+    """The ends that are due; each is told before it comes, and one that fails does not stop the others."""
+
+    _inherit = "loomworks.tenant"
+
+    @api.model
+    def _end_subscriptions(self):
+        """As before; from now on the days count after which the data goes."""
+        result = super()._end_subscriptions()
+        over = [("state", "=", "suspended"), ("ended_at", "=", False)]
+        self.search([*over, ("subscription_expires", "<", fields.Date.today())])._begin_end()
+        return result
+
+    @api.model
+    def _end_retentions(self):
+        """Tell of the ends that come near, and bring about those that have been told for long enough."""
+        ended = [("state", "=", "suspended"), ("archive_at", "!=", False)]
+        kept = [("state", "=", "archived"), ("erase_at", "!=", False), ("erased_at", "=", False)]
+        rows = self.search(ended) | self.search([*kept, ("erase_requested", "=", False)])
+        progress = self.env["ir.cron"]._commit_progress
+        progress(remaining=len(rows))
+        for tenant in rows:
+            try:
+                with self.env.cr.savepoint():
+                    tenant._come_to_end(fields.Datetime.now())
+            except UserError as error:
+                _logger.warning("the tenant %s does not come to its end: %s", tenant.uuid, error)
+            progress(1)
+
+    def _come_to_end(self, now):
+        """Do what the tenant's end asks for now."""
+        end = self._end()
+        if not end:
+            return
+        turn, day = end.decide(now)
+        if turn == Turn.ACT:
+            self._bring_to_end()
+        elif turn != Turn.WAIT:
+            after = end.after(turn, day, now)
+            if after.promised != end.promised:
+                self.env["loomworks.audit"]._record("postpone_end", self, f"until {day}: not told in time")
+                self._promise(after.promised)
+            self.write({"told_at": after.told, "reminded_at": after.reminded})
+            self._tell_coming()
+
+    def _bring_to_end(self):
+        self._close_ending_activities()
+        if self.state == "archived":
+            self._end_retention()
+        else:
+            self.action_archive()
+
+    def _settle(self):
+        """Say at last that everything is gone."""
+        before = self.erased_at
+        result = super()._settle()
+        if self.erased_at and not before:
+            self._close_ending_activities()
+            self._mail_admins(
+                self.env._("All data of “%s” has been deleted", self.name),
+                self.env._("Database, files and backups of “%s” are gone. They cannot be restored.", self.name),
+            )
+        return result
+
+    # --- telling people -------------------------------------------------------------------------------
+
+    def _tell_ended(self):
+        for tenant in self:
+            tenant._mail_admins(
+                self.env._("The subscription of “%s” has ended", tenant.name),
+                self.env._("Nobody can log in any more; everything is kept."),
+                *tenant._dates_in_words(),
+                self.env._("Whoever extends the subscription before has everything as it was."),
+            )
+
+    def _tell_archived(self):
+        for tenant in self:
+            tenant._mail_admins(
+                self.env._("“%s” has been archived", tenant.name),
+                self.env._("Its Odoo has been taken away. Database and files are kept and can be brought back."),
+                *tenant._dates_in_words(),
+            )
+
+    def _tell_restored(self):
+        for tenant in self:
+            tenant._mail_admins(
+                self.env._("“%s” has been brought back", tenant.name),
+                self.env._("It starts again with the database and the files that it had. Nothing is to be deleted."),
+            )
+
+    def _tell_changed(self, reason):
+        self._close_ending_activities()
+        self._mail_admins(
+            self.env._("The end of “%s” has been moved", self.name),
+            *self._dates_in_words(),
+            self.env._("Reason: %s", reason),
+        )
+
+    def _tell_coming(self):
+        """Tell the administrators by mail, and the operators by an activity that is due on the day."""
+        lines = self._dates_in_words()
+        if self.state == "archived":
+            title = self.env._("All data of “%s” will be deleted", self.name)
+        else:
+            title = self.env._("“%s” will be archived", self.name)
+        self._mail_admins(title, *lines, self.env._("Answer this message if that is not what you want."))
+        self._close_ending_activities()
+        day = fields.Date.to_date(self[self._promised_field()])
+        for user in self.env.ref("loomworks_tenant.group_operator").user_ids.filtered("active"):
+            self.activity_schedule(ALARM, day, summary=title, note=_paragraphs(lines), user_id=user.id)
+
+    def _dates_in_words(self):
+        """Return a line for each day that stands before the tenant."""
+        lines = []
+        for moment, text in (
+            (self.foreseen_archive_at, self.env._("On %s UTC it is archived: database and files are kept.")),
+            (self.foreseen_erase_at, self.env._("On %s UTC database, files and backups are deleted for good.")),
+        ):
+            if moment:
+                lines.append(text % fields.Datetime.to_string(moment))
+        return lines
+
+    def _mail_admins(self, subject, *lines):
+        """Send the tenant's administrators a mail, which is part of its history; without any, it is a note there."""
+        self.ensure_one()
+        partners = self.admin_ids.partner_id
+        if not partners:
+            self.message_post(body=_paragraphs([subject, *lines]))
+            return
+        body = _paragraphs(lines)
+        values = {"subject": subject, "body": body, "body_html": body, "auto_delete": False}
+        recipients = {"recipient_ids": [fields.Command.set(partners.ids)], "model": self._name, "res_id": self.id}
+        self.env["mail.mail"].sudo().create({**values, **recipients})
+
+    def _close_ending_activities(self):
+        alarm = self.env.ref(ALARM)
+        self.activity_ids.filtered(lambda one: one.activity_type_id == alarm).unlink()
+
+
+def _paragraphs(lines):
+    return Markup().join(Markup("<p>%s</p>") % line for line in lines)

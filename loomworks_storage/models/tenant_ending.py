@@ -1,0 +1,224 @@
+"""The end of a tenant: its dates, and the actions that bring it nearer or call it off."""
+
+from datetime import timedelta
+
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+
+from ..reconciler.retention import Retention
+from ..retention.ending import FIRST_LEAD, End, Life, Stage, Terms, foresee
+
+ENDING_FIELDS = frozenset("ended_at cancelled archive_at archived_at erase_at told_at reminded_at".split())
+OPEN = {"ended_at": False, "cancelled": False, "archive_at": False}
+UNTOLD = {"told_at": False, "reminded_at": False}
+CANCELLED = "The subscription was cancelled."
+DAY = timedelta(days=1)
+SAVE_AFTER = 15  # seconds from archiving to the last backup of the files: a snapshot made meanwhile has them all
+
+
+class Plan(models.Model):
+    """A plan that says for how long a tenant's data outlives its subscription."""
+
+    _inherit = "loomworks.plan"
+
+    ended_days = fields.Integer(
+        "Suspended after the end (days)",
+        required=True,
+        default=60,
+        help="Between the end of a subscription and archiving; everything is kept, nothing runs.",
+    )
+
+    _days_not_negative = models.Constraint(
+        "CHECK(ended_days >= 0 AND retention_days >= 0)", "Data cannot be kept for a negative number of days."
+    )
+
+    def _terms(self):
+        """Return what the plan promises as plain values."""
+        return Terms(self.ended_days, self.retention_days)
+
+
+class Tenant(models.Model):
+    """A tenant whose end is foreseen, told and kept to."""
+
+    _inherit = "loomworks.tenant"
+
+    ended_at = fields.Datetime("Subscription ended", readonly=True, copy=False)
+    cancelled = fields.Boolean("Subscription cancelled", readonly=True, copy=False)
+    archive_at = fields.Datetime(readonly=True, copy=False, help="Promised: it is not archived before.")
+    told_at = fields.Datetime("Told", readonly=True, copy=False, help="When its people were told of the coming end.")
+    reminded_at = fields.Datetime("Told again", readonly=True, copy=False)
+    foreseen_suspend_at = fields.Datetime("Suspended on", compute="_compute_foreseen")
+    foreseen_archive_at = fields.Datetime("Archived on", compute="_compute_foreseen")
+    foreseen_erase_at = fields.Datetime("All data deleted on", compute="_compute_foreseen")
+
+    @api.depends(
+        "state",
+        "subscription_expires",
+        "ended_at",
+        "archive_at",
+        "erase_at",
+        "erase_requested",
+        "erased_at",
+        "plan_id.ended_days",
+        "plan_id.retention_days",
+    )
+    def _compute_foreseen(self):
+        for tenant in self:
+            dates = foresee(tenant._life(), tenant.sudo().plan_id._terms())
+            tenant.foreseen_suspend_at = dates.suspended
+            tenant.foreseen_archive_at = dates.archived
+            tenant.foreseen_erase_at = dates.erased
+
+    def _life(self):
+        self.ensure_one()
+        if self.erase_requested or self.erased_at:
+            return Life(Stage.ERASED)
+        if self.state == "archived":
+            return Life(Stage.ARCHIVED, erase_at=self.erase_at or None)
+        if self.ended_at:
+            return Life(Stage.ENDED, archive_at=self.archive_at or None)
+        return Life(Stage.SERVING, expires=self.subscription_expires or None)
+
+    def _end(self):
+        """Return the end that was promised next; None: nothing was."""
+        self.ensure_one()
+        life, told = self._life(), {"told": self.told_at or None, "reminded": self.reminded_at or None}
+        if life.stage == Stage.ARCHIVED and life.erase_at and self.archived_at:
+            return End(self.archived_at, life.erase_at, **told)
+        if life.stage == Stage.ENDED and life.archive_at and self.state == "suspended":
+            return End(self.ended_at, life.archive_at, **told)
+        return None
+
+    def _promised_field(self):
+        return "erase_at" if self.state == "archived" else "archive_at"
+
+    def _promise(self, moment):
+        """Promise that the end does not come before ``moment``; addons move with it what is kept until then."""
+        self.ensure_one()
+        self[self._promised_field()] = moment
+        if self.state == "archived" and self.server_id:
+            self._lay_out_steps(anew=True)  # the mark on the claim says for how long
+            self._request_reconcile()
+
+    # --- actions --------------------------------------------------------------------------------------
+
+    def action_cancel_subscription(self, reason=None):
+        """End the subscription now: the tenant is suspended, and its data kept for the plan's days."""
+        self._check_operator()
+        self._check_state({"provisioning", "active", "suspended"}, "cancel_subscription")
+        for tenant in self:
+            if tenant.ended_at:
+                raise UserError(self.env._("The subscription of “%s” has ended already.", tenant.name))
+            if tenant.state != "suspended":
+                tenant.action_suspend(reason or CANCELLED)
+        self.sudo().cancelled = True
+        self.env["loomworks.audit"]._record("cancel_subscription", self, reason or "")
+        self.sudo()._begin_end()
+        return True
+
+    def action_resume(self):
+        """Start them again; an end of the subscription is called off."""
+        result = super().action_resume()
+        self.sudo()._call_off()
+        return result
+
+    def action_archive(self):
+        """As before; its people are told until when everything can be brought back."""
+        result = super().action_archive()
+        kept = self.sudo().filtered(lambda one: not one.erased_at)
+        kept.write(UNTOLD)
+        kept._tell_archived()
+        return result
+
+    def restore_archived(self):
+        """As before; nothing of it is to be deleted any more."""
+        result = super().restore_archived()
+        self.sudo()._call_off()
+        self.sudo()._tell_restored()
+        return result
+
+    def action_change_end(self, moment, reason):
+        """Move the day on which the tenant is archived or, where it is archived already, deleted.
+
+        :param moment: UTC; never so soon that nobody could be told in time
+        :param reason: for the audit log, and for the tenant's administrators
+        """
+        self.ensure_one()
+        self._check_operator()
+        moment, end = fields.Datetime.to_datetime(moment), self._end()
+        if not end:
+            raise UserError(self.env._("No end is foreseen for “%s”.", self.name))
+        if not (reason or "").strip():
+            raise UserError(self.env._("Say why: the reason is kept in the audit log."))
+        self._check_new_end(moment, end)
+        name = self._promised_field()
+        change = f"{name}: {fields.Datetime.to_string(end.promised)} -> {fields.Datetime.to_string(moment)}"
+        self.env["loomworks.audit"]._record("change_end", self, f"{change}; {reason.strip()}")
+        self.sudo().write(UNTOLD)
+        self.sudo()._promise(moment)
+        self.sudo()._tell_changed(reason.strip())
+        return True
+
+    def _check_new_end(self, moment, end):
+        earliest = fields.Datetime.now() + FIRST_LEAD
+        if moment < min(end.promised, earliest):
+            raise UserError(
+                self.env._(
+                    "The administrators of “%(name)s” are told %(days)s days ahead: %(earliest)s UTC at the earliest. "
+                    "“Delete all data” deletes an archived tenant at once.",
+                    name=self.name,
+                    days=FIRST_LEAD.days,
+                    earliest=fields.Datetime.to_string(earliest),
+                )
+            )
+
+    def write(self, vals):
+        """Call the end off where the subscription has been extended."""
+        done = super().write(vals)
+        if "subscription_expires" in vals:
+            extended = self.sudo().filtered(lambda one: one.ended_at and not one.cancelled and not one._has_expired())
+            extended.filtered(lambda one: one.state == "suspended")._call_off()
+        return done
+
+    def _begin_end(self):
+        """The subscription is over from now on: promise when what happens, and tell."""
+        now = fields.Datetime.now()
+        for tenant in self:
+            archived = tenant.plan_id._terms().archived_from(now)
+            tenant.write({"ended_at": now, "archive_at": archived, **UNTOLD})
+        self._tell_ended()
+
+    def _call_off(self):
+        self.write({**OPEN, **UNTOLD})
+        self._close_ending_activities()
+
+    # --- what the reconciler is told -------------------------------------------------------------------
+
+    def _settle(self):
+        """What has just been archived is saved once more, now that nobody changes it."""
+        result = super()._settle()
+        if self.state == "archived" and self.archived_at and not self.erased_at:
+            self._save_archived()
+        return result
+
+    def _save_archived(self):
+        """Have the files backed up, once; addons add what they save. Nothing here makes archiving fail."""
+        made = self.files_backup_ids.filtered(lambda one: one.started_at >= self.archived_at)
+        if not made and self.cluster_id._files_place():
+            self._request_files_backup().sudo().reconcile_at = self._look_again(SAVE_AFTER)
+
+    def _spec_values(self):
+        values = super()._spec_values()
+        if self.state != "archived" or not (self.archived_at and self.erase_at):
+            return values
+        days = -((self.archived_at - self.erase_at) // DAY)  # rounded up
+        return {**values, "deleted_at": f"{self.archived_at:%Y-%m-%dT%H:%M:%SZ}", "retention_days": days}
+
+    def _steps(self):
+        steps = super()._steps()
+        steps.insert([step.code for step in steps].index("volume_claim") + 1, Retention())
+        return steps
+
+    @api.model
+    def _guarded_fields(self):
+        return super()._guarded_fields() | ENDING_FIELDS

@@ -1,0 +1,255 @@
+"""The end of a tenant: what is promised, who is told, and that nothing goes before."""
+
+from datetime import timedelta
+
+from freezegun import freeze_time
+from odoo import fields
+from odoo.addons.loomworks_tenant.tests.common import TenantCase
+from odoo.exceptions import AccessError, UserError
+from odoo.tests import tagged
+
+from ..models.ending_crons import ALARM
+
+START = fields.Datetime.to_datetime("2026-03-01 10:00:00")
+
+
+@tagged("post_install", "-at_install")
+class TestEnding(TenantCase):
+    def setUp(self):
+        super().setUp()
+        self.clock = self.startPatcher(freeze_time(START))
+        self.patch(type(self.env["ir.cron"]), "_commit_progress", lambda *args, **options: 1.0)
+        self.plan.write({"ended_days": 60, "retention_days": 30})
+        self.tenant = self.make_active(admin_ids=[(6, 0, self.customer.ids)])
+        self.row = self.tenant.sudo()
+
+    def pass_days(self, days):
+        self.clock.tick(timedelta(days=days))
+
+    def run_cron(self):
+        self.env["loomworks.tenant"]._cron_expire()
+
+    def live(self, days):
+        """Let so many days pass, with the cron once on each."""
+        for _day in range(days):
+            self.pass_days(1)
+            self.run_cron()
+
+    def end(self):
+        """Let the subscription expire; the cron notices it on the day after."""
+        self.tenant.with_user(self.operator).subscription_expires = fields.Date.today()
+        self.live(1)
+        self.assertEqual(self.tenant.state, "suspended")
+        return fields.Datetime.now()
+
+    @property
+    def mails(self):
+        domain = [("model", "=", "loomworks.tenant"), ("res_id", "=", self.tenant.id)]
+        return self.env["mail.mail"].search(
+            [*domain, ("recipient_ids", "in", self.customer.partner_id.ids)], order="id"
+        )
+
+    @property
+    def alarms(self):
+        alarm = self.env.ref(ALARM)
+        return self.row.activity_ids.filtered(lambda one: one.activity_type_id == alarm)
+
+    def audit_of(self, action):
+        return self.env["loomworks.audit"].search([("action", "=", action), ("record_id", "=", self.tenant.id)])
+
+    def test_expired_tenant_is_suspended_kept_archived_kept_and_erased(self):
+        ended = self.end()
+        self.assertEqual(self.tenant.archive_at, ended + timedelta(days=60))
+        self.assertEqual(self.tenant.foreseen_erase_at, ended + timedelta(days=90))
+        self.live(59)
+        self.assertEqual(self.tenant.state, "suspended")
+        self.live(1)
+        self.assertEqual(self.tenant.state, "archived")
+        self.assertEqual(self.tenant.erase_at, fields.Datetime.now() + timedelta(days=30))
+        self.live(29)
+        self.assertFalse(self.tenant.erase_requested)
+        self.live(1)
+        self.assertTrue(self.tenant.erase_requested)
+        self.finish_steps(self.tenant)
+        self.assertEqual(
+            self.mails.mapped("subject"),
+            [
+                "The subscription of “Acme” has ended",
+                "“Acme” will be archived",
+                "“Acme” will be archived",
+                "“Acme” has been archived",
+                "All data of “Acme” will be deleted",
+                "All data of “Acme” will be deleted",
+                "All data of “Acme” has been deleted",
+            ],
+        )
+
+    def test_dates_are_foreseen_while_the_subscription_goes_on(self):
+        self.assertFalse(self.tenant.foreseen_suspend_at or self.tenant.foreseen_erase_at)
+        self.tenant.subscription_expires = "2026-04-01"
+        dates = [self.tenant[f"foreseen_{name}_at"] for name in ("suspend", "archive", "erase")]
+        self.assertEqual([f"{one:%Y-%m-%d}" for one in dates], ["2026-04-02", "2026-06-01", "2026-07-01"])
+
+    def test_control_plane_that_was_away_for_months_deletes_nothing_by_surprise(self):
+        self.end()
+        self.pass_days(300)
+        self.run_cron()
+        self.assertEqual(self.tenant.state, "suspended")
+        self.assertEqual(self.tenant.archive_at, fields.Datetime.now() + timedelta(days=14))
+        self.assertEqual(len(self.audit_of("postpone_end")), 1)
+        self.live(13)
+        self.assertEqual(self.tenant.state, "suspended")
+        self.live(1)
+        self.assertEqual(self.tenant.state, "archived")
+        self.pass_days(300)
+        self.run_cron()
+        self.assertFalse(self.tenant.erase_requested)
+        self.pass_days(300)
+        self.run_cron()
+        self.assertFalse(self.tenant.erase_requested, "it was told once only")
+        self.assertEqual(self.tenant.erase_at, fields.Datetime.now() + timedelta(days=3))
+        self.live(3)
+        self.assertTrue(self.tenant.erase_requested)
+
+    def test_operators_have_an_activity_that_ends_with_the_end(self):
+        self.end()
+        self.assertFalse(self.alarms)
+        self.live(47)
+        self.assertIn(self.operator, self.alarms.user_id)
+        self.assertEqual(set(self.alarms.mapped("date_deadline")), {fields.Date.to_date(self.tenant.archive_at)})
+        count = len(self.alarms)
+        self.live(11)
+        self.assertEqual(len(self.alarms), count)
+        self.tenant.with_user(self.operator).subscription_expires = "2027-01-01"
+        self.assertFalse(self.alarms or self.tenant.archive_at or self.tenant.ended_at)
+        self.live(60)
+        self.assertEqual(self.tenant.state, "suspended", "an extended one is kept until an operator resumes it")
+
+    def test_archived_tenant_is_brought_back(self):
+        self.tenant.with_user(self.operator).action_archive()
+        self.finish_steps(self.tenant)
+        self.live(29)
+        self.assertTrue(self.alarms)
+        self.tenant.with_user(self.operator).restore_archived()
+        self.assertEqual(
+            (self.tenant.state, self.tenant.erase_at, self.tenant.archived_at), ("provisioning", False, False)
+        )
+        self.assertFalse(self.alarms)
+        self.assertEqual(len(self.audit_of("restore_archived")), 1)
+        self.finish_steps(self.tenant)
+        self.live(60)
+        self.assertEqual(self.tenant.state, "active")
+        self.assertEqual(self.mails[-1].subject, "“Acme” has been brought back")
+
+    def test_nobody_brings_back_what_goes_or_is_gone_or_not_paid(self):
+        with self.assertRaisesRegex(UserError, "is active"):
+            self.tenant.restore_archived()
+        self.tenant.action_archive()
+        self.tenant.subscription_expires = "2026-02-01"
+        with self.assertRaisesRegex(UserError, "Extend it first"):
+            self.tenant.restore_archived()
+        self.tenant.subscription_expires = False
+        with self.assertRaises(AccessError):
+            self.tenant.with_user(self.customer).restore_archived()
+        self.tenant.action_erase("Acme")
+        with self.assertRaises(UserError):
+            self.tenant.restore_archived()
+
+    def test_cancelled_tenant_ends_and_resumes(self):
+        tenant = self.tenant.with_user(self.operator)
+        tenant.action_cancel_subscription("moved away")
+        self.assertEqual((tenant.state, tenant.state_reason, tenant.cancelled), ("suspended", "moved away", True))
+        self.assertEqual(tenant.archive_at, START + timedelta(days=60))
+        with self.assertRaisesRegex(UserError, "has ended already"):
+            tenant.action_cancel_subscription()
+        tenant.action_resume()
+        self.assertFalse(tenant.cancelled or tenant.archive_at or tenant.ended_at)
+        with self.assertRaises(AccessError):
+            self.tenant.with_user(self.customer).action_cancel_subscription()
+
+    def test_tenant_suspended_for_another_reason_has_no_end(self):
+        self.tenant.action_suspend("not paid")
+        self.live(200)
+        self.assertEqual((self.tenant.state, self.tenant.archive_at), ("suspended", False))
+        self.tenant.subscription_expires = fields.Date.today()
+        self.live(1)
+        self.assertTrue(self.tenant.archive_at)
+
+    def test_end_is_moved_by_an_operator_with_a_reason_only(self):
+        tenant = self.tenant.with_user(self.operator)
+        with self.assertRaisesRegex(UserError, "No end is foreseen"):
+            tenant.action_change_end("2027-01-01 00:00:00", "because")
+        tenant.action_archive()
+        for wrong in (None, " "):
+            with self.assertRaisesRegex(UserError, "Say why"):
+                tenant.action_change_end("2027-01-01 00:00:00", wrong)
+        with self.assertRaisesRegex(UserError, "at the earliest"):
+            tenant.action_change_end(START + timedelta(days=13), "in a hurry")
+        for user in (self.customer, self.auditor):
+            with self.assertRaises(AccessError):
+                self.tenant.with_user(user).action_change_end("2027-01-01 00:00:00", "because")
+        with self.assertRaises(UserError):
+            tenant.erase_at = "2027-01-01 00:00:00"
+        tenant.action_change_end("2027-01-01 00:00:00", "a dispute")
+        self.assertEqual(fields.Datetime.to_string(tenant.erase_at), "2027-01-01 00:00:00")
+        self.assertIn("2026-03-31 10:00:00 -> 2027-01-01 00:00:00; a dispute", self.audit_of("change_end").result)
+        self.assertIn("a dispute", self.mails[-1].body_html)
+
+    def test_wizard_moves_the_day(self):
+        self.tenant.action_archive()
+        wizard = self.env["loomworks.tenant.end"].with_user(self.operator)
+        wizard = wizard.create({"tenant_id": self.tenant.id, "moment": "2027-01-01 00:00:00", "reason": "asked for"})
+        self.assertEqual((wizard.promised, wizard.archived), (self.tenant.erase_at, True))
+        wizard.action_confirm()
+        self.assertEqual(fields.Datetime.to_string(self.tenant.erase_at), "2027-01-01 00:00:00")
+        with self.assertRaises(AccessError):
+            self.env["loomworks.tenant.end"].with_user(self.customer).create({"tenant_id": self.tenant.id})
+
+    def test_promise_outlives_a_change_of_the_plan(self):
+        self.tenant.action_archive()
+        self.plan.retention_days = 1
+        self.live(29)
+        self.assertFalse(self.tenant.erase_requested)
+
+    def test_short_retention_is_told_once_and_ends_on_its_day(self):
+        self.plan.retention_days = 2
+        self.tenant.action_archive()
+        self.run_cron()
+        self.assertEqual(self.tenant.told_at, self.tenant.reminded_at)
+        self.live(1)
+        self.assertFalse(self.tenant.erase_requested)
+        self.live(1)
+        self.assertTrue(self.tenant.erase_requested)
+
+    def test_claim_is_told_since_when_and_for_how_long(self):
+        self.assertFalse(self.row._to_spec().deleted_at)
+        self.tenant.action_archive()
+        spec = self.row._to_spec()
+        self.assertEqual((spec.deleted_at, spec.retention_days), ("2026-03-01T10:00:00Z", 30))
+        codes = self.row.step_ids.mapped("code")
+        self.assertLess(codes.index("workload"), codes.index("retention"))
+        self.finish_steps(self.tenant)
+        self.tenant.action_change_end(START + timedelta(days=40, hours=1), "asked for")
+        self.assertEqual(self.row._to_spec().retention_days, 41)
+        self.assertIn("retention", self.row.step_ids.filtered(lambda one: one.state != "done").mapped("code"))
+
+    def test_tenant_without_administrators_has_a_note(self):
+        self.row.admin_ids = False
+        self.tenant.action_archive()
+        self.assertIn("has been archived", self.row.message_ids[0].body)
+
+    def test_one_that_cannot_be_archived_does_not_stop_the_others(self):
+        other = self.make_active("other")
+        for tenant in (self.tenant, other):
+            tenant.action_cancel_subscription()
+        archive = type(self.row).action_archive
+
+        def stumbling(rows):
+            if rows == self.row:
+                raise UserError(self.env._("not now"))
+            return archive(rows)
+
+        self.patch(type(self.row), "action_archive", stumbling)
+        with self.assertLogs("odoo.addons.loomworks_storage.models.ending_crons", "WARNING"):
+            self.live(60)
+        self.assertEqual((self.tenant.state, other.state), ("suspended", "archived"))
