@@ -19,6 +19,7 @@ from . import (
     snapshot_actions,
     snapshot_crons,
     snapshot_files,
+    snapshot_forgetting,
     snapshot_work,
     tenant,
     tenant_copy,

@@ -165,6 +165,7 @@ class DatabaseServer(models.Model):
             self.requested_backup = False
         update(self, facts(look))
         self.env["loomworks.base.backup"]._record(self, look)
+        self._note_forgotten()
         self._record_problems(health.problems(look, order.policy))
 
     def _record_problems(self, problems, unreachable=False):

@@ -1,5 +1,7 @@
 """The figures of database servers' repositories, as Prometheus reads them."""
 
+from datetime import timedelta
+
 from odoo import api, fields, models
 
 from ..backup.metrics import COUNTER, Metric
@@ -14,7 +16,16 @@ class DatabaseServer(models.Model):
     def _metrics(self):
         """Return the figures of all servers, as the last look left them; to be extended by other addons."""
         servers = self.search([])
-        makers = (look_age, problem, archive_lag, archive_waiting, archive_failed, backup_age, repository_size)
+        makers = (
+            look_age,
+            problem,
+            archive_lag,
+            archive_waiting,
+            archive_failed,
+            backup_age,
+            repository_size,
+            unforgotten,
+        )
         found = getattr(super(), "_metrics", list)()
         return [*found, *(make(servers) for make in (*makers, work_failures)), *drills(servers)]
 
@@ -78,6 +89,16 @@ def repository_size(servers):
     for server in servers.filtered("backup_checked_at"):
         found.add(server.repository_backup_bytes, server=server.name, part="backup")
         found.add(server.repository_archive_bytes, server=server.name, part="archive")
+    return found
+
+
+def unforgotten(servers):
+    """What should be gone by now."""
+    found = Metric("loomworks_erased_not_forgotten", "Erased tenants that backups hold beyond the server's promise.")
+    for server in servers.filtered("forget_days"):
+        since = fields.Datetime.now() - timedelta(days=server.forget_days)
+        domain = [("server_id", "=", server.id), ("erased_at", "<", since), ("forgotten_at", "=", False)]
+        found.add(server.env["loomworks.tenant"].search_count(domain), server=server.name)
     return found
 
 

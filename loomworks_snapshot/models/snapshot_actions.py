@@ -78,6 +78,7 @@ class SnapshotActions(models.Model):
         """Keep it until somebody says otherwise: no rule lets it expire."""
         self._check_operator()
         self._check_live("keep")
+        self._check_may_keep_forever()
         self.sudo().kept_forever = True
         self.env["loomworks.audit"]._record("snapshot_keep", self)
         return True

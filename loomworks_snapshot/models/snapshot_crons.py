@@ -35,6 +35,7 @@ class SnapshotCrons(models.Model):
     @api.model
     def _cron_expire(self):
         """Let those expire that no rule keeps, and forget the rows of those that expired long ago."""
+        self._expire_forgotten()
         now = fields.Datetime.now()
         live = self.search([("state", "in", ("ready", "failed"))])
         gone = self.browse()

@@ -176,7 +176,7 @@ class Tenant(models.Model):
 
     def _manual_snapshot_end(self, now):
         """Return until when a snapshot is kept that no rule of the plan speaks of."""
-        return now + timedelta(days=self.plan_id.manual_snapshot_days)
+        return self.server_id._kept_no_longer(now, now + timedelta(days=self.plan_id.manual_snapshot_days))
 
     def _check_snapshot_limit(self):
         """Refuse what is more than the plan gives a tenant's administrators.

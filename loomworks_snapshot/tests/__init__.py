@@ -15,6 +15,7 @@ if find_spec("harness"):  # repositories in memory and real servers are the repo
         test_download,
         test_download_link,
         test_final_snapshot,
+        test_forgetting,
         test_restore,
         test_snapshot,
         test_snapshot_files,

@@ -1,0 +1,128 @@
+"""The promise that what was erased is gone from a server's backups, too: by when, and that it was."""
+
+from datetime import timedelta
+
+from odoo import api, fields, models
+from odoo.exceptions import UserError, ValidationError
+
+from ..schedule import forgetting
+
+IN_REPOSITORY = ("done", "running")  # states of base backups that have files there
+
+
+class DatabaseServer(models.Model):
+    """A database server whose repository forgets."""
+
+    _inherit = "loomworks.database.server"
+
+    forget_days = fields.Integer(
+        "Erased data is gone after (days)",
+        required=True,
+        default=0,
+        help="From backups as well, at the latest. No snapshot on this server is kept for longer than allows that, "
+        "whatever plans say. 0: when the window has passed and no neighbour's snapshot of that time is kept any more.",
+    )
+
+    @api.constrains("forget_days", "window_days", "full_every_days")
+    def _check_forget_days(self):
+        for server in self.filtered("forget_days"):
+            least = forgetting.least_days(server.window_days, server.full_every_days)
+            if server.forget_days < least:
+                raise ValidationError(
+                    self.env._(
+                        "Erased data cannot be gone before %(least)s days: any moment of the last %(window)s can be "
+                        "restored, from a full backup that is up to %(full)s days older.",
+                        least=least,
+                        window=server.window_days,
+                        full=server.full_every_days,
+                    )
+                )
+            forever = self.env["loomworks.snapshot"].search(
+                [("server_id", "=", server.id), ("kept_forever", "=", True), ("state", "!=", "expired")]
+            )
+            if forever:
+                names = ", ".join(forever[:5].mapped("display_name"))
+                raise ValidationError(self.env._("These are kept forever; unkeep them first: %s", names))
+
+    def _oldest_kept(self):
+        """Return the moment before which no snapshot on this server is kept; None where they may be of any age."""
+        self.ensure_one()
+        return forgetting.oldest_kept(fields.Datetime.now(), self.forget_days, self.full_every_days)
+
+    def _kept_no_longer(self, moment, end):
+        """Return until when what is of ``moment`` may be kept, where its owner wishes it until ``end``."""
+        self.ensure_one()
+        oldest, now = self._oldest_kept(), fields.Datetime.now()
+        return min(end, moment + (now - oldest)) if oldest else end
+
+    def _note_forgotten(self):
+        """Take note of what is gone from the repository by now."""
+        erased = [("server_id", "=", self.id), ("erased_at", "!=", False), ("forgotten_at", "=", False)]
+        tenants = self.env["loomworks.tenant"].sudo().search(erased)
+        began = self._backups_began() if tenants else []
+        gone = tenants.filtered(lambda one: forgetting.is_gone(one.erased_at, began))
+        if gone:
+            gone.forgotten_at = fields.Datetime.now()
+            self.env["loomworks.audit"]._record("forgotten", gone)
+
+    def _backups_began(self):
+        """Return when each base backup began that is in the repository."""
+        domain = [("server_id", "=", self.id), ("state", "in", IN_REPOSITORY), ("started_at", "!=", False)]
+        return self.env["loomworks.base.backup"].sudo().search(domain).mapped("started_at")
+
+
+class Tenant(models.Model):
+    """A tenant that is erased from the backups of its neighbours as well, in time."""
+
+    _inherit = "loomworks.tenant"
+
+    forgotten_at = fields.Datetime(
+        "Gone from backups", readonly=True, copy=False, help="Since when no base backup and no WAL holds its data."
+    )
+    forget_by = fields.Datetime(
+        "Gone from backups by", compute="_compute_forget_by", help="Without a promise of its server: about."
+    )
+    forget_promised = fields.Boolean(compute="_compute_forget_by")
+
+    @api.depends("erased_at", "server_id.forget_days", "server_id.window_days", "server_id.full_every_days")
+    def _compute_forget_by(self):
+        for tenant in self:
+            server, erased_at = tenant.sudo().server_id, tenant.erased_at
+            tenant.forget_promised = bool(server.forget_days)
+            if not erased_at or not server:
+                tenant.forget_by = False
+            elif server.forget_days:
+                tenant.forget_by = erased_at + timedelta(days=server.forget_days)
+            else:
+                tenant.forget_by = forgetting.usual_end(erased_at, server.window_days, server.full_every_days)
+
+    @api.model
+    def _guarded_fields(self):
+        return super()._guarded_fields() | {"forgotten_at"}
+
+
+class Snapshot(models.Model):
+    """A snapshot, kept for no longer than its server may keep anything."""
+
+    _inherit = "loomworks.snapshot"
+
+    def _check_may_keep_forever(self):
+        """Refuse where the server has promised to forget."""
+        for snapshot in self:
+            if days := snapshot.sudo().server_id.forget_days:
+                raise UserError(
+                    self.env._(
+                        "“%(name)s” cannot be kept forever: on its server, what was erased is gone after %(days)s "
+                        "days, and a snapshot keeps a base backup of the whole server. Make a copy of the tenant, or a "
+                        "file, instead.",
+                        name=snapshot.display_name,
+                        days=days,
+                    )
+                )
+
+    @api.model
+    def _expire_forgotten(self):
+        """Let those expire that are older than anything that their server may keep."""
+        for server in self.env["loomworks.database.server"].search([("forget_days", ">", 0)]):
+            domain = [("server_id", "=", server.id), ("state", "in", ("ready", "failed"))]
+            self.search([*domain, ("created_at", "<", server._oldest_kept())])._expire()
