@@ -7,12 +7,13 @@ FOLDER = Path(__file__).resolve().parents[1] / "build" / "bench"
 
 
 class Figures:
-    """The file of one benchmark, written as the figures come."""
+    """The file of one benchmark, written as the figures come; with ``more``, behind those that it has."""
 
-    def __init__(self, name):
+    def __init__(self, name, more=False):
         FOLDER.mkdir(parents=True, exist_ok=True)
         self.path = FOLDER / f"{name}.jsonl"
-        self.path.write_text("")
+        if not more:
+            self.path.write_text("")
 
     def add(self, name, value, unit, ratio=None, goal=None, **facts):
         """Print a figure and keep it; ``facts`` say under which conditions it was measured."""

@@ -7,7 +7,11 @@ restore (both replayed to the same target, and nothing more), and copies the liv
 """
 
 import argparse
+import contextlib
+import re
+import statistics
 import subprocess
+import threading
 import time
 
 from figures import Figures
@@ -43,6 +47,10 @@ CREATE INDEX ON large (name);
 """
 CHANGE = "UPDATE large SET body = md5(body) || body WHERE id %% %s = %s"
 ROWS_OF_A_MEBIBYTE = 4600  # of the large table with its indexes
+NEIGHBOURS = 2  # connections, each in a database of its own server's neighbours
+QUIET = 10  # seconds of the neighbours' work before the restore
+LEAST = 8  # seconds of it beside restores: a short one is done again
+SECOND = re.compile(r"progress: [0-9.]+ s, ([0-9.]+) tps")
 
 
 def main():
@@ -50,6 +58,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tenants", default="10,40,120")
     parser.add_argument("--size", type=int, default=50, help="MiB of each tenant")
+    parser.add_argument("--large", type=int, default=1024, help="MiB of one more tenant; 0: none")
     parser.add_argument("--wal", type=int, default=1024, help="MiB of WAL after the backup")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peers", type=int, default=1, help="rounds in which the other ways run, too")
@@ -58,24 +67,39 @@ def main():
     for count in map(int, options.tenants.split(",")):
         with a_cell() as cell:
             target = fill(cell, count, options)
-            for number in range(options.rounds):
-                measure(figures, cell, target, number < options.peers, {"tenants": count, "size_mib": options.size})
+            for database, size in tenants_to_restore(options):
+                for number in range(options.rounds):
+                    facts = {"tenants": count, "size_mib": size}
+                    measure(figures, cell, Request(database, target), number < options.peers, facts)
+            neighbours(figures, cell, target, {"tenants": count, "size_mib": options.size})
+
+
+def tenants_to_restore(options):
+    """Return the databases that are restored, with their sizes in MiB."""
+    return [("t_1", options.size), *([("t_large", options.large)] if options.large else [])]
+
+
+def make(cell, name, size):
+    """Make a database of so many MiB."""
+    cell.ask(f"CREATE DATABASE {name} STRATEGY wal_log")
+    with cell.connect(name) as cr:
+        cr.execute(TABLES, {"tables": 450, "rows": max(1, size - 25) * ROWS_OF_A_MEBIBYTE})
+        cr.execute("VACUUM FREEZE ANALYZE")
 
 
 def fill(cell, count, options):
     """Make tenants, a backup, and WAL after it; return the target."""
-    cell.ask("CREATE DATABASE golden STRATEGY wal_log")
-    with cell.connect("golden") as cr:
-        cr.execute(TABLES, {"tables": 450, "rows": max(1, options.size - 25) * ROWS_OF_A_MEBIBYTE})
-        cr.execute("VACUUM FREEZE ANALYZE")
+    make(cell, "golden", options.size)
     for number in range(count):
         cell.ask(f"CREATE DATABASE t_{number} TEMPLATE golden STRATEGY wal_log")
+    if options.large:
+        make(cell, "t_large", options.large)
     cell.backup("full")
     [(start,)] = cell.ask("SELECT pg_current_wal_lsn()::text")
     share = 0
     while written(cell, start) < options.wal << 20:
-        for number in range(count):
-            cell.ask(CHANGE % (100, share % 100), f"t_{number}")
+        for name in [f"t_{number}" for number in range(count)] + ["t_large"] * bool(options.large):
+            cell.ask(CHANGE % (100 if name != "t_large" else 2000, share % 100), name)
             if written(cell, start) >= options.wal << 20:
                 break
         share += 1
@@ -87,11 +111,10 @@ def written(cell, start):
     return int(cell.ask("SELECT pg_current_wal_lsn() - %s::pg_lsn", parameters=[start])[0][0])
 
 
-def measure(figures, cell, target, peers, facts):
+def measure(figures, cell, request, peers, facts):
     """Do one round and write down its figures."""
     store = Store(Location.from_environment(cell.environment()))
     programs = Programs(lambda argv: cell.command(*argv), PATHS)
-    request = Request("t_1", target)
     selective, report = timed(lambda: restored(cell, request, store, programs))
     stages = report.seconds
     replayed = report.segments * SEGMENT_SIZE / 2**20
@@ -102,11 +125,11 @@ def measure(figures, cell, target, peers, facts):
     figures.add("replay", replayed / stages["replay"], "MiB/s", goal=100, **facts)
     if not peers:
         return
-    for name, options in (("db-include", ["--db-include=t_1"]), ("full restore", [])):
+    for name, options in (("db-include", [f"--db-include={request.database}"]), ("full restore", [])):
         seconds, parts = timed(lambda options=options: by_pgbackrest(cell, request, store, programs, options))
         goal = 0.15 if name == "full restore" else None
         figures.add(f"selective over {name}", seconds, "s", selective / seconds, goal, stages=parts, **facts)
-    copy, _ = timed(lambda: copied(cell))
+    copy, _ = timed(lambda: copied(cell, request.database))
     figures.add("selective without replay over dump and restore", copy, "s", without / copy, goal=2, **facts)
 
 
@@ -130,6 +153,55 @@ def restored(cell, request, store, programs):
     return Restore(request, store, scratch, programs).to_server(empty(cell))
 
 
+def neighbours(figures, cell, target, facts):
+    """Restore while others work on the server, and compare what they get done with the seconds before."""
+    store = Store(Location.from_environment(cell.environment()))
+    programs = Programs(lambda argv: cell.command(*argv), PATHS)
+    request = Request("t_1", target)
+    cell.ask("CREATE DATABASE neighbour STRATEGY wal_log")
+    with at_work(cell, "--initialize", "--scale=20", "--quiet") as process:
+        process.wait()
+    full = None
+    for name in ("neighbours as fast as they can", "neighbours at half of that"):
+        pace = [f"--rate={full / 2:.0f}"] if full else []
+        seconds = []  # when, and how many transactions
+        with at_work(cell, f"--client={NEIGHBOURS}", "--time=600", "--progress=1", *pace) as process:
+            thread = threading.Thread(target=listen, args=(process, seconds))
+            thread.start()
+            time.sleep(QUIET)
+            began = time.monotonic()
+            while time.monotonic() - began < LEAST:
+                restored(cell, request, store, programs)
+            over = time.monotonic()
+            process.terminate()
+            thread.join()
+        calm = statistics.mean(count for at, count in seconds if at <= began)
+        busy = statistics.mean(count for at, count in seconds if began < at <= over)
+        figures.add(name, busy, "transactions a second", busy / calm, 0.95 if full else None, before=calm, **facts)
+        full = full or calm
+
+
+@contextlib.contextmanager
+def at_work(cell, *options):
+    """Offer pgbench at work in the neighbour's database."""
+    address = {**cell.environment(), "PGHOST": f"{cell.folder}/socket", "PGPORT": str(cell.port), "PGUSER": "postgres"}
+    argv = cell.command("pgbench", *options, "neighbour")
+    process = subprocess.Popen(argv, env=address, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+def listen(process, seconds):
+    """Keep when each second's report came, and its transactions."""
+    for line in process.stderr:
+        if found := SECOND.match(line):
+            seconds.append((time.monotonic(), float(found[1])))
+
+
 def by_pgbackrest(cell, request, store, programs, options):
     """Restore with pgBackRest alone and replay; return the seconds of both."""
     scratch = Scratch(cell.folder / "scratch" / "one", USER_ID)
@@ -150,11 +222,11 @@ def by_pgbackrest(cell, request, store, programs, options):
         scratch.wipe()
 
 
-def copied(cell):
+def copied(cell, database):
     """Copy the living tenant by pg_dump and pg_restore, as fast as they can."""
     address = empty(cell)
     folder = cell.folder / "scratch" / "copy"
-    options = ["--format=directory", "--compress=none", "--jobs=2", f"--file={folder}", "--dbname=t_1"]
+    options = ["--format=directory", "--compress=none", "--jobs=2", f"--file={folder}", f"--dbname={database}"]
     cell.run("pg_dump", *options, env=address)
     cell.run("pg_restore", "--exit-on-error", "--no-owner", "--jobs=2", "--dbname=back", folder, env=address)
     subprocess.run(["rm", "-rf", folder], check=True)

@@ -1,5 +1,5 @@
 # Figures: each a JSON object a line in build/bench, as a ratio to a floor or a peer of the same run.
-.PHONY: bench-tenant bench-undo bench-capture bench-restore
+.PHONY: bench-tenant bench-undo bench-capture bench-restore bench-moments
 
 bench-tenant: ## time from "create it" to the login page, against a bare script; time and memory of make up (build/bench/tenant.jsonl)
 	@eval "$$($(HOSTTOOLS) env)" && $(TOOLS) $$ODOO_PYTHON benchmarks/tenant.py $(ARGS)
@@ -15,3 +15,6 @@ bench-capture: ## ways to write down what an UPDATE changes, against the UPDATE 
 bench-restore: ## what restoring one tenant takes, against a full restore, --db-include and dump and restore (build/bench/restore.jsonl)
 	@$(HOSTTOOLS) up
 	@$(WITH_TOOLS) benchmarks/restore.py $(ARGS)
+
+bench-moments: ## how long snapshots and the swap of a restore take on the running stack (adds to build/bench/restore.jsonl)
+	@$(WITH_STACK) benchmarks/moments.py $(ARGS)

@@ -166,6 +166,11 @@ class Tenant:
 @pytest.fixture(scope="session")
 def make_tenant(call, stack):
     """Make tenants; whatever a test leaves is erased at the end."""
+    yield from tenant_maker(call, stack)
+
+
+def tenant_maker(call, stack):
+    """Yield what makes tenants, and erase them when asked for more."""
     made = []
 
     def make(*, provision=True, **values):
@@ -180,8 +185,10 @@ def make_tenant(call, stack):
             tenant.act("action_provision")
         return tenant
 
-    yield make
-    erase(made)
+    try:
+        yield make
+    finally:
+        erase(made)
 
 
 def erase(tenants):

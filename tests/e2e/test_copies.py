@@ -7,11 +7,13 @@ import pytest
 import requests
 from conftest import PASSWORD, Administrator, Refused, Tenant
 from harness import engines
+from test_killed_control_plane import kill, wait_back
 from test_restore import business, snapshot_of, wait_for  # noqa: F401 (a fixture)
 
 engines.register()
 
 from addons.loomworks_snapshot.restoring import neutral  # noqa: E402  (only importable once registered)
+from addons.loomworks_tenant.reconciler.spec import first_database  # noqa: E402
 
 
 @pytest.fixture
@@ -132,3 +134,26 @@ def test_copy_for_good_of_a_moment(make_tenant, call, server, administrator, cop
         otherwise=lambda: call("loomworks.restore", "read", ids=[number]),
     )
     assert there("res.partner", "read", [partner], ["name"])[0]["name"] == "as it was"
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("step", ["copy", "neutralise"])
+def test_copy_is_finished_by_the_next_control_plane(make_tenant, call, kube, server, administrator, copy_of, step):
+    tenant = make_tenant()
+    tenant.wait_settled("active")
+    work = administrator(tenant)
+    partner = work("res.partner", "create", [{"name": "as it was"}])[0]
+    work("ir.mail_server", "create", [{"name": "own", "smtp_host": "smtp.example.com", "smtp_port": 25}])
+    before = business(server, tenant.database)
+    copy = copy_of("loomworks.tenant", tenant.id, name="For tests", subdomain=f"{tenant.subdomain}-test")
+    while copy.steps().get(step, {}).get("state") in (None, "pending"):
+        time.sleep(0.01)
+    kill(kube, tenant.stack)
+    wait_back(tenant.stack)
+    assert not copy.wait_settled("active")["error_message"]
+    with server.connect(copy.database) as cr:
+        assert neutral.live(cr) == []
+    there = log_in(copy, work("res.users", "read", [2], ["login"])[0]["login"])
+    assert there("res.partner", "read", [partner], ["name"])[0]["name"] == "as it was"
+    assert server.databases_of(first_database(copy.uuid)) == [copy.database]
+    assert business(server, tenant.database) == before

@@ -18,6 +18,7 @@ from harness.cell import PATHS
 from psycopg2 import sql
 from stack import postgres_root
 from stack.settings import Settings
+from test_killed_control_plane import kill, wait_back
 from test_restore import business, wait_for
 
 RESTORE = "loomworks.restore"
@@ -138,3 +139,28 @@ def test_file_of_now_holds_everything_of_the_customer_and_nothing_of_ours(
     domain = [["record_id", "=", tenant.id], ["model_name", "=", "loomworks.tenant"]]
     audited = {one["action"] for one in call("loomworks.audit", "search_read", domain=domain, fields=["action"])}
     assert audited >= {"export", "export_done", "export_link", "export_download", "export_delete"}
+
+
+@pytest.mark.alone
+def test_file_is_finished_by_the_next_control_plane(make_tenant, call, stack, kube, server, administrator):
+    tenant = make_tenant()
+    tenant.wait_settled("active")
+    work = administrator(tenant)
+    data = {"name": "plan.bin", "datas": base64.b64encode(CONTENT).decode()}
+    work("ir.attachment", "create", [data])
+    before = business(server, tenant.database)
+    restore = tenant.act("action_export")
+
+    def row():
+        return call(RESTORE, "read", ids=[restore], fields=["state", "error_message", "file_sha256"])[0]
+
+    wait_for(lambda: row()["state"] == "restoring", otherwise=row)
+    kill(kube, stack)
+    wait_back(stack)
+    wait_for(lambda: row()["state"] in ENDED, otherwise=row)
+    assert row()["state"] == "done", row()
+    answer, _path = download(call, stack, restore)
+    assert hashlib.sha256(answer.content).hexdigest() == row()["file_sha256"]
+    with loaded(server, zipfile.ZipFile(io.BytesIO(answer.content)).read("dump.sql")) as copy:
+        found = business(server, copy)
+        assert {table: found[table] for table in SAME} == {table: before[table] for table in SAME}
