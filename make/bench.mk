@@ -1,5 +1,5 @@
 # Figures: each a JSON object a line in build/bench, as a ratio to a floor or a peer of the same run.
-.PHONY: bench-tenant bench-undo bench-capture bench-restore bench-moments
+.PHONY: bench-tenant bench-undo bench-capture bench-restore bench-moments bench-storage
 
 bench-tenant: ## time from "create it" to the login page, against a bare script; time and memory of make up (build/bench/tenant.jsonl)
 	@eval "$$($(HOSTTOOLS) env)" && $(TOOLS) $$ODOO_PYTHON benchmarks/tenant.py $(ARGS)
@@ -18,3 +18,8 @@ bench-restore: ## what restoring one tenant takes, against a full restore, --db-
 
 bench-moments: ## how long snapshots and the swap of a restore take on the running stack (adds to build/bench/restore.jsonl)
 	@$(WITH_STACK) benchmarks/moments.py $(ARGS)
+
+bench-storage: ## what backing up and restoring files takes, against rclone and restic (build/bench/storage.jsonl)
+	@$(HOSTTOOLS) up
+	@$(HOSTTOOLS) peers
+	@$(WITH_TOOLS) benchmarks/storage.py $(ARGS)

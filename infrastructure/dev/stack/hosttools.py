@@ -1,8 +1,8 @@
-"""The host's own tools without the cluster: ``python3 -m stack.hosttools up|down|env|browser|lock``.
+"""The host's own tools without the cluster: ``python3 -m stack.hosttools up|down|env|browser|peers|lock``.
 
 ``up`` builds the Python environment and Odoo and starts the test database, ``env`` prints shell
-exports for scripts, ``down`` stops the test database, ``browser`` installs Chromium, ``lock`` resolves
-the requirements anew.
+exports for scripts, ``down`` stops the test database, ``browser`` installs Chromium, ``peers`` what the
+benchmarks compare with, ``lock`` resolves the requirements anew.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from .settings import Settings
 
 PACKAGES = ("ca-certificates", "util-linux")
 BROWSER_PACKAGES = ("chromium", "fonts-dejavu-core")
+PEER_PACKAGES = ("rclone", "restic")
 
 
 def up(settings: Settings) -> None:
@@ -41,6 +42,11 @@ def browser(settings: Settings) -> None:
     host.ensure(settings, BROWSER_PACKAGES)
 
 
+def peers(settings: Settings) -> None:
+    """Install the programs that the benchmarks compare with, where they are missing."""
+    host.ensure(settings, PEER_PACKAGES)
+
+
 def variables(settings: Settings) -> dict[str, str]:
     """Return the environment of the host's tests; the tools must be up."""
     host = odoo_host.ensure(settings)
@@ -51,7 +57,7 @@ def variables(settings: Settings) -> dict[str, str]:
     }
 
 
-COMMANDS = {"up": up, "down": down, "env": env, "browser": browser, "lock": python_env.lock}
+COMMANDS = {"up": up, "down": down, "env": env, "browser": browser, "peers": peers, "lock": python_env.lock}
 
 
 def main(arguments: list[str]) -> int:
