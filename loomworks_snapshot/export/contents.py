@@ -12,6 +12,7 @@ from ...loomworks_storage.filestore import container
 from ...loomworks_storage.filestore.errors import ObjectDamaged, ObjectMissing
 from ...loomworks_storage.filestore.manifest import DIGEST_SIZE, DIRECTORIES
 from ...loomworks_storage.filestore.needed import needed
+from ...loomworks_storage.filestore.places import Places
 from ...loomworks_storage.filestore.vault import Vault
 
 THREADS = 8
@@ -34,6 +35,7 @@ class Contents:
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
+        self._places = Places(vault)
         self._digests: dict[str, bytes] = {}  # by directory; 20 bytes a file
         self.missing: dict[str, str] = {}
         self.count = 0
@@ -58,7 +60,8 @@ class Contents:
         waiting: deque[tuple[str, Future]] = deque()
         try:
             for digest, sealed in self._objects():
-                waiting.append((_name(digest), pool.submit(self._fetch, digest, sealed)))
+                fetch = self._fetch if sealed is not None else self._fetch_packed
+                waiting.append((_name(digest), pool.submit(fetch, digest, sealed)))
                 if len(waiting) >= AHEAD:
                     yield from self._result(*waiting.popleft())
             while waiting:
@@ -66,8 +69,8 @@ class Contents:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _objects(self) -> Iterator[tuple[str, int]]:
-        """Yield each digest that is in the store, and the size of its object."""
+    def _objects(self) -> Iterator[tuple[str, int | None]]:
+        """Yield each digest that is in the store, and the size of its object; None: it is in a pack."""
         for directory in DIRECTORIES:
             if directory not in self._digests:
                 continue
@@ -76,6 +79,8 @@ class Contents:
                 digest = digests[start : start + DIGEST_SIZE].hex()
                 if digest in stored:
                     yield digest, stored[digest]
+                elif self._places.size(digest) is not None:
+                    yield digest, None
                 else:
                     self.missing[_name(digest)] = ABSENT
 
@@ -90,6 +95,13 @@ class Contents:
         except (ObjectMissing, ObjectDamaged):
             return None
         return Content(_name(digest), size, self._vault.get(digest, size))
+
+    def _fetch_packed(self, digest: str, _sealed: None) -> Content | None:
+        try:
+            content = self._places.read(digest)
+        except (ObjectMissing, ObjectDamaged):
+            return None
+        return Content(_name(digest), len(content), [content])
 
     def _result(self, name: str, fetched: Future) -> Iterator[Content]:
         if content := fetched.result():

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from .crew import THREADS, Crew
 from .errors import ObjectMissing, Unreadable
 from .listing import Listing
-from .manifest import DIRECTORIES, Manifest
+from .manifest import DIRECTORIES, At, Manifest
 from .vault import Vault
 
 SAMPLE = 100  # contents
 
 Tell = Callable[[str, float], None]
+Files = dict[str, list[tuple[str, int]]]  # digests and sizes in bytes, by directory
 
 
 @dataclass
@@ -52,11 +53,11 @@ def check(
     _compare(vault, manifest, report, tell, Crew(threads))
     wrong = {*report.missing, *report.damaged}
     chosen = _chosen(len(manifest), sample)
-    files: dict[str, list[tuple[str, int]]] = {}
+    files: Files = {}
     for number, (digest, size) in enumerate(manifest):
         if number in chosen and digest not in wrong:
             files.setdefault(digest[:2], []).append((digest, size))
-    _read(vault, files, report, tell, Crew(threads))
+    _read(vault, manifest, files, report, tell, Crew(threads))
     report.missing.sort()
     report.seconds = round(time.monotonic() - started, 3)
     return report
@@ -66,13 +67,16 @@ def _compare(vault: Vault, manifest: Manifest, report: CheckReport, tell: Tell, 
     listing = Listing(vault, len(manifest))
 
     def compare(name: str) -> tuple[list[str], dict[str, int]]:
-        directory = manifest.directory(name)
-        digests = listing.lacking(name, directory)
-        return digests, listing.directory(name) if digests else {}
+        digests = listing.lacking(name, manifest)
+        return digests, {digest: size for digest in digests if (size := stored_size(digest)) is not None}
+
+    def stored_size(digest: str) -> int | None:
+        at = manifest.at(digest)
+        return listing.packs().get(at.pack.identity) if at else listing.directory(digest[:2]).get(digest)
 
     for done, (_, (digests, stored)) in enumerate(crew.each(compare, DIRECTORIES), 1):
         report.missing += [digest for digest in digests if digest not in stored]
-        report.damaged |= {digest: f"it has {stored[digest]} bytes" for digest in digests if digest in stored}
+        report.damaged |= {digest: f"it has {size} bytes" for digest, size in stored.items()}
         tell("list", done / len(DIRECTORIES))
 
 
@@ -80,9 +84,13 @@ def _chosen(count: int, sample: int | None) -> range | set[int]:
     return range(count) if sample is None or sample >= count else set(random.sample(range(count), sample))
 
 
-def _read(vault: Vault, files: dict[str, list[tuple[str, int]]], report: CheckReport, tell: Tell, crew: Crew) -> None:
+def _read(vault: Vault, manifest: Manifest, files: Files, report: CheckReport, tell: Tell, crew: Crew) -> None:
     def read(name: str) -> list[tuple[str, int, Exception | None]]:
-        return [(digest, size, _tried(vault, digest, size)) for digest, size in files[name] if not crew.stopped]
+        return [
+            (digest, size, _tried(vault, digest, size, manifest.at(digest)))
+            for digest, size in files[name]
+            if not crew.stopped
+        ]
 
     for done, (_, results) in enumerate(crew.each(read, files), 1):
         for digest, size, error in results:
@@ -95,9 +103,9 @@ def _read(vault: Vault, files: dict[str, list[tuple[str, int]]], report: CheckRe
         tell("read", done / len(files))
 
 
-def _tried(vault: Vault, digest: str, size: int) -> Exception | None:
+def _tried(vault: Vault, digest: str, size: int, at: At | None) -> Exception | None:
     try:
-        for _ in vault.get(digest, size):
+        for _ in [vault.get_packed(digest, size, at)] if at else vault.get(digest, size):
             pass
     except (Unreadable, ObjectMissing) as error:
         return error

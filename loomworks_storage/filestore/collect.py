@@ -1,5 +1,8 @@
 """Remove what no manifest names: of backups that were killed, and of manifests whose time is over.
 
+A pack is named by the manifests that name any content in it. An object of its own stays as long as any manifest names
+its content, even as that of a pack: where the pack is damaged, it is what mends it.
+
 It works alone (see ``lease``): a backup counts on objects that it has seen long before its manifest names them. Killed
 at any line it has removed nothing that a manifest names, and the next run goes on.
 """
@@ -7,14 +10,14 @@ at any line it has removed nothing that a manifest names, and the next run goes 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from . import lease
 from .crew import THREADS, Crew
 from .errors import LeaseOver
-from .location import content_name, manifest_name
+from .location import content_name, manifest_name, pack_name
 from .manifest import DIRECTORIES
 from .store import Store
 from .vault import Vault
@@ -22,14 +25,35 @@ from .vault import Vault
 
 @dataclass
 class CollectReport:
-    """What a collector did; sizes in bytes of objects."""
+    """What a collector did; sizes in bytes as they are stored."""
 
     manifests: int = 0  # that are kept
     objects: int = 0  # that are kept
-    removed: int = 0
+    packs: int = 0  # that are kept
+    removed: int = 0  # objects and packs
     removed_bytes: int = 0
     finished: bool = False  # or else the time was over: the next run goes on
     seconds: float = 0.0
+
+    def count(self, swept: _Swept) -> None:
+        """Add what was removed."""
+        self.removed += swept.removed
+        self.removed_bytes += swept.removed_bytes
+
+
+@dataclass
+class _Swept:
+    kept: int = 0
+    removed: int = 0
+    removed_bytes: int = 0
+
+
+@dataclass
+class _Named:
+    """What manifests name: digests of contents, and identities of packs."""
+
+    contents: set[bytes] = field(default_factory=set)
+    packs: set[str] = field(default_factory=set)
 
 
 class Collector:
@@ -59,34 +83,45 @@ class Collector:
             self._vault.store.delete(manifest_name(name))
         named = self._named(report)
 
-        def sweep(directory: str) -> tuple[int, int, int]:
-            kept = removed = size_removed = 0
-            for digest, size in self._vault.sizes(directory).items():
-                if bytes.fromhex(digest) in named:
-                    kept += 1
-                elif not self._crew.stopped:
-                    held.require()
-                    self._vault.store.delete(content_name(digest))
-                    removed, size_removed = removed + 1, size_removed + size
-            return kept, removed, size_removed
+        def sweep(directory: str) -> _Swept:
+            digests = self._vault.sizes(directory).items()
+            found = [(bytes.fromhex(one) in named.contents, content_name(one), size) for one, size in digests]
+            return self._remove(found, held)
 
-        for _, (kept, removed, size) in self._crew.each(sweep, DIRECTORIES):
-            report.objects += kept
-            report.removed += removed
-            report.removed_bytes += size
+        for _, swept in self._crew.each(sweep, DIRECTORIES):
+            report.objects += swept.kept
+            report.count(swept)
+        packs = [(one in named.packs, pack_name(one), size) for one, size in self._vault.packs().items()]
+        swept = self._remove(packs, held)
+        report.packs += swept.kept
+        report.count(swept)
 
-    def _named(self, report: CollectReport) -> set[bytes]:
-        """Return the digests that the manifests name."""
-        named: set[bytes] = set()
+    def _remove(self, found: Iterable[tuple[bool, str, int]], held: lease.Lease) -> _Swept:
+        """Remove those of ``found`` (whether it is named, its name in the store, its size) that are not named."""
+        swept = _Swept()
+        for is_named, name, size in found:
+            if is_named:
+                swept.kept += 1
+            elif not self._crew.stopped:
+                held.require()
+                self._vault.store.delete(name)
+                swept.removed, swept.removed_bytes = swept.removed + 1, swept.removed_bytes + size
+        return swept
+
+    def _named(self, report: CollectReport) -> _Named:
+        """Return what the manifests name."""
+        named = _Named()
         for name in self._vault.manifests():
-            named.update(bytes.fromhex(digest) for digest, _ in self._vault.manifest(name))
+            manifest = self._vault.manifest(name)
+            named.contents.update(bytes.fromhex(digest) for digest, _ in manifest)
+            named.packs.update(pack.identity for pack in manifest.packs.values())
             report.manifests += 1
         return named
 
 
 def remove_all(store: Store, *, threads: int = THREADS) -> int:
     """Remove every object of a tenant that is no more; return how many there were."""
-    names = [one.name for folder in ("manifests", "objects", "leases") for one in store.list(folder)]
+    names = [one.name for folder in ("manifests", "objects", "packs", "leases") for one in store.list(folder)]
     for _ in Crew(threads).each(store.delete, [*names, "key"]):
         pass
     return len(names)

@@ -31,7 +31,7 @@ class Crew:
         try:
             waiting = {pool.submit(work, item): item for item in items}
             for done in as_completed(waiting):
-                yield waiting[done], done.result()
+                yield waiting.pop(done), done.result()
         except BaseException:
             self._stop.set()
             raise

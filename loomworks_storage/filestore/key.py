@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -47,7 +48,7 @@ class Key:
         """Its digits, as :meth:`parse` reads them."""
         return self.material.hex()
 
-    @property
+    @cached_property
     def identifier(self) -> bytes:
         """What stands in each object to tell which key it needs; it says nothing about the key."""
         return self._derive(b"", _IDENTIFIER, IDENTIFIER_SIZE)

@@ -6,7 +6,7 @@ from itertools import islice
 from threading import Lock
 
 from . import container
-from .manifest import Directory
+from .manifest import Manifest, Pack
 from .vault import Vault
 
 FEW = 10_000  # objects; S3 lists a thousand with one request, and there are 256 directories
@@ -20,6 +20,7 @@ class Listing:
         self._vault = vault
         self._few = expected <= FEW
         self._found: dict[str, dict[str, int]] | None = None
+        self._packs: dict[str, int] | None = None
         self._listing = Lock()
 
     def directory(self, name: str) -> dict[str, int]:
@@ -30,10 +31,30 @@ class Listing:
                 self._few = self._found is not None
         return self._found.get(name, {}) if self._found is not None else self._vault.sizes(name)
 
-    def lacking(self, name: str, directory: Directory) -> list[str]:
-        """Return the digests of ``directory`` whose objects are not there, or not with the right size."""
-        stored = self.directory(name) if directory else {}
-        return [digest for digest, size in directory if stored.get(digest) != container.sealed_size(size)]
+    def has_pack(self, pack: Pack | None) -> bool:
+        """Tell whether a pack is there, with the right size."""
+        return pack is not None and self.packs().get(pack.identity) == pack.size
+
+    def packs(self) -> dict[str, int]:
+        """Return the identities of the packs that are there, and their sizes."""
+        with self._listing:
+            if self._packs is None:
+                self._packs = self._vault.packs()
+        return self._packs
+
+    def lacking(self, name: str, manifest: Manifest) -> list[str]:
+        """Return the digests of a directory of ``manifest`` that are not there: not in a pack, and not in an object.
+
+        What has not the right size is not there.
+        """
+        directory = manifest.directory(name)
+        gone = {number for number in directory.packs if not self.has_pack(manifest.packs.get(number))}
+        own = directory.own()
+        if gone:
+            own = [(digest, size) for digest, size, place in directory.entries() if not place or place.pack in gone]
+        own = dict(own)
+        stored = self.directory(name) if own else {}
+        return [digest for digest, size in own.items() if stored.get(digest) != container.sealed_size(size)]
 
     def _whole(self) -> dict[str, dict[str, int]] | None:
         found: dict[str, dict[str, int]] = {}

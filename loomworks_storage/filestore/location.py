@@ -74,6 +74,11 @@ def content_name(digest: str) -> str:
     return f"objects/{digest[:2]}/{digest}"
 
 
+def pack_name(identity: str) -> str:
+    """Return the name of the object that is the pack of this identity."""
+    return f"packs/{identity[:2]}/{identity}"
+
+
 def manifest_name(name: str) -> str:
     """Return the name of the object that holds the manifest ``name``.
 

@@ -1,7 +1,9 @@
-"""What a backup holds: for each file its digest and size, and how each directory looked, packed for a million files.
+"""What a backup holds: for each file its digest, its size and where it is, and how each directory looked.
 
-It is written as lines of JSON, compressed: a header, a line for each directory that has files, and an end. Objects do
-not know the manifests that name them; what no manifest names can go.
+It is packed for a million files, in memory and as it is stored: a line of JSON that says what follows, then the packs,
+then the files of each directory (:meth:`Directory.to_blocks`), all numbers little-endian. Digests do not compress, so
+nothing is compressed. The first format, lines of JSON under gzip, is still read. Objects and packs do not know the
+manifests that name them; what no manifest names can go.
 """
 
 from __future__ import annotations
@@ -9,66 +11,21 @@ from __future__ import annotations
 import gzip
 import io
 import json
-from array import array
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+import struct
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from .blocks import Blocks
+from .directory import DIGEST_SIZE, DIRECTORIES, NOTHING, At, Directory, Pack, Place, State
 from .errors import ObjectDamaged, UnknownFormat
 
-FORMAT = 1
-DIRECTORIES = tuple(f"{number:02x}" for number in range(256))
-DIGEST_SIZE = 20  # bytes
-COMPRESSION = 6
+__all__ = ["DIGEST_SIZE", "DIRECTORIES", "NOTHING", "At", "Directory", "Manifest", "Pack", "Place", "State"]
 
+FORMAT, OLD_FORMAT = 2, 1
 
-@dataclass(frozen=True)
-class State:
-    """What changes in a directory when a file comes or goes: its time, and which directory it is."""
-
-    inode: int
-    modified: int  # nanoseconds since 1970
-
-
-class Directory:
-    """The files of one of the 256 directories."""
-
-    def __init__(self, files: Mapping[str, int] | Iterable[tuple[str, int]] = (), state: State | None = None) -> None:
-        """Keep ``files`` (digest and size in bytes); without a ``state`` the next backup looks into it again."""
-        pairs = sorted(dict(files).items())
-        self.state = state
-        self._digests = b"".join(bytes.fromhex(digest) for digest, _ in pairs)
-        self._sizes = array("Q", [size for _, size in pairs])
-
-    def __len__(self) -> int:
-        return len(self._sizes)
-
-    def __iter__(self) -> Iterator[tuple[str, int]]:
-        for index, size in enumerate(self._sizes):
-            yield self._digest(index).hex(), size
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Directory) and list(self) == list(other)
-
-    __hash__ = None
-
-    @property
-    def size(self) -> int:
-        """Bytes of all files."""
-        return sum(self._sizes)
-
-    def size_of(self, digest: str) -> int | None:
-        """Return the size of one file, or None when it is not there."""
-        wanted = bytes.fromhex(digest)
-        index = bisect_left(range(len(self)), wanted, key=self._digest)
-        return self._sizes[index] if index < len(self) and self._digest(index) == wanted else None
-
-    def _digest(self, index: int) -> bytes:
-        return self._digests[index * DIGEST_SIZE : (index + 1) * DIGEST_SIZE]
-
-
-NOTHING = Directory()
+_GZIP = b"\x1f\x8b"
+_PACK = struct.Struct("<I20sQ")  # number, identity, size in bytes
 
 
 @dataclass
@@ -79,6 +36,7 @@ class Manifest:
     taken_at: str
     directories: dict[str, Directory] = field(default_factory=dict)
     damaged: dict[str, str] = field(default_factory=dict)  # files of the folder without a good copy, and why
+    packs: dict[int, Pack] = field(default_factory=dict)  # by their numbers in this manifest
 
     def __len__(self) -> int:
         return sum(len(one) for one in self.directories.values())
@@ -100,49 +58,97 @@ class Manifest:
         """Return the size of one file, or None when the backup does not have it."""
         return self.directory(digest[:2]).size_of(digest)
 
+    def at(self, digest: str) -> At | None:
+        """Return where a file is in a pack, or None when it is in none."""
+        place = self.directory(digest[:2]).place_of(digest)
+        return At(self.packs[place.pack], place.offset) if place else None
+
+    def forget_packs(self) -> None:
+        """Name no pack in which no file of this backup is."""
+        used = set().union(*(one.packs for one in self.directories.values()))
+        self.packs = {number: pack for number, pack in self.packs.items() if number in used}
+
     def to_bytes(self) -> bytes:
         """Return it as it is stored, before encryption."""
-        stream = io.BytesIO()
-        with gzip.GzipFile(fileobj=stream, mode="wb", compresslevel=COMPRESSION, mtime=0) as packed:
-            for line in self._lines():
-                packed.write(f"{json.dumps(line, separators=(',', ':'))}\n".encode())
-        return stream.getvalue()
+        return b"".join(self.to_blocks())
+
+    def to_blocks(self) -> Iterator[bytes]:
+        """Yield it as it is stored, before encryption, a directory at a time."""
+        yield f"{json.dumps(self._header(), separators=(',', ':'))}\n".encode()
+        for number, pack in sorted(self.packs.items()):
+            yield _PACK.pack(number, bytes.fromhex(pack.identity), pack.size)
+        for _, directory in sorted(self.directories.items()):
+            yield from directory.to_blocks()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Manifest:
-        """Read what :meth:`to_bytes` returned.
+        """Read what :meth:`to_bytes` returned, or the first format.
 
-        :raises ObjectDamaged, UnknownFormat: when it is not that
+        :raises ObjectDamaged, UnknownFormat: when it is neither
         """
+        return cls.from_blocks([data])
+
+    @classmethod
+    def from_blocks(cls, blocks: Iterable[bytes]) -> Manifest:
+        """Read it from blocks of any sizes, as :meth:`from_bytes` does."""
+        stream = Blocks(blocks)
         try:
-            with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
-                return cls._read(json.loads(line) for line in packed)
+            if stream.begins_with(_GZIP):
+                with gzip.GzipFile(fileobj=io.BytesIO(stream.rest())) as unpacked:
+                    return cls._read_lines(json.loads(line) for line in unpacked)
+            return cls._read(stream)
         except (OSError, EOFError, ValueError, KeyError, TypeError, StopIteration) as error:
             raise ObjectDamaged(f"a manifest cannot be read: {error}") from error
 
-    def _lines(self) -> Iterator[dict[str, Any]]:
-        yield {"format": FORMAT, "database": self.database, "taken_at": self.taken_at, "damaged": self.damaged}
-        for name, directory in sorted(self.directories.items()):
-            state = directory.state
-            yield {
-                "directory": name,
-                "inode": state and state.inode,
-                "modified": state and state.modified,
-                "files": dict(directory),
-            }
-        yield {"files": len(self), "bytes": self.size}
+    def _header(self) -> dict[str, Any]:
+        lines = [
+            [name, one.state and one.state.inode, one.state and one.state.modified, len(one)]
+            for name, one in sorted(self.directories.items())
+        ]
+        return {
+            "format": FORMAT,
+            "database": self.database,
+            "taken_at": self.taken_at,
+            "damaged": self.damaged,
+            "packs": len(self.packs),
+            "directories": lines,
+            "files": len(self),
+            "bytes": self.size,
+        }
 
     @classmethod
-    def _read(cls, lines: Iterator[dict[str, Any]]) -> Manifest:
-        header = next(lines)
+    def _read(cls, stream: Blocks) -> Manifest:
+        header = json.loads(stream.line())
         if header["format"] != FORMAT:
+            raise UnknownFormat(f"a manifest has the format {header['format']}")
+        found = cls(header["database"], header["taken_at"], damaged=header["damaged"])
+        for _ in range(header["packs"]):
+            number, identity, size = _PACK.unpack(stream.read(_PACK.size))
+            found.packs[number] = Pack(identity.hex(), size)
+        for name, inode, modified, count in header["directories"]:
+            state = State(inode, modified) if inode is not None else None
+            found.directories[name] = Directory.read(stream, count, state)
+        found._require_all(header)
+        if not set().union(*(one.packs for one in found.directories.values())) <= found.packs.keys():
+            raise ObjectDamaged("a manifest does not name the packs of its files")
+        if stream.rest():
+            raise ObjectDamaged("a manifest has more than it says")
+        return found
+
+    @classmethod
+    def _read_lines(cls, lines: Iterator[dict[str, Any]]) -> Manifest:
+        header = next(lines)
+        if header["format"] != OLD_FORMAT:
             raise UnknownFormat(f"a manifest has the format {header['format']}")
         found = cls(header["database"], header["taken_at"], damaged=header["damaged"])
         for line in lines:
             if "directory" not in line:
-                if (line["files"], line["bytes"]) != (len(found), found.size):
-                    raise ObjectDamaged("a manifest does not have as many files as it says")
+                found._require_all(line)
                 return found
             state = State(line["inode"], line["modified"]) if line["inode"] is not None else None
             found.directories[line["directory"]] = Directory(line["files"], state)
         raise ObjectDamaged("a manifest ends early")
+
+    def _require_all(self, said: dict[str, Any]) -> None:
+        if (said["files"], said["bytes"]) != (len(self), self.size):
+            raise ObjectDamaged("a manifest does not have as many files as it says")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -23,7 +23,7 @@ ATTEMPTS = 4  # of each request, with growing pauses between them
 CONNECTIONS = 32
 BODIES = 3  # how often an answer is asked for again that breaks off half-way
 
-_MISSING = {"NoSuchKey", "404"}
+_MISSING = {"NoSuchKey", "404", "InvalidRange", "416"}  # the last two: it ends before what is asked for
 _DENIED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "NoSuchBucket", "403"}
 _FULL = {"InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "507"}
 # Another writer was first (412), or is writing the same name just now (409).
@@ -47,7 +47,7 @@ class Store:
 
     def __init__(self, location: Location) -> None:
         self.location = location
-        self._client = boto3.session.Session().client(
+        self._client = botocore.session.get_session().create_client(
             "s3",
             endpoint_url=location.url,
             region_name=location.region,
@@ -108,10 +108,15 @@ class Store:
         :raises ObjectMissing: when it is not there, or shorter than the part asked for begins
         """
         for offset in range(0, size, part):
-            last = min(size, offset + part) - 1
-            with self._translated(name):
-                data = self._body(name, Range=f"bytes={offset}-{last}")
-            yield data
+            yield self.read_range(name, offset, min(part, size - offset))
+
+    def read_range(self, name: str, offset: int, size: int) -> bytes:
+        """Return ``size`` bytes of an object; fewer where it ends before that.
+
+        :raises ObjectMissing: when it is not there, or ends before ``offset``
+        """
+        with self._translated(name):
+            return self._body(name, Range=f"bytes={offset}-{offset + size - 1}")
 
     def size(self, name: str) -> int:
         """Return an object's size in bytes.

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from threading import BoundedSemaphore
 from typing import BinaryIO
 
 from . import container
 from .errors import ObjectDamaged, ObjectMissing, Unreadable, WrongContent, WrongKey
 from .key import Key
-from .location import content_name, manifest_name
-from .manifest import Manifest
+from .location import content_name, manifest_name, pack_name
+from .manifest import DIGEST_SIZE, At, Manifest, Pack
 from .store import Store
 
 BLOCK = 1024 * 1024  # bytes: what is read and hashed at once
@@ -54,6 +55,10 @@ class Vault:
         """Return the digests whose objects are there in one of the 256 directories, and the sizes of the objects."""
         return dict(self.objects(f"objects/{directory}"))
 
+    def packs(self) -> dict[str, int]:
+        """Return the identities of the packs that are there, and their sizes."""
+        return dict(self.objects("packs"))
+
     def put(self, digest: str, stream: BinaryIO, size: int, *, replace: bool = False) -> bool:
         """Store ``size`` bytes of ``stream``; tell whether they were written, as :meth:`Store.put` does.
 
@@ -68,8 +73,48 @@ class Vault:
                 return self.store.put(name, b"".join(objects), replace=replace)
             return self.store.put_parts(name, _joined(objects, PART), replace=replace)
 
+    def seal(self, digest: str, stream: BinaryIO, size: int) -> bytes:
+        """Return ``size`` bytes of ``stream`` as they stand in a pack.
+
+        :raises WrongContent: when they are not the content of this SHA-1
+        """
+        blocks = _verified(stream, size, digest)
+        return b"".join(container.encrypt(blocks, self._key, _context(content_name(digest))))
+
+    def put_pack(self, pack: Pack, sealed: list[bytes], *, replace: bool = False) -> bool:
+        """Store a pack; tell whether it was written, as :meth:`Store.put` does."""
+        return self.store.put(pack_name(pack.identity), b"".join(sealed), replace=replace)
+
+    def read_pack(self, pack: Pack) -> bytes:
+        """Return a whole pack, as it is stored; ObjectMissing when it is not there."""
+        return self.store.read(pack_name(pack.identity))
+
+    def unseal(self, digest: str, size: int, sealed: bytes) -> bytes:
+        """Return the content of this SHA-1 out of what stands in a pack.
+
+        :raises ObjectDamaged, WrongKey, UnknownFormat: when it is not that
+        """
+        _require_size(digest, len(sealed), container.sealed_size(size))
+        content = b"".join(container.decrypt([sealed], self._key, _context(content_name(digest))))
+        if hashlib.sha1(content, usedforsecurity=False).hexdigest() != digest:
+            raise ObjectDamaged(f"the object of {digest} holds another content")
+        return content
+
+    def get_packed(self, digest: str, size: int, at: At) -> bytes:
+        """Return the content of this SHA-1 out of a pack, or where that fails, out of an object of its own.
+
+        :raises ObjectMissing, ObjectDamaged, WrongKey, UnknownFormat: when neither does; what the pack said
+        """
+        try:
+            name = pack_name(at.pack.identity)
+            return self.unseal(digest, size, self.store.read_range(name, at.offset, container.sealed_size(size)))
+        except (ObjectMissing, ObjectDamaged):
+            with suppress(ObjectMissing, ObjectDamaged):
+                return b"".join(self.get(digest, size))
+            raise
+
     def get(self, digest: str, size: int) -> Iterator[bytes]:
-        """Yield the content of this SHA-1; whoever takes it to the end knows that it is whole.
+        """Yield the content of this SHA-1 out of its own object; whoever takes it to the end knows that it is whole.
 
         :raises ObjectMissing, ObjectDamaged, WrongKey, UnknownFormat: when the store cannot give it back
         """
@@ -97,34 +142,48 @@ class Vault:
     def put_manifest(self, name: str, manifest: Manifest) -> bool:
         """Store a manifest, and tell whether it was written: one of this name that is there stays."""
         name = manifest_name(name)
-        return self.store.put(name, b"".join(container.encrypt([manifest.to_bytes()], self._key, _context(name))))
+        blocks = container.encrypt(manifest.to_blocks(), self._key, _context(name))
+        if len(manifest) * DIGEST_SIZE <= PART:
+            return self.store.put(name, b"".join(blocks))
+        return self.store.put_parts(name, _joined(blocks, PART))
 
     def manifest(self, name: str) -> Manifest:
         """Return a manifest.
 
         :raises ObjectMissing, ObjectDamaged, WrongKey, UnknownFormat: when the store cannot give it back
         """
-        name = manifest_name(name)
-        return Manifest.from_bytes(self._decrypted(name, self.store.read(name)))
+        return self._manifest(manifest_name(name))
 
     def manifests(self) -> list[str]:
         """Return the names of all manifests."""
-        return [one.name.removeprefix("manifests/").removesuffix(".jsonl.gz") for one in self.store.list("manifests")]
+        return sorted(self.newest_manifests())
+
+    def newest_manifests(self) -> list[str]:
+        """Return the names of all manifests, the one written last first.
+
+        The store's times may be whole seconds; within one, names tell, as they begin with the time.
+        """
+        found = sorted(self.store.list("manifests"), key=lambda one: (one.modified, one.name), reverse=True)
+        return [one.name.removeprefix("manifests/").removesuffix(".jsonl.gz") for one in found]
 
     def newest_manifest(self) -> Manifest | None:
         """Return the last manifest written that can be read, or None: then everything is looked at anew.
 
         :raises WrongKey: when there is one of another key
         """
-        found = sorted(self.store.list("manifests"), key=lambda one: one.modified, reverse=True)
-        for one in found[:_MANIFESTS_TRIED]:
+        for name in self.newest_manifests()[:_MANIFESTS_TRIED]:
             try:
-                return Manifest.from_bytes(self._decrypted(one.name, self.store.read(one.name)))
+                return self.manifest(name)
             except WrongKey:
                 raise  # whatever the prefix says of itself: sizes alone do not tell whose objects these are
             except (Unreadable, ObjectMissing):
                 continue
         return None
+
+    def _manifest(self, name: str) -> Manifest:
+        sealed = memoryview(self.store.read(name))
+        blocks = (sealed[start : start + BLOCK] for start in range(0, len(sealed), BLOCK))
+        return Manifest.from_blocks(container.decrypt(blocks, self._key, _context(name)))
 
     def _decrypted(self, name: str, data: bytes) -> bytes:
         return b"".join(container.decrypt([data], self._key, _context(name)))

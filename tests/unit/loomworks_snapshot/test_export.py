@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 from addons.loomworks_snapshot.export import sealed
 from addons.loomworks_snapshot.export.archive import Archive
+from addons.loomworks_snapshot.export.contents import DAMAGED
 from addons.loomworks_snapshot.export.errors import FileGone, FileTooLarge, NotAnOdoo
 from addons.loomworks_snapshot.export.export import MISSING, Export
 from addons.loomworks_snapshot.export.place import ExportLocation, object_name, part_sizes
@@ -19,9 +20,11 @@ from addons.loomworks_snapshot.export.sealed import Sealed, _parts
 from addons.loomworks_snapshot.pitr.errors import ProgramFailed
 from addons.loomworks_snapshot.pitr.programs import Programs
 from addons.loomworks_snapshot.pitr.request import Request
+from addons.loomworks_storage.filestore.backup import Backup
 from addons.loomworks_storage.filestore.errors import ObjectDamaged, StoreUnreachable, WrongKey
+from addons.loomworks_storage.filestore.folder import Folder
 from addons.loomworks_storage.filestore.key import Key
-from addons.loomworks_storage.filestore.location import Location, content_name
+from addons.loomworks_storage.filestore.location import Location, content_name, pack_name
 from addons.loomworks_storage.filestore.store import Store
 from addons.loomworks_storage.filestore.vault import Vault
 from harness.cell import PATHS
@@ -176,6 +179,28 @@ def test_what_is_loaded_from_it_is_what_there_was(server, tenant):
     assert report["missing"] == {}
     assert (report["files"], report["files_size"]) == (len(FILES), sum(map(len, FILES)))
     assert report["dump"] == len(archive.read("dump.sql"))
+
+
+def test_files_in_packs_are_in_it_too(server, tenant, tmp_path):
+    folder = Folder(tmp_path / "t_mine")
+    for content in FILES:
+        path = folder.path(hashlib.sha1(content).hexdigest())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    for content in FILES:
+        tenant.vault.store.delete(content_name(hashlib.sha1(content).hexdigest()))
+    assert Backup(tenant.vault, folder, few=1).run("packed", "t_mine").packs == 1
+    report = tenant.export(server.target)
+    assert (report["missing"], report["files"]) == ({}, len(FILES))
+    archive = tenant.unsealed(report)
+    for content in FILES:
+        digest = hashlib.sha1(content).hexdigest()
+        assert archive.read(f"filestore/{digest[:2]}/{digest}") == content
+    [identity] = tenant.vault.packs()
+    tenant.vault.store.put(pack_name(identity), b"x" * 1000, replace=True)
+    report = tenant.export(server.target)
+    assert set(report["missing"].values()) == {DAMAGED}
+    assert report["files"] == len(FILES) - 2
 
 
 def test_what_is_the_platforms_is_not_in_it(server, tenant):

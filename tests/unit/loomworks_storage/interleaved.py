@@ -38,6 +38,12 @@ class MemoryStore:
         data = self.read(name)[:size]
         yield from (data[offset : offset + part] for offset in range(0, size, part))
 
+    def read_range(self, name, offset, size):
+        data = self.read(name)
+        if offset >= len(data):
+            raise ObjectMissing(f"{name} ends before")
+        return data[offset : offset + size]
+
     def size(self, name):
         return len(self.read(name))
 

@@ -42,9 +42,22 @@ class Round:
     expired: frozenset
     choices: list
     later: bool  # a day passes before it
+    few: int  # fewer new files than that are not packed
+    audit: bool
 
 
-REQUESTS = ("", "put objects", "put manifests", "list objects", "list manifests", "list leases", "delete objects")
+REQUESTS = (
+    "",
+    "put objects",
+    "put manifests",
+    "list objects",
+    "list manifests",
+    "list leases",
+    "delete objects",
+    "put packs",
+    "list packs",
+    "delete packs",
+)
 CHOICES = st.builds(Choice, st.integers(0, 3), st.sampled_from(REQUESTS), st.sampled_from([False] * 9 + [True]))
 ROUNDS = st.lists(
     st.builds(
@@ -56,6 +69,8 @@ ROUNDS = st.lists(
         st.lists(
             st.builds(Choice, st.integers(0, 3), st.integers(1, 25), st.sampled_from([False] * 9 + [True])), max_size=8
         ),
+        st.booleans(),
+        st.sampled_from([1, 2, 9]),
         st.booleans(),
     ),
     min_size=1,
@@ -94,7 +109,7 @@ class World:
         settle(self.folder)
         names = sorted(self.promised)
         expired = {names[index] for index in one.expired if index < len(names)}
-        backups = [self._backup() for _ in range(one.backups)]
+        backups = [self._backup(one.few, audit=one.audit) for _ in range(one.backups)]
         collectors = [self._collector(expired) for _ in range(one.collectors)]
         run_all([*backups, *collectors], one.choices, self.prove)
         if one.collectors:  # they may have been removed; nobody asks for them again
@@ -107,12 +122,13 @@ class World:
         for actor in collectors:
             assert not isinstance(actor.outcome, Exception) or isinstance(actor.outcome, Killed | Busy), actor.outcome
 
-    def _backup(self):
+    def _backup(self, few=9, *, audit=False):
         self.number += 1
         name = f"m{self.number:02}"
 
         def work(store):
-            return Backup(self.vault(store), self.folder, threads=1, patience=(), wait=0).run(name, "t_one")
+            made = Backup(self.vault(store), self.folder, threads=1, patience=(), wait=0, few=few)
+            return made.run(name, "t_one", audit=audit)
 
         return Actor(self.store, work)
 
@@ -124,9 +140,12 @@ class World:
 
     def prove(self):
         """Every manifest that there is can be restored, at any time."""
-        there = {digest for digest, _ in self.vault().objects()}
-        for name, files in self.manifests().items():
-            assert files <= there, f"{name} lacks an object"
+        there, packs = {digest for digest, _ in self.vault().objects()}, self.vault().packs()
+        for name in self.vault().manifests():
+            manifest = self.vault().manifest(name)
+            for digest, _ in manifest:
+                at = manifest.at(digest)
+                assert packs.get(at.pack.identity) == at.pack.size if at else digest in there, f"{name} lacks {digest}"
 
     def end(self):
         """What was promised is kept; when all who were killed are known to be dead, nothing else is."""
@@ -137,7 +156,14 @@ class World:
         self.store.pass_time(days=2)
         assert Collector(self.vault(), threads=1).run().finished
         named = {digest for files in self.manifests().values() for digest in files}
-        assert {digest for digest, _ in self.vault().objects()} == named
+        assert {digest for digest, _ in self.vault().objects()} <= named
+        manifests = [self.vault().manifest(name) for name in self.vault().manifests()]
+        assert set(self.vault().packs()) == {pack.identity for one in manifests for pack in one.packs.values()}
+        assert {at.pack for one in manifests for digest, _ in one if (at := one.at(digest))} == {
+            pack for one in manifests for pack in one.packs.values()
+        }
+        own = {digest for one in manifests for digest, _ in one if not one.at(digest)}
+        assert own <= {digest for digest, _ in self.vault().objects()}
         assert all(check.check(self.vault(), self.vault().manifest(name), None).whole for name in self.promised)
 
 
@@ -151,9 +177,9 @@ def test_no_manifest_ever_lacks_an_object(rounds):
         world.end()
 
 
-def left_behind(world):
+def left_behind(world, few):
     """Have objects without a manifest, of a backup that was killed long ago."""
-    killed = world._backup()
+    killed = world._backup(few)
     while killed.gate.arrived() and killed.gate.next != "put manifests":
         killed.step()
     killed.step(kill=True)
@@ -168,28 +194,30 @@ def requests_of(world, actor):
     return count + 1
 
 
+@pytest.mark.parametrize("few", [9, 1])
 @pytest.mark.parametrize("first", ["backup", "collector"])
-def test_two_are_safe_wherever_they_meet(tmp_path, first):
+def test_two_are_safe_wherever_they_meet(tmp_path, first, few):
     """One does so many requests, the other so many, then the first goes on to its end: every pair of numbers."""
     with few_directories():
         alone = World(tmp_path / "alone")
         for content in CONTENTS:
             write(alone.folder, content)
-        counts = {"collector": requests_of(alone, alone._collector(())), "backup": requests_of(alone, alone._backup())}
+        backup_alone = alone._backup(few)
+        counts = {"collector": requests_of(alone, alone._collector(())), "backup": requests_of(alone, backup_alone)}
         second = "collector" if first == "backup" else "backup"
         outcomes = set()
         for before in range(counts[first] + 1):
             for between in range(1, counts[second] + 9):  # there is more to remove than the lone one had
-                outcomes.add(meet(World(Path(tempfile.mkdtemp(dir=tmp_path))), first, before, between))
+                outcomes.add(meet(World(Path(tempfile.mkdtemp(dir=tmp_path))), first, before, between, few))
     assert outcomes == {("done", "done"), ("done", "busy"), ("busy", "done"), ("busy", "busy")}
 
 
-def meet(world, first, before, between):
+def meet(world, first, before, between, few):
     for content in CONTENTS[:2]:
         write(world.folder, content)
     settle(world.folder)
-    left_behind(world)
-    actors = {"backup": world._backup(), "collector": world._collector(())}
+    left_behind(world, few)
+    actors = {"backup": world._backup(few), "collector": world._collector(())}
     other = actors["collector" if first == "backup" else "backup"]
     for actor, count in ((actors[first], before), (other, between), (actors[first], 999), (other, 999)):
         for _request in range(count):

@@ -54,9 +54,11 @@ class Run:
     at: int
     event: tuple
     audit: bool
+    few: int  # fewer new files than that are not packed
 
 
-RUNS = st.lists(st.builds(Run, SETS, SETS, st.integers(0, 6), EVENTS, st.booleans()), min_size=1, max_size=4)
+FEW = st.sampled_from([1, 2, 9])
+RUNS = st.lists(st.builds(Run, SETS, SETS, st.integers(0, 6), EVENTS, st.booleans(), FEW), min_size=1, max_size=4)
 
 
 @dataclass
@@ -96,22 +98,22 @@ class World:
         events = {
             "nothing": lambda: None,
             "killed": killed,
-            "another run": lambda: self.back_up(f"nested{number}"),
+            "another run": lambda: self.back_up(f"nested{number}", few=run.few),
             "added": lambda: self.change(added=which),
             "removed": lambda: self.change(removed=which),
             "spoilt": lambda: self.change(spoilt=which & self.here),
         }
         self.store.prepare(run.at, events[kind])
         try:
-            self.back_up(f"run{number}", which, audit=run.audit)
+            self.back_up(f"run{number}", which, audit=run.audit, few=run.few)
         except Killed:
             with pytest.raises(ObjectMissing):
                 self.vault.manifest(f"run{number}")
         self.store.prepare(-1, killed)
 
-    def back_up(self, name, which=frozenset(), *, audit=False):
+    def back_up(self, name, which=frozenset(), *, audit=False, few):
         before, seen = set(self.here), self.here | self.spoilt | which
-        report = Backup(self.vault, self.folder, threads=1, patience=()).run(name, "t_one", audit=audit)
+        report = Backup(self.vault, self.folder, threads=1, patience=(), few=few).run(name, "t_one", audit=audit)
         found = {digest for digest, _ in self.vault.manifest(name)}
         assert digests(before & self.here) <= found <= digests(seen)
         if audit and not which:
