@@ -70,6 +70,8 @@ def read(claim: Manifest, events: Iterable[Manifest] = ()) -> ClaimState:
 def _growth(status: Manifest, requested: int, capacity: int | None, events: list[Manifest]) -> tuple[Growth, str]:
     if status.get("phase") != "Bound" or capacity is None or capacity >= requested:
         return Growth.NONE, ""
+    if _is_about_another_size(status, requested):
+        return Growth.ASKED, ""
     conditions = {one["type"]: one.get("message", "") for one in status.get("conditions", []) if _holds(one)}
     allocated = (status.get("allocatedResourceStatuses") or {}).get("storage", "")
     message = next((conditions[name] for name in ERRORS if name in conditions), "")
@@ -81,6 +83,12 @@ def _growth(status: Manifest, requested: int, capacity: int | None, events: list
         return Growth.WAITS_FOR_POD, conditions.get(WAITS_FOR_POD, "")
     warning = _warning(events)
     return (Growth.FAILING, warning) if warning else (Growth.ASKED, "")
+
+
+def _is_about_another_size(status: Manifest, requested: int) -> bool:
+    """Tell whether the last answer was to an earlier request: the resizer notes what it is at."""
+    allocated = (status.get("allocatedResources") or {}).get("storage")
+    return bool(allocated) and quantity.to_bytes(allocated) != requested
 
 
 def _holds(condition: Manifest) -> bool:

@@ -152,3 +152,15 @@ def test_event_is_about_the_claim_and_not_too_long():
     assert event["involvedObject"]["uid"] == "u1"
     assert len(event["message"]) == 1024
     assert claim == before
+
+
+def test_failed_growth_is_told_as_csi_resizers_do_and_once_for_a_size():
+    claim = make_claim()
+    assert not plan.is_told(claim, "too large")
+    status = plan.resize_failure(claim, "too large", infeasible=True, now="2026-01-01T00:00:00Z")
+    claim["status"] = {**claim["status"], **status}
+    assert status["allocatedResourceStatuses"] == {"storage": "ControllerResizeInfeasible"}
+    assert plan.is_told(claim, "too large")
+    assert not plan.is_told(claim, "something else")
+    claim["spec"]["resources"]["requests"]["storage"] = "900Gi"
+    assert not plan.is_told(claim, "too large")

@@ -6,13 +6,16 @@ CLAIM = f"odoo-instance-{UUID}"
 
 
 def claim(requested="5Gi", capacity="5Gi", phase="Bound", *, conditions=(), allocated=None, uuid=UUID, asked_at=None):
+    """A claim; ``allocated`` is what a resizer notes: a state, or a state and the size that it is about."""
     status = {"phase": phase}
     if capacity:
         status["capacity"] = {"storage": capacity}
     if conditions:
         status["conditions"] = [{"type": kind, "status": "True", "message": text} for kind, text in conditions]
     if allocated:
-        status["allocatedResourceStatuses"] = {"storage": allocated}
+        state, *tried = allocated.split()
+        status["allocatedResourceStatuses"] = {"storage": state}
+        status["allocatedResources"] = {"storage": tried[0]} if tried else None
     managers = [{"manager": "loomworks", "operation": "Apply", "time": asked_at}] if asked_at else []
     labels = {"app.kubernetes.io/managed-by": "loomworks", "loomworks.io/tenant": uuid}
     name, namespace = f"odoo-instance-{uuid}", f"lw-{uuid}"

@@ -147,6 +147,9 @@ def test_resize_that_fails_is_looked_at_again():
     assert caught.value.retry_after
 
 
+INFEASIBLE = (Growth.INFEASIBLE, "ControllerResizeInfeasible")
+
+
 @pytest.mark.parametrize(
     ("found", "events", "growth", "message"),
     [
@@ -168,6 +171,8 @@ def test_resize_that_fails_is_looked_at_again():
         (claim("9Gi", conditions=[("NodeResizeError", "xfs")]), [], Growth.FAILING, "xfs"),
         (claim("9Gi", conditions=[("FileSystemResizePending", "a pod")]), [], Growth.WAITS_FOR_POD, "a pod"),
         (claim("9Gi", allocated="NodeResizePending"), [], Growth.WAITS_FOR_POD, ""),
+        (claim("9Gi", allocated="ControllerResizeInfeasible 9Gi"), [], *INFEASIBLE),
+        (claim("6Gi", allocated="ControllerResizeInfeasible 9Gi"), [], Growth.ASKED, ""),
         (claim("9Gi", capacity=None, phase="Pending"), [], Growth.NONE, ""),
     ],
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
-from .plan import FINALIZER, Object, event_manifest
+from .plan import FINALIZER, Object, event_manifest, resize_failure
 
 WATCH_SECONDS = 300
 FIELD_MANAGER = "loomworks-provisioner"
@@ -79,9 +79,17 @@ class Api:
         """Say that volume and claim have this size now, and that no resizing is going on."""
         spec = {"spec": {"capacity": {"storage": quantity}}}
         self._core.patch_persistent_volume(volume["metadata"]["name"], spec, field_manager=FIELD_MANAGER)
-        status = {"status": {"capacity": {"storage": quantity}, "conditions": None}}
+        settled = {"conditions": None, "allocatedResources": None, "allocatedResourceStatuses": None}
+        self._patch_status(claim, {"capacity": {"storage": quantity}, **settled})
+
+    def set_resize_failure(self, claim: Object, message: str, *, infeasible: bool) -> None:
+        """Say that the claim could not get the size it asks for."""
+        self._patch_status(claim, resize_failure(claim, message, infeasible=infeasible, now=_now()))
+
+    def _patch_status(self, claim: Object, status: Object) -> None:
         name, namespace = claim["metadata"]["name"], claim["metadata"]["namespace"]
-        self._core.patch_namespaced_persistent_volume_claim_status(name, namespace, status, field_manager=FIELD_MANAGER)
+        change = {"status": status}
+        self._core.patch_namespaced_persistent_volume_claim_status(name, namespace, change, field_manager=FIELD_MANAGER)
 
     def delete_volume(self, volume: Object) -> None:
         """Delete a volume and let go of it; one that has gone already is no error."""
@@ -104,9 +112,12 @@ class Api:
 
     def tell(self, claim: Object, reason: str, message: str, kind: str = "Warning") -> None:
         """Put an event on a claim."""
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        event = event_manifest(claim, reason, message, kind, now)
+        event = event_manifest(claim, reason, message, kind, _now())
         self._core.create_namespaced_event(claim["metadata"]["namespace"], event)
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _lines(answer) -> Iterator[bytes]:

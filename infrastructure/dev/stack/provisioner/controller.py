@@ -11,8 +11,19 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from .api import Api, Gone
-from .disk import DiskError, Disks
-from .plan import Action, Object, decide, disk_name, is_node_chosen, refusal, size, size_quantity, volume_manifest
+from .disk import DiskError, Disks, TooLarge
+from .plan import (
+    Action,
+    Object,
+    decide,
+    disk_name,
+    is_node_chosen,
+    is_told,
+    refusal,
+    size,
+    size_quantity,
+    volume_manifest,
+)
 from .queue import WorkQueue
 
 KINDS = ("PersistentVolumeClaim", "PersistentVolume")
@@ -141,7 +152,12 @@ class Controller:
         log.info("%s: made in %.3f s", name, time.monotonic() - began)
 
     def _grow(self, name: str, claim: Object, volume: Object) -> None:
-        self._disks.grow(name, size(claim))
+        try:
+            self._disks.grow(name, size(claim))
+        except DiskError as error:
+            if not is_told(claim, str(error)):  # each change of the claim has it looked at again, at once
+                self._api.set_resize_failure(claim, str(error), infeasible=isinstance(error, TooLarge))
+            raise
         quantity = size_quantity(claim)
         self._api.set_capacity(claim, volume, quantity)
         self._api.tell(claim, "Resized", f"the volume has {quantity} now", "Normal")

@@ -6,6 +6,7 @@ machines and containers do not give even to root.
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from dataclasses import dataclass
@@ -18,6 +19,10 @@ MOUNT_OPTIONS = "loop,noatime,discard"
 
 class DiskError(Exception):
     """A disk could not be made, mounted, grown or removed; the message is the tool's own."""
+
+
+class TooLarge(DiskError):
+    """No file of this node can be so large: trying again cannot help."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,8 @@ def _truncate(path: Path, size: int) -> None:
         with path.open("ab") as stream:
             os.truncate(stream.fileno(), size)
     except OSError as error:
-        raise DiskError(f"a file of {size} bytes cannot be made: {error.strerror}") from error
+        kind = TooLarge if error.errno in (errno.EFBIG, errno.EINVAL) else DiskError
+        raise kind(f"a file of {size} bytes cannot be made: {error.strerror}") from error
 
 
 def _run(*command: str | Path) -> str:

@@ -154,6 +154,26 @@ def volume_manifest(claim: Object, storage_class: Object, path: str, node: str) 
     }
 
 
+def resize_failure(claim: Object, message: str, *, infeasible: bool, now: str) -> Object:
+    """The status of a claim that could not get the size it asks for, as CSI's resizer writes it."""
+    condition = {"type": "ControllerResizeError", "status": "True", "message": message, "lastTransitionTime": now}
+    tried = claim["spec"]["resources"]["requests"]["storage"]
+    state = "ControllerResizeInfeasible" if infeasible else "ControllerResizeInProgress"
+    return {
+        "conditions": [condition],
+        "allocatedResources": {"storage": tried},
+        "allocatedResourceStatuses": {"storage": state},
+    }
+
+
+def is_told(claim: Object, message: str) -> bool:
+    """Whether the claim's status says so already, about the size that it asks for now."""
+    status = claim["status"]
+    tried = (status.get("allocatedResources") or {}).get("storage")
+    messages = [one.get("message") for one in status.get("conditions") or []]
+    return tried == claim["spec"]["resources"]["requests"]["storage"] and message in messages
+
+
 def event_manifest(claim: Object, reason: str, message: str, kind: str, now: str) -> Object:
     """An event on a claim; ``kind`` is Normal or Warning, ``now`` RFC 3339 in UTC."""
     metadata = claim["metadata"]
