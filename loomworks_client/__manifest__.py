@@ -11,4 +11,5 @@
         "security/service_user.xml",
         "views/first_login_templates.xml",
     ],
+    "assets": {"web.assets_backend": ["loomworks_client/static/src/**/*"]},
 }

@@ -1,1 +1,1 @@
-from . import first_login
+from . import first_login, volume

@@ -1,1 +1,10 @@
-from . import client, ir_attachment, ir_config_parameter, ir_module_module, res_groups, res_users, res_users_apikeys
+from . import (
+    client,
+    ir_attachment,
+    ir_config_parameter,
+    ir_http,
+    ir_module_module,
+    res_groups,
+    res_users,
+    res_users_apikeys,
+)

@@ -1,0 +1,14 @@
+"""``/loomworks/volume``: whether there is room for files, for pages that are open for long."""
+
+from odoo import http
+
+from ..models.ir_http import volume_state
+
+
+class Volume(http.Controller):
+    """Asked once a minute by a page that shows the banner."""
+
+    @http.route("/loomworks/volume", type="jsonrpc", auth="user", readonly=True)
+    def state(self):
+        """Return ``fine``, ``nearly`` or ``full``."""
+        return volume_state()
