@@ -27,4 +27,5 @@ from . import (
     tenant_final,
     tenant_past,
     time_machine,
+    volume_metrics,
 )

@@ -5,6 +5,7 @@ from . import (
     test_database_server,
     test_metrics,
     test_repository,
+    test_volume_metrics,
 )
 
 if find_spec("harness"):  # repositories in memory and real servers are the repository's, not the addon's

@@ -1,11 +1,20 @@
 """The size of a tenant's volume: its plan's at first, its own from then on, and never less than it was."""
 
+from datetime import timedelta
+
 from odoo import api, fields, models
 from odoo.addons.loomworks_tenant.errors import InvalidQuantity
 from odoo.addons.loomworks_tenant.kube import quantity
+from odoo.addons.loomworks_tenant.reconciler.engine import StepState
 from odoo.exceptions import UserError
 
+from ..reconciler.steps import VolumeGrowth
+from ..volumes.errors import ExpansionFails, ExpansionInfeasible
+from .volume import UNKNOWN
+
+STUCK_CODES = {ExpansionFails.code, ExpansionInfeasible.code}
 VOLUME_FIELDS = frozenset({"volume_size", "volume_resized_at"})
+MEASURED_AFTER = timedelta(seconds=20)  # a kubelet looks at a new volume within a minute; most much sooner
 RESIZED_IN = {"draft", "provisioning", "active", "suspended"}
 
 
@@ -21,6 +30,20 @@ class Tenant(models.Model):
         help="In Kubernetes' notation. It follows the plan upwards, and grows by itself where the plan says so.",
     )
     volume_resized_at = fields.Datetime("Volume resized", readonly=True, copy=False)
+    volume_ids = fields.One2many("loomworks.volume", "tenant_id", "Volume", readonly=True)
+    volume_phase = fields.Selection(related="volume_ids.phase", help="Of the claim. Empty: unknown.")
+    volume_phase_reason = fields.Char(related="volume_ids.reason", string="Cause", help="Why it is not bound.")
+    volume_requested = fields.Char(compute="_compute_volume_status", help="What the claim asks for.")
+    volume_capacity = fields.Char(compute="_compute_volume_status", help="What the cluster says that it has.")
+    volume_used = fields.Char(compute="_compute_volume_status", help="What the kubelet measured.")
+    volume_used_percent = fields.Float(related="volume_ids.used_percent", string="Volume used (%)")
+    volume_inodes = fields.Char(compute="_compute_volume_status", help="Used, of how many.")
+    volume_read_at = fields.Datetime(related="volume_ids.read_at", string="Volume read")
+    volume_growth = fields.Selection(related="volume_ids.growth", string="Volume's growth")
+    volume_growth_message = fields.Char(related="volume_ids.growth_message")
+    volume_warning = fields.Selection(related="volume_ids.warning", string="Volume's warning")
+    volume_chart = fields.Json(related="volume_ids.chart")
+    volume_forecast = fields.Char(related="volume_ids.forecast", string="Forecast")
 
     @api.depends("plan_id.volume_size")
     def _compute_volume_size(self):
@@ -28,6 +51,17 @@ class Tenant(models.Model):
         for tenant in self:
             own = tenant.volume_size if tenant.server_id else False
             tenant.volume_size = max(filter(None, (tenant.plan_id.volume_size, own)), key=_bytes, default=False)
+
+    @api.depends("volume_ids")
+    def _compute_volume_status(self):
+        """Say in Kubernetes' notation how the volume was found; what nobody has read is unknown, not 0."""
+        for tenant in self:
+            volume = tenant.volume_ids
+            tenant.volume_requested = volume.requested or UNKNOWN
+            tenant.volume_capacity = volume.capacity or UNKNOWN
+            tenant.volume_used = volume.used or UNKNOWN
+            known = volume.read_at and volume.inodes
+            tenant.volume_inodes = f"{volume.inodes_used:.0f} / {volume.inodes:.0f}" if known else UNKNOWN
 
     def resize_volume(self, size):
         """Have the tenants' volumes grow while they work; refused when smaller, with the reason.
@@ -48,6 +82,11 @@ class Tenant(models.Model):
             tenant._set_volume_size(wanted)
         return True
 
+    def action_volume(self):
+        """Show the volume."""
+        self.ensure_one()
+        return self.volume_ids.get_formview_action()
+
     def _check_volume_size(self, wanted):
         """Refuse less than the volume has; while a resize is under way, or has failed, it has its capacity."""
         least = self._least_volume_size()
@@ -63,8 +102,17 @@ class Tenant(models.Model):
             )
 
     def _least_volume_size(self):
-        """Return the bytes below which the volume cannot be; addons that know its capacity know better."""
-        return _bytes(self.volume_size) if self.server_id else 0
+        """Return the least bytes that the volume can be made; a growth that is stuck is none yet."""
+        if not self.server_id:
+            return 0
+        volume = self.sudo().volume_ids
+        if volume.capacity_bytes and self._is_growth_stuck():
+            return int(volume.capacity_bytes) + 1
+        return max(_bytes(self.volume_size), int(volume.requested_bytes))
+
+    def _is_growth_stuck(self):
+        step = self.sudo().step_ids.filtered(lambda one: one.code == VolumeGrowth.code)
+        return self.sudo().volume_ids.is_stuck or step.error_code in STUCK_CODES
 
     def _set_volume_size(self, wanted, why=""):
         """Have the volume grow after the commit."""
@@ -75,6 +123,13 @@ class Tenant(models.Model):
         said = f"{before} -> {self.volume_size}"
         self.env["loomworks.audit"]._record("resize_volume", self, f"{said}: {why}" if why else said)
         self._reconcile_if_changed()
+
+    def _record(self, row, line, outcome):
+        """Have a volume that has just been made, or has grown, measured soon."""
+        result = super()._record(row, line, outcome)
+        if row.code == VolumeGrowth.code and outcome.state == StepState.DONE:
+            self.env["loomworks.cluster"]._look_at_volumes(MEASURED_AFTER)
+        return result
 
     @api.model
     def _guarded_fields(self):

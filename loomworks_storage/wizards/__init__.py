@@ -1,1 +1,1 @@
-from . import tenant_end
+from . import tenant_end, volume_resize

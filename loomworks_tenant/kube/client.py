@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from urllib.parse import urlsplit
 
 from .. import secret_reference
 from ..errors import (
@@ -27,6 +28,7 @@ from . import names
 IN_CLUSTER = "in-cluster"
 CONNECT_TIMEOUT = 5  # seconds
 READ_TIMEOUT = 20  # seconds
+KUBELET_PORT = 10250
 PAGE_SIZE = 500  # objects a LIST request
 
 Manifest = dict[str, Any]
@@ -146,6 +148,14 @@ class KubeClient:
         query = [("container", container), ("tailLines", str(lines))]
         return self._call("GET", path, query, missing_ok=True, raw=True) or ""
 
+    def node_stats(self, address: str) -> Manifest:
+        """Return what the kubelet of the node at ``address`` measures of its pods, volumes included.
+
+        The kubelet is asked itself, with the same identity, and must show a certificate of the cluster's authority.
+        """
+        host = f"https://{f'[{address}]' if ':' in address else address}:{KUBELET_PORT}"
+        return self._call("GET", f"{host}/stats/summary")
+
     def _call(
         self,
         method: str,
@@ -160,6 +170,7 @@ class KubeClient:
         from kubernetes.client.exceptions import ApiException
         from urllib3.exceptions import HTTPError
 
+        elsewhere = urlsplit(path).netloc
         headers = {"Accept": "*/*" if raw else "application/json"}
         if content_type:
             headers["Content-Type"] = content_type
@@ -173,13 +184,15 @@ class KubeClient:
                 auth_settings=["BearerToken"],
                 _preload_content=False,
                 _request_timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
+                _host="" if elsewhere else None,
             )
         except ApiException as error:
             if error.status == 404 and missing_ok:
                 return None
             raise translate(error.status, error.body, f"{method} {path}") from error
         except HTTPError as error:
-            raise ClusterUnreachable(f"the cluster's API server does not answer: {type(error).__name__}") from error
+            who = f"the kubelet at {elsewhere}" if elsewhere else "the cluster's API server"
+            raise ClusterUnreachable(f"{who} does not answer: {type(error).__name__}") from error
         return response.data.decode(errors="replace") if raw else json.loads(response.data)
 
 

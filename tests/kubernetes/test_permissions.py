@@ -70,6 +70,10 @@ def test_it_manages_what_a_tenant_is_made_of(
     assert control_plane.is_allowed(verb, resource, tenant_namespace)
 
 
+def test_it_reads_what_kubelets_measure(control_plane: Kubectl) -> None:
+    assert control_plane.is_allowed("get", "nodes/stats")
+
+
 def test_it_reads_the_logs_of_a_tenant(control_plane: Kubectl, tenant_namespace: str) -> None:
     assert control_plane.is_allowed("get", "pods/log", tenant_namespace)
 
@@ -103,6 +107,11 @@ def test_it_reads_and_writes_no_secret_of_the_platform(control_plane: Kubectl, v
         ("list", "secrets"),
         ("list", "nodes"),
         ("get", "nodes/proxy"),
+        ("create", "nodes/proxy"),
+        ("get", "nodes/log"),
+        ("get", "nodes/pods"),
+        ("get", "nodes/configz"),
+        ("create", "nodes/stats"),
         ("create", "pods"),
         ("create", "deployments.apps"),
         ("create", "clusterroles.rbac.authorization.k8s.io"),

@@ -1,0 +1,96 @@
+"""What follows from a reading: people are warned, once, and a volume grows by itself where its plan lets it."""
+
+from markupsafe import Markup
+from odoo import models
+from odoo.addons.loomworks_tenant.kube import quantity
+
+from ..volumes import policy
+
+ALARM = "loomworks_storage.activity_volume"
+GROWS_IN = {"provisioning", "active"}
+
+
+class Volume(models.Model):
+    """A volume that fills up."""
+
+    _inherit = "loomworks.volume"
+
+    def _act(self):
+        """Let volumes grow that are to, and tell people of those that are nearly full, or no longer."""
+        for row in self:
+            row._grow_by_itself()
+            row._look_at_level()
+            self.env["ir.cron"]._commit_progress(0)
+
+    # --- growing --------------------------------------------------------------------------------------
+
+    def _grow_by_itself(self):
+        """Ask for the next size, once the last growth has been measured; what is at its ceiling stays."""
+        tenant = self.tenant_id
+        wanted = self._next_size()
+        if wanted and tenant.try_lock_for_update(allow_referencing=True):
+            tenant._set_volume_size(wanted, self.env._("by itself, at %.0f %% full", self.used_percent))
+
+    def _next_size(self):
+        tenant = self.tenant_id
+        settled = self.growth == "none" and self.capacity_bytes >= quantity.size(tenant.volume_size)
+        measured = self.read_at and (not tenant.volume_resized_at or self.read_at > tenant.volume_resized_at)
+        if tenant.state not in GROWS_IN or not settled or not measured:
+            return None
+        return policy.next_size(quantity.size(tenant.volume_size), self.used_percent, tenant.plan_id._growth_rule())
+
+    # --- telling people -------------------------------------------------------------------------------
+
+    def _look_at_level(self):
+        before = int(self.warning)
+        level = policy.level(max(self.used_percent, self.inodes_percent), before)
+        if level == before:
+            return
+        self.warning = str(level)
+        if level > before:
+            self._warn(level)
+        elif not level:
+            self._alarms().action_feedback(feedback=self.env._("The volume has room again."))
+
+    def _warn(self, level):
+        """Tell the tenant's administrators and the operators, by activity and by mail."""
+        tenant, summary, note = self.tenant_id, self._summary(), self._note()
+        self._alarms().unlink()
+        people = self.env.ref("loomworks_tenant.group_operator").user_ids | tenant.admin_ids
+        for user in people.filtered("active"):
+            tenant.activity_schedule(ALARM, summary=summary, note=note, user_id=user.id)
+        addresses = people.filtered("active").filtered("email").mapped("email_formatted")
+        mails = [
+            {"subject": f"{tenant.name}: {summary}", "body_html": note, "email_to": address, "auto_delete": True}
+            for address in addresses
+        ]
+        self.env["mail.mail"].sudo().create([{**one, "model": tenant._name, "res_id": tenant.id} for one in mails])
+        tenant.message_post(body=note)
+
+    def _summary(self):
+        if self.inodes_percent > self.used_percent:
+            return self.env._("%.0f %% of the volume's inodes are used", self.inodes_percent)
+        return self.env._("the volume is %.0f %% full", self.used_percent)
+
+    def _note(self):
+        what = self.env._(
+            "%(used)s of %(size)s are used on the volume of “%(name)s” (%(percent).0f %%). %(forecast)s",
+            used=self.used,
+            size=quantity.readable(self.size_bytes),
+            name=self.tenant_id.name,
+            percent=self.used_percent,
+            forecast=self.forecast,
+        )
+        return Markup("<p>%s</p><p>%s</p>") % (what, self._what_next())
+
+    def _what_next(self):
+        rule = self.tenant_id.plan_id._growth_rule()
+        if rule.at and quantity.size(self.tenant_id.volume_size) < rule.ceiling:
+            return self.env._("It grows by itself, up to %s.", quantity.canonical(rule.ceiling))
+        if rule.at:
+            return self.env._("It has reached its ceiling, and does not grow by itself any more: resize it.")
+        return self.env._("It does not grow by itself: resize it, or remove what is not needed.")
+
+    def _alarms(self):
+        alarm = self.env.ref(ALARM)
+        return self.tenant_id.activity_ids.filtered(lambda one: one.activity_type_id == alarm)

@@ -1,0 +1,282 @@
+"""What looks at the cluster leave in the rows, who sees it, and what follows from it."""
+
+from datetime import timedelta
+from unittest.mock import patch
+
+from freezegun import freeze_time
+from odoo import fields
+from odoo.addons.loomworks_tenant.errors import ClusterUnreachable
+from odoo.addons.loomworks_tenant.tests.common import TenantCase
+from odoo.exceptions import AccessError, UserError, ValidationError
+
+from ..models import volume_survey
+from ..volumes.claim import ClaimState, Growth
+from ..volumes.survey import Survey, Usage
+
+GI = 1024**3
+NOON = fields.Datetime.to_datetime("2026-11-25 12:00:00")
+
+
+class VolumeCase(TenantCase):
+    """A tenant whose claim and usage are what a test says."""
+
+    def setUp(self):
+        super().setUp()
+        self.enterContext(freeze_time(NOON))
+        self.startPatcher(patch.object(type(self.env["ir.cron"]), "_commit_progress", lambda *args, **options: 1.0))
+        self.env["loomworks.cluster"].search([("id", "!=", self.cluster.id)]).active = False
+        self.tenant = self.make_active(admin_ids=[(6, 0, self.customer.ids)])
+        self.claim = {"phase": "Bound", "reason": "", "requested": 5 * GI, "capacity": 5 * GI}
+        self.claim |= {"growth": Growth.NONE, "growth_message": "", "storage_class": "standard"}
+
+    @property
+    def volume(self):
+        return self.tenant.volume_ids
+
+    def look(self, percent=None, *, after=timedelta(0), usage=None, silent=None, **claim):
+        """Have the cron look at a cluster of this one volume, so long after noon."""
+        self.claim |= claim
+        found = Survey({self.tenant.uuid: ClaimState(**self.claim)}, silent=silent or {})
+        if percent is not None:
+            usage = Usage(NOON + after, round(percent / 100 * 5 * GI), 5 * GI, 1000, 10)
+        if usage:
+            found.usages[self.tenant.uuid] = usage
+        with freeze_time(NOON + after), patch.object(volume_survey, "survey", lambda kube: found):
+            self.env["loomworks.cluster"]._cron_survey_volumes()
+        self.tenant.invalidate_recordset()
+
+    def alarms(self):
+        alarm = self.env.ref("loomworks_storage.activity_volume")
+        return self.tenant.activity_ids.filtered(lambda one: one.activity_type_id == alarm)
+
+    def mails(self):
+        return self.env["mail.mail"].search([("model", "=", self.tenant._name), ("res_id", "=", self.tenant.id)])
+
+
+class TestVolumeStatus(VolumeCase):
+    def test_what_nobody_has_read_is_unknown_and_not_nothing(self):
+        values = self.tenant.read(["volume_phase", "volume_capacity", "volume_used", "volume_read_at"])[0]
+        values.pop("id")
+        unknown = {"volume_capacity": "unknown", "volume_used": "unknown", "volume_read_at": False}
+        self.assertEqual(values, {"volume_phase": False, **unknown})
+        self.look()  # a claim, and no kubelet that has measured it
+        self.assertEqual((self.tenant.volume_phase, self.tenant.volume_capacity), ("Bound", "5Gi"))
+        self.assertEqual((self.tenant.volume_used, self.tenant.volume_inodes), ("unknown", "unknown"))
+
+    def test_reading_is_kept_with_its_own_time(self):
+        self.look(40)
+        tenant = self.tenant
+        self.assertEqual((tenant.volume_used, tenant.volume_requested), ("2Gi", "5Gi"))
+        self.assertEqual((tenant.volume_read_at, tenant.volume_inodes), (NOON, "10 / 1000"))
+        self.assertEqual(tenant.volume_used_percent, 40)
+
+    def test_cluster_that_does_not_answer_leaves_the_reading_with_its_time(self):
+        self.look(40)
+        with freeze_time(NOON + timedelta(hours=1)), patch.object(volume_survey, "survey", side_effect=unreachable):
+            self.env["loomworks.cluster"]._cron_survey_volumes()
+        self.assertEqual((self.tenant.volume_used, self.tenant.volume_read_at), ("2Gi", NOON))
+        self.assertIn("no answer", self.cluster.volumes_problem)
+        self.assertEqual(self.cluster.volumes_read_at, NOON)
+
+    def test_node_that_does_not_answer_is_named_until_it_does(self):
+        self.look(silent={"node7": "away"})
+        self.assertEqual(self.cluster.volumes_problem, "node7: away")
+        self.look()
+        self.assertFalse(self.cluster.volumes_problem)
+
+    def test_claim_without_a_volume_says_why(self):
+        self.look(phase="Pending", reason="no volume yet: no class", capacity=None)
+        tenant = self.tenant
+        self.assertEqual((tenant.volume_phase, tenant.volume_phase_reason), ("Pending", "no volume yet: no class"))
+        self.assertEqual(tenant.volume_capacity, "unknown")
+
+    def test_claim_that_is_gone_is_said_to_be(self):
+        self.look(40)
+        with patch.object(volume_survey, "survey", lambda kube: Survey()):
+            self.env["loomworks.cluster"]._cron_survey_volumes()
+        self.assertFalse(self.tenant.volume_phase)
+        self.assertIn("no claim", self.tenant.volume_phase_reason)
+
+    def test_claim_that_nobody_grows_is_said_to_be_unanswered(self):
+        asked = {"requested": 9 * GI, "growth": Growth.ASKED}
+        self.look(**asked)
+        self.assertEqual(self.tenant.volume_growth, "asked")
+        self.look(after=timedelta(minutes=9), **asked)
+        self.assertEqual(self.tenant.volume_growth, "asked")
+        self.look(after=timedelta(minutes=11), **asked)
+        self.assertEqual(self.tenant.volume_growth, "unanswered")
+        self.look(after=timedelta(minutes=16), requested=9 * GI, capacity=9 * GI, growth=Growth.NONE)
+        self.assertEqual((self.tenant.volume_growth, self.volume.growing_since), ("none", False))
+
+    def test_erased_tenant_has_no_volume_any_more(self):
+        self.look(40)
+        self.tenant.sudo().write({"state": "archived", "erased_at": NOON})
+        self.look(40)
+        self.assertFalse(self.volume)
+
+    def test_same_reading_is_kept_once(self):
+        for _look in range(3):
+            self.look(40)
+        self.look(50, after=timedelta(minutes=5))
+        self.assertEqual(self.volume.usage_ids.mapped("used_gib"), [2.5, 2.0])
+
+    def test_readings_are_thinned_with_their_age(self):
+        self.look(40)
+        minutes = [5, 10, 65]
+        ages = [timedelta(days=days, minutes=more) for days in (0, 1, 10, 100, 800) for more in minutes]
+        self.env["loomworks.volume.usage"].create(
+            [
+                {"volume_id": self.volume.id, "read_at": NOON - age, "used_bytes": index, "size_bytes": 5 * GI}
+                for index, age in enumerate(ages)
+            ]
+        )
+        self.env["loomworks.volume.usage"]._gc_thin()
+        kept = self.volume.usage_ids.mapped("read_at")
+        dense = [NOON, *(NOON - age for age in ages[:6])]
+        self.assertEqual(kept, [*dense, NOON - ages[6], NOON - ages[8], NOON - ages[9]])
+
+    def test_forecast_is_made_of_the_readings(self):
+        self.look(40)
+        self.assertEqual(self.volume.outlook, "unknown")
+        history = [
+            {"volume_id": self.volume.id, "read_at": NOON - timedelta(days=day), "size_bytes": 5 * GI}
+            | {"used_bytes": (2 - day / 10) * GI}
+            for day in range(1, 11)
+        ]
+        self.env["loomworks.volume.usage"].create(history)
+        self.look(40.2, after=timedelta(hours=2))
+        self.assertEqual((self.volume.outlook, str(self.volume.full_on)), ("growing", "2026-12-25"))
+        self.assertIn("Full about 2026-12-25", self.tenant.volume_forecast)
+
+
+def unreachable(kube):
+    raise ClusterUnreachable("no answer")
+
+
+class TestVolumeAccess(VolumeCase):
+    def test_administrators_see_their_own_volumes_only(self):
+        self.look(40)
+        other = self.make_active("globex", admin_ids=[(6, 0, self.stranger.ids)])
+        row = self.env["loomworks.volume"].create({"tenant_id": other.id})
+        for user, seen in (
+            (self.customer, self.volume),
+            (self.stranger, row),
+            (self.operator, self.volume | row),
+            (self.auditor, self.volume | row),
+        ):
+            with self.subTest(user.login):
+                self.assertEqual(self.env["loomworks.volume"].with_user(user).search([]), seen)
+                readings = self.env["loomworks.volume.usage"].with_user(user).search([])
+                self.assertEqual(bool(readings), self.volume in seen)
+        with self.assertRaises(AccessError):
+            self.volume.with_user(self.stranger).read(["used"])
+
+    def test_nobody_writes_volumes_or_readings(self):
+        self.look(40)
+        for user in (self.customer, self.operator, self.auditor):
+            for rows in (self.volume, self.volume.usage_ids):
+                with self.subTest(user.login, rows=rows._name), self.assertRaises(AccessError):
+                    rows.with_user(user).write({"used_bytes": 0})
+                with self.subTest(user.login, rows=rows._name), self.assertRaises(AccessError):
+                    rows.with_user(user).unlink()
+
+
+class TestVolumeWarnings(VolumeCase):
+    def test_administrators_and_operators_are_told_once_by_activity_and_mail(self):
+        operators = self.env.ref("loomworks_tenant.group_operator").user_ids.filtered("active")
+        self.look(79)
+        self.assertFalse(self.alarms() | self.mails())
+        for minutes, percent in ((5, 81), (10, 79), (15, 83)):
+            self.look(percent, after=timedelta(minutes=minutes))
+        self.assertEqual(self.alarms().user_id, operators | self.customer)
+        self.assertEqual(len(self.alarms()), len(operators | self.customer))
+        told = self.mails().mapped("email_to")
+        self.assertEqual(sorted(told), sorted((operators | self.customer).filtered("email").mapped("email_formatted")))
+        self.assertIn("81", self.mails()[0].subject)
+        self.assertEqual(self.tenant.volume_warning, "80")
+
+    def test_ninety_percent_is_told_anew_and_replaces_the_first_warning(self):
+        self.look(81)
+        before = len(self.mails())
+        self.look(91, after=timedelta(minutes=5))
+        self.assertEqual(len(self.mails()), 2 * before)
+        self.assertEqual(set(self.alarms().mapped("summary")), {"the volume is 91 % full"})
+        self.look(84, after=timedelta(minutes=10))
+        self.assertEqual((self.tenant.volume_warning, len(self.mails())), ("80", 2 * before))
+
+    def test_warning_is_cleared_when_there_is_room_again(self):
+        self.look(81)
+        self.look(76, after=timedelta(minutes=5))
+        self.assertTrue(self.alarms())
+        self.look(70, after=timedelta(minutes=10))
+        self.assertFalse(self.alarms())
+        self.assertEqual(self.tenant.volume_warning, "0")
+        self.assertIn("room again", self.tenant.message_ids[0].body)
+
+    def test_inodes_that_run_out_are_a_warning_too(self):
+        self.look(usage=Usage(NOON, GI, 5 * GI, 1000, 950))
+        self.assertEqual(set(self.alarms().mapped("summary")), {"95 % of the volume's inodes are used"})
+
+
+class TestVolumeGrowsByItself(VolumeCase):
+    def setUp(self):
+        super().setUp()
+        self.plan.write({"volume_grow_at": 80, "volume_grow_by": 20, "volume_ceiling": "7G"})
+
+    def test_volume_grows_at_the_threshold_step_by_step_up_to_the_ceiling(self):
+        self.look(79)
+        self.assertEqual(self.tenant.volume_size, "5Gi")
+        self.look(85, after=timedelta(minutes=5))
+        self.assertEqual(self.tenant.volume_size, "6Gi")
+        self.look(86, after=timedelta(minutes=10))  # the claim has 5Gi still
+        self.assertEqual(self.tenant.volume_size, "6Gi")
+        self.look(87, after=timedelta(minutes=15), requested=6 * GI, capacity=6 * GI)
+        self.assertEqual(self.tenant.volume_size, "7Gi")
+        self.look(99, after=timedelta(minutes=20), requested=7 * GI, capacity=7 * GI)
+        self.assertEqual(self.tenant.volume_size, "7Gi")
+        entries = self.env["loomworks.audit"].search([("action", "=", "resize_volume")], order="id")
+        self.assertEqual(entries.mapped("result")[0], "5Gi -> 6Gi: by itself, at 85 % full")
+        self.assertEqual(len(entries), 2)
+
+    def test_growth_waits_for_a_reading_from_after_the_last_resize(self):
+        self.look(50)
+        with freeze_time(NOON + timedelta(minutes=4)):
+            self.tenant.resize_volume("6Gi")
+        stale = Usage(NOON + timedelta(minutes=3), round(4.9 * GI), 5 * GI)
+        self.look(usage=stale, after=timedelta(minutes=5), requested=6 * GI, capacity=6 * GI)
+        self.assertEqual(self.tenant.volume_size, "6Gi")
+
+    def test_suspended_tenant_does_not_grow(self):
+        self.tenant.action_suspend()
+        self.look(95)
+        self.assertEqual(self.tenant.volume_size, "5Gi")
+
+    def test_warning_says_whether_it_grows_by_itself(self):
+        self.look(81)
+        self.assertIn("It grows by itself, up to 7Gi", self.alarms()[0].note)
+
+    def test_rule_without_a_ceiling_is_refused(self):
+        for ceiling in (False, "much"):
+            with self.subTest(ceiling), self.assertRaises(ValidationError):
+                self.plan.volume_ceiling = ceiling
+
+
+class TestVolumeResizeTakenBack(VolumeCase):
+    def test_stuck_growth_is_taken_back_above_the_capacity(self):
+        self.tenant.resize_volume("500Gi")
+        self.look(40, requested=500 * GI, growth=Growth.INFEASIBLE, growth_message="too large")
+        with self.assertRaisesRegex(UserError, "a volume only grows"):
+            self.tenant.resize_volume("5Gi")
+        self.tenant.resize_volume("6Gi")
+        self.assertEqual(self.tenant.volume_size, "6Gi")
+
+    def test_growth_that_gets_on_is_not_taken_back(self):
+        self.tenant.resize_volume("500Gi")
+        self.look(40, requested=500 * GI, growth=Growth.ASKED)
+        with self.assertRaisesRegex(UserError, "a volume only grows"):
+            self.tenant.resize_volume("6Gi")
+
+    def test_volume_that_somebody_grew_in_the_cluster_is_not_asked_to_shrink(self):
+        self.look(40, requested=9 * GI, capacity=9 * GI)
+        with self.assertRaisesRegex(UserError, "has 9Gi"):
+            self.tenant.resize_volume("6Gi")
