@@ -6,4 +6,5 @@ from . import (
     test_files_restore,
     test_volume,
     test_volume_resize,
+    test_volume_status,
 )
