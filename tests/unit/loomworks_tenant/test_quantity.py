@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from kubernetes.utils.quantity import parse_quantity
 
 GI = 1024**3
-NUMBERS = st.from_regex(r"[+-]?(0|[1-9][0-9]{0,11})(\.[0-9]{1,6})?", fullmatch=True)
+# No more digits than those of which the client's product has 28: beyond that it rounds.
+NUMBERS = st.from_regex(r"[+-]?(0|[1-9][0-9]{0,5})(\.[0-9]{1,3})?", fullmatch=True)
 SUFFIXES = st.sampled_from(["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"])
 
 
