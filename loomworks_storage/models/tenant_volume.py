@@ -30,7 +30,7 @@ class Tenant(models.Model):
         help="In Kubernetes' notation. It follows the plan upwards, and grows by itself where the plan says so.",
     )
     volume_resized_at = fields.Datetime("Volume resized", readonly=True, copy=False)
-    volume_ids = fields.One2many("loomworks.volume", "tenant_id", "Volume", readonly=True)
+    volume_ids = fields.One2many("loomworks.volume", "tenant_id", readonly=True)
     volume_phase = fields.Selection(related="volume_ids.phase", help="Of the claim. Empty: unknown.")
     volume_phase_reason = fields.Char(related="volume_ids.reason", string="Cause", help="Why it is not bound.")
     volume_requested = fields.Char(compute="_compute_volume_status", help="What the claim asks for.")

@@ -56,9 +56,10 @@ class Volume(models.Model):
         """Tell the tenant's administrators and the operators, by activity and by mail."""
         tenant, summary, note = self.tenant_id, self._summary(), self._note()
         self._alarms().unlink()
+        quiet = tenant.with_context(mail_activity_quick_update=True)  # its own mail says only that there is an activity
         people = self.env.ref("loomworks_tenant.group_operator").user_ids | tenant.admin_ids
         for user in people.filtered("active"):
-            tenant.activity_schedule(ALARM, summary=summary, note=note, user_id=user.id)
+            quiet.activity_schedule(ALARM, summary=summary, note=note, user_id=user.id)
         addresses = people.filtered("active").filtered("email").mapped("email_formatted")
         mails = [
             {"subject": f"{tenant.name}: {summary}", "body_html": note, "email_to": address, "auto_delete": True}
