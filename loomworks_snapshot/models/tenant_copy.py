@@ -9,7 +9,7 @@ from ..reconciler.steps import Copied, Neutralised
 from ..restoring.flow import RestoreFailed
 from .restore import STAGES
 
-COPIED_FIELDS = ("plan_id", "cluster_id", "subscription_expires", *LIMITS)
+COPIED_FIELDS = ("plan_id", "cluster_id", "subscription_expires", "volume_size", *LIMITS)
 COPY_FIELDS = frozenset({"origin_id", "copied_moment", "copied_by_id", "neutralised"})
 
 

@@ -71,6 +71,12 @@ class TestCopies(SnapshotCase):
         line = next(one for one in plan(copy.sudo()._steps(), spec) if one.step.code == code)
         return line.step.ensure(spec, None)
 
+    def test_copy_has_a_volume_that_the_originals_files_fit_on(self):
+        self.tenant.with_user(self.operator).resize_volume("40Gi")
+        copy = self.copy()
+        self.assertEqual(copy.volume_size, "40Gi")
+        self.assertEqual(copy.sudo()._to_spec().volume.size, "40Gi")
+
     def test_copy_waits_for_its_data_and_is_neutralised_before_it_is_served(self):
         copy = self.copy(self.customer)
         restore = copy.sudo().copied_by_id

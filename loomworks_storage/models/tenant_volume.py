@@ -88,27 +88,27 @@ class Tenant(models.Model):
         return self.volume_ids.get_formview_action()
 
     def _check_volume_size(self, wanted):
-        """Refuse less than the volume has; while a resize is under way, or has failed, it has its capacity."""
-        least = self._least_volume_size()
-        if wanted < least:
+        """Refuse less than the volume has; one whose growth is stuck has its capacity, and must have more."""
+        has, stuck = self._present_volume_size()
+        if wanted < has or (stuck and wanted == has):
             raise UserError(
                 self.env._(
-                    "The volume of “%(name)s” has %(least)s: a volume only grows, it cannot become %(wanted)s. "
+                    "The volume of “%(name)s” has %(has)s: a volume only grows, it cannot become %(wanted)s. "
                     "For a smaller one, make a copy of the tenant with a smaller plan.",
                     name=self.name,
-                    least=quantity.canonical(least),
+                    has=quantity.canonical(has),
                     wanted=quantity.canonical(wanted),
                 )
             )
 
-    def _least_volume_size(self):
-        """Return the least bytes that the volume can be made; a growth that is stuck is none yet."""
+    def _present_volume_size(self):
+        """Return the bytes that the volume has, or will have soon, and whether its growth is stuck."""
         if not self.server_id:
-            return 0
+            return 0, False
         volume = self.sudo().volume_ids
         if volume.capacity_bytes and self._is_growth_stuck():
-            return int(volume.capacity_bytes) + 1
-        return max(_bytes(self.volume_size), int(volume.requested_bytes))
+            return int(volume.capacity_bytes), True
+        return max(_bytes(self.volume_size), int(volume.requested_bytes)), False
 
     def _is_growth_stuck(self):
         step = self.sudo().step_ids.filtered(lambda one: one.code == VolumeGrowth.code)

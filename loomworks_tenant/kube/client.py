@@ -192,7 +192,8 @@ class KubeClient:
             raise translate(error.status, error.body, f"{method} {path}") from error
         except HTTPError as error:
             who = f"the kubelet at {elsewhere}" if elsewhere else "the cluster's API server"
-            raise ClusterUnreachable(f"{who} does not answer: {type(error).__name__}") from error
+            why = type(getattr(error, "reason", None) or error).__name__  # of all attempts at connecting, the last
+            raise ClusterUnreachable(f"{who} does not answer: {why}") from error
         return response.data.decode(errors="replace") if raw else json.loads(response.data)
 
 
