@@ -44,14 +44,14 @@ ENTRIES = """
     WHERE e.operation = ANY(%(operations)s) AND e.action = 'K'
       AND (%(relations)s IS NULL OR s.relation = ANY(%(relations)s))
 """
-# Most rows have changed once. Of the others, before the operations: the oldest value of each column; after: the newest.
+# Most rows have changed once: they are told from the others by hashing, where a window would have to sort them all. Of
+# the others, before the operations: the oldest value of each column; after: the newest.
 NETTED = """
-    WITH e AS MATERIALIZED (
-        SELECT *, count(*) OVER (PARTITION BY relation, key) AS entries FROM ({entries}) e WHERE key_columns <> '{{}}'
-    )
+    WITH e AS MATERIALIZED (SELECT * FROM ({entries}) e WHERE key_columns <> '{{}}'),
+    several AS MATERIALIZED (SELECT relation, key FROM e GROUP BY relation, key HAVING count(*) > 1)
     SELECT relation, key, (CASE action WHEN 'I' THEN 'D' WHEN 'D' THEN 'I' ELSE 'U' END)::"char" AS act, old, new,
            1 AS entries, secret, 1 AS copies
-    FROM e WHERE entries = 1
+    FROM e WHERE NOT EXISTS (SELECT FROM several s WHERE s.relation = e.relation AND s.key OPERATOR({h}.=) e.key)
   UNION ALL
     SELECT relation, key, act,
            CASE act WHEN 'U' THEN {h}.delete(before, after) WHEN 'I' THEN before END,
@@ -70,7 +70,8 @@ NETTED = """
                    loomworks.merge(new ORDER BY seq, action) AS after,
                    (SELECT array_agg(DISTINCT name) FROM unnest(array_agg(secret::text)) AS list(names),
                            unnest(names::text[]) AS name) AS secret
-            FROM e WHERE entries > 1 GROUP BY relation, key
+            FROM e WHERE EXISTS (SELECT FROM several s WHERE s.relation = e.relation AND s.key OPERATOR({h}.=) e.key)
+            GROUP BY relation, key
         ) merged
     ) netted
     WHERE act IS NOT NULL AND NOT (act = 'U' AND {h}.delete(before, after) OPERATOR({h}.=) '' AND secret IS NULL)
@@ -204,7 +205,7 @@ def unverified(cr: Cursor, operations: Sequence[int]) -> list[str]:
 def collect(cr: Cursor, operations: Sequence[int], h: Part) -> None:
     """Fill the temporary table with the net change of ``operations``."""
     _fill(cr, operations, h)
-    execute(cr, "ANALYZE loomworks_net")
+    execute(cr, "ANALYZE loomworks_net (relation, key, act, copies)")
 
 
 def collect_rest(
@@ -226,13 +227,13 @@ def collect_rest(
     execute(cr, "TRUNCATE pg_temp.loomworks_own")
     execute(cr, FILL_OWN, {"operations": list(operations), "relations": None}, h=h, net=query(h))
     execute(cr, "ANALYZE loomworks_own")
-    execute(cr, "ANALYZE loomworks_net")
+    execute(cr, "ANALYZE loomworks_net (relation, key, act, copies)")
     execute(cr, NOT_OWN, h=h)
     execute(cr, ONLY_OWN, h=h)
     named = json.dumps({table: sorted(names) for table, names in computed.items()})
     execute(cr, GAPS_LEFT, {"bookkeeping": sorted(rules.BOOKKEEPING), "computed": named}, h=h)
     execute(cr, "DELETE FROM loomworks_net WHERE act = 'U' AND target OPERATOR({h}.=) '' AND secret IS NULL", h=h)
-    execute(cr, "ANALYZE loomworks_net")
+    execute(cr, "ANALYZE loomworks_net (relation, key, act, copies)")
 
 
 def _fill(cr: Cursor, operations: Sequence[int], h: Part) -> None:
