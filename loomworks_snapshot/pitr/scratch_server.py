@@ -55,6 +55,7 @@ hot_standby = off
 autovacuum = off
 jit = off
 max_wal_size = 64GB
+wal_recycle = off
 checkpoint_timeout = 1d
 max_connections = 50
 max_locks_per_transaction = 512

@@ -28,11 +28,12 @@ OBJECT = re.compile(r"/([0-9A-F]{24}|[0-9A-F]{8}\.history)(-[0-9a-f]{40})?(\.[a-
 
 HISTORY = ".history"
 
+# Linked, not copied: the scratch server only reads what is restored, and its pg_wal is on the same file system.
 COMMAND = """#!/bin/sh
 feed='{folder}'
 : > "$feed/wanted/$1"
 until [ -e "$feed/ready/$1" ] || [ -e "$feed/none/$1" ] || [ -e "$feed/over" ]; do sleep 0.01; done
-[ -e "$feed/ready/$1" ] && exec cp "$feed/ready/$1" "$2"
+[ -e "$feed/ready/$1" ] && exec ln -f "$feed/ready/$1" "$2"
 exit 1
 """
 
