@@ -84,6 +84,14 @@ class TestVolumeStatus(VolumeCase):
         self.look()
         self.assertFalse(self.cluster.volumes_problem)
 
+    def test_look_changes_no_row_of_a_tenant(self):
+        """The reconciler changes them in the same moment, and one of the two would have worked in vain."""
+        self.plan.flush_recordset()
+        self.env.cr.execute("UPDATE loomworks_plan SET cpu_limit = '3' WHERE id = %s", [self.plan.id])
+        self.env.invalidate_all()
+        self.look(40, silent={"node7": "away"})
+        self.assertFalse(self.tenant.reconcile_at)
+
     def test_claim_without_a_volume_says_why(self):
         self.look(phase="Pending", reason="no volume yet: no class", capacity=None)
         tenant = self.tenant

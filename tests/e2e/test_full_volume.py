@@ -13,7 +13,7 @@ FILLER = test_volumes.FILLER
 MI = 1024**2
 TOLD = "storage of this Odoo is full"
 
-in_pod, plan = test_volumes.in_pod, test_volumes.plan  # fixtures
+in_pod = test_volumes.in_pod  # a fixture
 
 
 def store(work, count=3 * MI):
@@ -39,10 +39,8 @@ def log_in(tenant):
     return session.get(f"http://{tenant.stack['LOOMWORKS_EDGE']}/odoo", timeout=60)
 
 
-def test_full_tenant_tells_and_reads_on_and_is_revived_by_more_room(
-    make_tenant, plan, kube, in_pod, administrator, acme
-):
-    tenant = make_tenant(plan=plan())
+def test_full_tenant_tells_and_reads_on_and_is_revived_by_more_room(make_tenant, kube, in_pod, administrator, acme):
+    tenant = make_tenant()
     tenant.wait_settled("active")
     pods = test_volumes.pod_ids(kube, tenant)
     work, neighbour = administrator(tenant), administrator(acme)
@@ -67,7 +65,7 @@ def test_full_tenant_tells_and_reads_on_and_is_revived_by_more_room(
     assert store(neighbour)
     assert log_in(acme).status_code == 200
 
-    tenant.act("resize_volume", size="2Gi")
+    tenant.act("resize_volume", size="6Gi")
     tenant.wait(lambda values: test_volumes.step(tenant)["state"] == "done" and not values["working"])
     assert store(work)
     assert '"loomworks_volume": "fine"' in log_in(tenant).text

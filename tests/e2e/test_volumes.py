@@ -29,22 +29,17 @@ def claim_of(kube):
     return lambda tenant: kube.get("PersistentVolumeClaim", names.volume_claim(tenant.uuid), tenant.namespace)
 
 
-@pytest.fixture
-def plan(call):
-    """A plan for one test's tenants, of Basic's template."""
-    made = []
-
-    def make(**values):
-        (basic,) = call("loomworks.plan", "search", domain=[["code", "=", "basic"]])
-        (modules,) = call("loomworks.plan", "read", ids=[basic], fields=["module_names", "language_codes"])
-        code = f"v{secrets.token_hex(4)}"
-        values = {"name": code, "code": code, "keep_template_ready": False, "volume_size": "1G", **values}
-        shared = {"module_names": modules["module_names"], "language_codes": modules["language_codes"]}
-        made.extend(call("loomworks.plan", "create", vals_list=[{**shared, **values}]))
-        return code
-
-    yield make
-    call("loomworks.plan", "write", ids=made, vals={"active": False})
+@pytest.fixture(scope="module")
+def small(call):
+    """A plan of small volumes, of the modules of Basic: its id and code; one, as each has a template of its own."""
+    (basic,) = call("loomworks.plan", "search", domain=[["code", "=", "basic"]])
+    (shared,) = call("loomworks.plan", "read", ids=[basic], fields=["module_names", "language_codes"])
+    del shared["id"]
+    code = f"v{secrets.token_hex(4)}"
+    values = {"name": code, "code": code, "keep_template_ready": False, "volume_size": "1G", **shared}
+    (made,) = call("loomworks.plan", "create", vals_list=[values])
+    yield made, code
+    call("loomworks.plan", "write", ids=[made], vals={"active": False})
 
 
 FIELDS = ("volume_size", "volume_phase", "volume_capacity", "volume_used", "volume_read_at", "volume_used_percent")
@@ -99,12 +94,14 @@ def test_volume_grows_while_the_tenant_serves(make_tenant, kube, claim_of, in_po
 
 
 def test_full_volume_warns_grows_by_itself_up_to_the_ceiling_and_is_fine_again(
-    make_tenant, plan, claim_of, in_pod, call
+    make_tenant, small, claim_of, in_pod, call
 ):
-    code = plan(volume_grow_at=85, volume_grow_by=20, volume_ceiling="3G")
+    number, code = small
     tenant = make_tenant(plan=code)
     tenant.wait_settled("active")
     assert tenant.read("volume_size")["volume_size"] == "1Gi"
+    rule = {"volume_grow_at": 85, "volume_grow_by": 20, "volume_ceiling": "3G"}
+    call("loomworks.plan", "write", ids=[number], vals=rule)
     in_pod(tenant, "fallocate", "-l", "880M", FILLER)
     values = look(tenant, lambda values: values["volume_size"] == "2Gi")
     assert values["volume_warning"] in ("80", "90")
@@ -124,9 +121,8 @@ def test_full_volume_warns_grows_by_itself_up_to_the_ceiling_and_is_fine_again(
     assert claim_of(tenant)["spec"]["resources"]["requests"]["storage"] == "3Gi"
 
 
-def test_larger_plan_grows_its_tenants_and_a_smaller_one_does_not_shrink_them(make_tenant, plan, claim_of, call):
-    code = plan()
-    (number,) = call("loomworks.plan", "search", domain=[["code", "=", code]])
+def test_larger_plan_grows_its_tenants_and_a_smaller_one_does_not_shrink_them(make_tenant, small, claim_of, call):
+    number, code = small
     tenant = make_tenant(plan=code)
     tenant.wait_settled("active")
     for size in ("2G", "1G"):
