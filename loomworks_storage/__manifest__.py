@@ -20,6 +20,8 @@
         "views/tenant_views.xml",
         "views/plan_views.xml",
         "wizards/tenant_end_views.xml",
+        "wizards/orphan_clean_views.xml",
+        "views/orphan_views.xml",
         "views/ending_views.xml",
     ],
     "assets": {"web.assets_backend": ["loomworks_storage/static/src/**/*"]},

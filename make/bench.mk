@@ -1,5 +1,5 @@
 # Figures: each a JSON object a line in build/bench, as a ratio to a floor or a peer of the same run.
-.PHONY: bench-tenant bench-undo bench-capture bench-restore bench-moments bench-storage
+.PHONY: bench-tenant bench-undo bench-capture bench-restore bench-moments bench-storage bench-orphans
 
 bench-tenant: ## time from "create it" to the login page, against a bare script; time and memory of make up (build/bench/tenant.jsonl)
 	@eval "$$($(HOSTTOOLS) env)" && $(TOOLS) $$ODOO_PYTHON benchmarks/tenant.py $(ARGS)
@@ -23,3 +23,6 @@ bench-storage: ## what backing up and restoring files takes, against rclone and 
 	@$(HOSTTOOLS) up
 	@$(HOSTTOOLS) peers
 	@$(WITH_TOOLS) benchmarks/storage.py $(ARGS)
+
+bench-orphans: ## requests and seconds of a sweep for orphans with 1,000 tenants, on the running stack (build/bench/orphans.jsonl)
+	@$(WITH_STACK) benchmarks/orphans.py $(ARGS)

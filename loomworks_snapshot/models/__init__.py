@@ -23,6 +23,7 @@ from . import (
     snapshot_work,
     tenant,
     tenant_copy,
+    tenant_databases,
     tenant_export,
     tenant_final,
     tenant_past,

@@ -10,6 +10,7 @@ from uuid import UUID
 from .errors import SettingMissing
 
 PREFIX = "LOOMWORKS_FILESTORE_S3_"
+TENANTS = "filestores/"  # the folder of all tenants in the bucket
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -66,7 +67,7 @@ class Location:
 
     def object_key(self, name: str) -> str:
         """Return the key in the bucket of an object named below the tenant's prefix."""
-        return f"filestores/{self.tenant}/{name}"
+        return f"{TENANTS}{self.tenant}/{name}"
 
 
 def content_name(digest: str) -> str:

@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from .errors import ObjectMissing, StoreDenied, StoreFull, StoreUnreachable
-from .location import Location
+from .location import TENANTS, Location
 
 CONNECT_TIMEOUT = 5  # seconds
 READ_TIMEOUT = 60
@@ -135,6 +135,23 @@ class Store:
             for page in pages:
                 for item in page.get("Contents", ()):
                     yield StoredObject(item["Key"][root:], item["Size"], item["LastModified"])
+
+    def is_used(self) -> bool:
+        """Tell whether there is any object below the tenant's prefix."""
+        with self._translated(self.location.tenant):
+            prefix = self.location.object_key("")
+            found = self._client.list_objects_v2(Bucket=self.location.bucket, Prefix=prefix, MaxKeys=1)
+        return bool(found.get("Contents"))
+
+    def tenants(self) -> Iterator[str]:
+        """Yield the names directly below the folder of all tenants, one request for a thousand of them."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.location.bucket, Prefix=TENANTS, Delimiter="/"
+        )
+        with self._translated(TENANTS):
+            for page in pages:
+                for item in page.get("CommonPrefixes", ()):
+                    yield item["Prefix"].removeprefix(TENANTS).rstrip("/")
 
     def delete(self, name: str) -> None:
         """Have an object not be there."""

@@ -1,1 +1,1 @@
-from . import tenant_end, volume_resize
+from . import orphan_clean, tenant_end, volume_resize

@@ -59,6 +59,7 @@ KINDS = {
     "Job": Kind("/apis/batch/v1", "jobs"),
     "NetworkPolicy": Kind("/apis/networking.k8s.io/v1", "networkpolicies"),
     "RoleBinding": Kind("/apis/rbac.authorization.k8s.io/v1", "rolebindings"),
+    "PersistentVolume": Kind("/api/v1", "persistentvolumes", namespaced=False),
     "StorageClass": Kind("/apis/storage.k8s.io/v1", "storageclasses", namespaced=False),
 }
 
@@ -119,9 +120,12 @@ class KubeClient:
         """Return the object, or None when there is none."""
         return self._call("GET", object_path(kind, namespace, name), missing_ok=True)
 
-    def delete(self, kind: str, name: str, namespace: str | None = None) -> bool:
-        """Ask for the object's deletion (dependents in the background); False when it was not there."""
-        body = {"propagationPolicy": "Background"}
+    def delete(self, kind: str, name: str, namespace: str | None = None, *, uid: str = "") -> bool:
+        """Ask for the object's deletion (dependents in the background); False when it was not there.
+
+        :param uid: delete this very object only; raises :class:`Conflict` when there is another one of its name
+        """
+        body = {"propagationPolicy": "Background", **({"preconditions": {"uid": uid}} if uid else {})}
         path = object_path(kind, namespace, name)
         return self._call("DELETE", path, body=body, content_type="application/json", missing_ok=True) is not None
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from api_server import OURS, RESTRICTED, Kubectl, Refused, namespace, role_binding
+from api_server import OURS, RESTRICTED, Kubectl, Refused, namespace, role_binding, wait_until
 
 pytestmark = pytest.mark.cluster
 
@@ -43,6 +44,8 @@ def service(where: str, **spec: Any) -> dict[str, Any]:
         ("list", "events"),
         ("list", "resourcequotas"),
         ("list", "storageclasses"),
+        ("list", "jobs.batch"),
+        ("list", "persistentvolumes"),
     ],
 )
 def test_it_sees_all_tenants_and_makes_their_namespaces(control_plane: Kubectl, verb: str, resource: str) -> None:
@@ -119,7 +122,11 @@ def test_it_reads_and_writes_no_secret_of_the_platform(control_plane: Kubectl, v
         ("escalate", "clusterroles.rbac.authorization.k8s.io"),
         ("patch", "validatingadmissionpolicies.admissionregistration.k8s.io"),
         ("delete", "validatingadmissionpolicybindings.admissionregistration.k8s.io"),
-        ("delete", "persistentvolumes"),
+        ("create", "persistentvolumes"),
+        ("patch", "persistentvolumes"),
+        ("create", "jobs.batch"),
+        ("delete", "jobs.batch"),
+        ("delete", "persistentvolumeclaims"),
         ("impersonate", "users"),
         ("create", "serviceaccounts/token"),
     ],
@@ -267,6 +274,66 @@ def test_a_privileged_pod_is_not_admitted_in_a_tenants_namespace(kubectl: Kubect
     }
     with pytest.raises(Refused, match="violates PodSecurity"):
         kubectl.apply(pod)
+
+
+def left_volume(name: str, namespace: str, claim: str) -> dict[str, Any]:
+    """A volume whose claim is gone: nothing binds it again."""
+    reference = {"namespace": namespace, "name": claim, "uid": str(uuid4())}
+    spec = {
+        "capacity": {"storage": "1Mi"},
+        "accessModes": ["ReadWriteOnce"],
+        "persistentVolumeReclaimPolicy": "Retain",
+        "storageClassName": "nobodys",
+        "hostPath": {"path": "/nowhere"},
+        "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", **reference},
+    }
+    return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec}
+
+
+@pytest.fixture
+def volume(kubectl: Kubectl) -> Iterator[Callable[[str, str], str]]:
+    """Make volumes that a claim has left behind, and wait until the cluster says so."""
+    made: list[str] = []
+
+    def make(namespace: str, claim: str) -> str:
+        name = f"probe-{uuid4().hex[:8]}"
+        kubectl.apply(left_volume(name, namespace, claim))
+        made.append(name)
+        wait_until(lambda: "Released" in kubectl("get", "pv", name, "--output=jsonpath={.status.phase}"))
+        return name
+
+    yield make
+    for name in made:
+        kubectl("delete", "pv", name, "--ignore-not-found", "--wait=false")
+
+
+def test_it_deletes_a_volume_that_a_tenant_has_left(
+    volume: Callable[[str, str], str], kubectl: Kubectl, control_plane: Kubectl
+) -> None:
+    uuid = uuid4()
+    name = volume(f"lw-{uuid}", f"odoo-instance-{uuid}")
+    control_plane("delete", "pv", name, "--wait=false")
+    assert not kubectl("get", "pv", name, "--ignore-not-found")
+
+
+@pytest.mark.parametrize("claim", [("default", "data"), ("lw-templates", "data"), (f"lw-{uuid4()}", "another")])
+def test_it_deletes_no_volume_of_anybody_else(
+    volume: Callable[[str, str], str], control_plane: Kubectl, claim: tuple[str, str]
+) -> None:
+    with pytest.raises(Refused, match="volumes of tenants' claims only"):
+        control_plane("delete", "pv", volume(*claim), "--wait=false")
+
+
+def test_it_deletes_no_volume_in_use(kubectl: Kubectl, control_plane: Kubectl) -> None:
+    uuid, name = uuid4(), f"probe-{uuid4().hex[:8]}"
+    manifest = left_volume(name, f"lw-{uuid}", f"odoo-instance-{uuid}")
+    del manifest["spec"]["claimRef"]["uid"]  # reserved for a claim to come
+    kubectl.apply(manifest)
+    try:
+        with pytest.raises(Refused, match="no volume that is in use"):
+            control_plane("delete", "pv", name, "--wait=false")
+    finally:
+        kubectl("delete", "pv", name, "--wait=false")
 
 
 # --- the tenants themselves ----------------------------------------------------------------------

@@ -1,0 +1,59 @@
+"""An operator sees what goes when, moves the day, brings a tenant back, and looks through the orphans."""
+
+import time
+
+PATIENCE = 150  # seconds
+
+
+def wait_for(call, number, state):
+    end = time.monotonic() + PATIENCE
+    while True:
+        [row] = call("loomworks.tenant", "read", ids=[number], fields=["state", "working"])
+        if row["state"] == state and not row["working"]:
+            return
+        assert time.monotonic() < end, row
+        time.sleep(0.5)
+
+
+def open_tenant(page, stack, number):
+    page.goto(f"{stack['LOOMWORKS_URL']}/odoo/action-loomworks_tenant.action_tenant/{number}")
+    page.wait_for_selector(".o_form_view")
+
+
+def test_operator_sees_what_goes_when_and_brings_a_tenant_back(page, picture, log_in, stack, call, tenant):
+    number, _name = tenant
+    log_in()
+    open_tenant(page, stack, number)
+    page.click("a[name=ending]")
+    page.wait_for_selector("text=its subscription has no end")
+    page.click("button[name=action_cancel_subscription]")
+    page.click(".modal button.btn-primary")
+    page.wait_for_selector(".alert:has-text('Its subscription has ended')")
+    page.click("a[name=ending]")
+    picture("end-of-life")
+
+    page.click("button:has-text('Move the day')")
+    page.fill(".modal div[name=moment] input", "01/31/2031 10:00:00")
+    page.keyboard.press("Tab")
+    page.fill(".modal div[name=reason] input", "a dispute")
+    picture("move-the-day")
+    page.click(".modal button[name=action_confirm]")
+    page.wait_for_selector(".modal", state="detached")
+    assert "2031" in page.locator("div[name=foreseen_archive_at]").last.inner_text()
+
+    call("loomworks.tenant", "action_archive", ids=[number])
+    wait_for(call, number, "archived")
+    open_tenant(page, stack, number)
+    picture("archived")
+    page.click("button[name=restore_archived]")
+    page.click(".modal button.btn-primary")
+    page.wait_for_selector(".o_statusbar_status button.o_arrow_button_current:has-text('Active')", timeout=180_000)
+
+
+def test_operator_looks_through_the_orphans(page, picture, log_in, stack):
+    log_in()
+    page.goto(f"{stack['LOOMWORKS_URL']}/odoo/action-loomworks_storage.action_orphan")
+    page.wait_for_selector(".o_list_view")
+    page.click("button[name=action_sweep]")
+    page.wait_for_selector(".o_notification:has-text('within a minute')")
+    picture("orphans")

@@ -1,0 +1,208 @@
+"""Orphans of every kind on the running stack: seen with evidence, deleted once confirmed, neighbours untouched."""
+
+import secrets
+import uuid
+
+import pytest
+import test_files
+import test_restore
+from addons.loomworks_tenant.kube import manifests, names
+from addons.loomworks_tenant.postgres import statements, template
+from addons.loomworks_tenant.postgres.server import compose
+from conftest import Refused
+
+bucket, run_cron = test_files.bucket, test_files.run_cron  # fixtures
+ORPHAN = "loomworks.orphan"
+FIELDS = ["kind", "name", "missing", "evidence", "size_bytes", "state", "error_message", "remedy", "deletable"]
+
+
+class Lost:
+    """What a tenant without a row has left in the cluster, on the server and in the bucket."""
+
+    def __init__(self, kube, server, bucket):
+        self.kube, self.server, self.bucket = kube, server, bucket
+        self.uuid = str(uuid.uuid4())
+        self.home, self.claim = names.namespace(self.uuid), names.volume_claim(self.uuid)
+        self.volume, self.job = f"left-{secrets.token_hex(4)}", "files-backup-999999999"
+        self.database = "t_" + self.uuid.replace("-", "")
+        self.template = f"loomworks_template_gone_{secrets.token_hex(6)}"
+
+    def leave(self):
+        for manifest in (self._namespace(), self._binding(), self._claim(), self._job(), self._volume()):
+            self.kube.apply(manifest)
+        self.server.ensure_role(self.database, secrets.token_hex(8), 2)
+        with self.server.connect(autocommit=True) as cr:
+            cr.execute(f"CREATE DATABASE {self.database} OWNER {self.database} TEMPLATE template0")
+            cr.execute(compose(statements.CLOSE_TO_PUBLIC, database=self.database))
+            cr.execute(f"CREATE DATABASE {self.template} TEMPLATE template0 IS_TEMPLATE true ALLOW_CONNECTIONS false")
+        self.bucket.put_object(Key=f"filestores/{self.uuid}/objects/ab/cd", Body=b"x")
+        test_restore.wait_for(lambda: self.volume_phase() == "Released")
+
+    def volume_phase(self):
+        return (self.kube.get("PersistentVolume", self.volume) or {}).get("status", {}).get("phase")
+
+    def left(self):
+        """Return what is still there."""
+        return {
+            "namespace": self.kube.get("Namespace", self.home),
+            "claim": self.kube.get("PersistentVolumeClaim", self.claim, self.home),
+            "job": self.kube.get("Job", self.job, self.home),
+            "volume": self.kube.get("PersistentVolume", self.volume),
+            "database": self.server.database(self.database),
+            "template": self.server.database(self.template),
+            "role": self._role(),
+            "files": list(self.bucket.objects.filter(Prefix=f"filestores/{self.uuid}/")),
+        }
+
+    def _role(self):
+        with self.server.connect() as cr:
+            cr.execute(statements.ROLE_EXISTS, {"role": self.database})
+            return cr.fetchone()
+
+    def take_away(self):
+        self.kube.delete("PersistentVolume", self.volume)
+        self.kube.delete("Namespace", self.home)
+        for name in (self.database, self.template):
+            template.drop(self.server, name)
+        self.server.drop_role(self.database)
+        self.bucket.objects.filter(Prefix=f"filestores/{self.uuid}/").delete()
+
+    def _labels(self):
+        return {names.MANAGED_BY: names.FIELD_MANAGER, names.TENANT_LABEL: self.uuid}
+
+    def _meta(self, name):
+        return {"name": name, "namespace": self.home, "labels": self._labels()}
+
+    def _namespace(self):
+        labels = {**self._labels(), f"{manifests.POD_SECURITY}/enforce": "restricted"}
+        return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.home, "labels": labels}}
+
+    def _binding(self):
+        subject = {"kind": "ServiceAccount", "name": "control-plane", "namespace": "loomworks"}
+        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": names.TENANT_ROLE}
+        kind = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding"}
+        return {**kind, "metadata": self._meta(names.TENANT_ROLE), "roleRef": role, "subjects": [subject]}
+
+    def _claim(self):
+        spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "64Mi"}}}
+        spec["storageClassName"] = "nobodys"
+        return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": self._meta(self.claim), "spec": spec}
+
+    def _job(self):
+        container = {"name": "a", "image": "nothing", "command": ["true"]}
+        pod = {"spec": {"restartPolicy": "Never", "containers": [container]}}
+        spec = {"suspend": True, "template": pod}
+        return {"apiVersion": "batch/v1", "kind": "Job", "metadata": self._meta(self.job), "spec": spec}
+
+    def _volume(self):
+        reference = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": self.home, "name": self.claim}
+        spec = {
+            "capacity": {"storage": "64Mi"},
+            "accessModes": ["ReadWriteOnce"],
+            "persistentVolumeReclaimPolicy": "Retain",
+            "storageClassName": "nobodys-either",
+            "hostPath": {"path": "/nowhere"},
+            "claimRef": {**reference, "uid": str(uuid.uuid4())},
+        }
+        return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": self.volume}, "spec": spec}
+
+
+@pytest.fixture
+def lost(kube, server, bucket):
+    made = Lost(kube, server, bucket)
+    yield made
+    made.take_away()
+
+
+@pytest.fixture
+def no_grace(call):
+    """Let orphans be deleted at once."""
+    clusters = call("loomworks.cluster", "search", domain=[])
+    days = call("loomworks.cluster", "read", ids=clusters, fields=["orphan_grace_days"])[0]["orphan_grace_days"]
+    yield lambda: call("loomworks.cluster", "write", ids=clusters, vals={"orphan_grace_days": 0})
+    call("loomworks.cluster", "write", ids=clusters, vals={"orphan_grace_days": days})
+
+
+@pytest.fixture
+def found(call):
+    """Read the findings about a tenant, or of a name, by kind."""
+
+    def read(word, **more):
+        domain = ["|", ["tenant_uuid", "=", word], ["name", "=", word]]
+        domain += [[name, "=", value] for name, value in more.items()]
+        return {row["kind"]: row for row in call(ORPHAN, "search_read", domain=domain, fields=FIELDS)}
+
+    return read
+
+
+def test_orphans_of_every_kind_are_seen_and_deleted(acme, call, lost, run_cron, found, no_grace):
+    lost.leave()
+    run_cron("cron_sweep_orphans")
+    rows = {**found(lost.uuid), **found(lost.template)}
+    assert set(rows) == set(lost.left())
+    assert {row["state"] for row in rows.values()} == {"open"}
+    assert rows["database"]["size_bytes"] > 1_000_000
+    assert rows["claim"]["size_bytes"] == 64 * 2**20
+    assert "Retain, class nobodys-either" in rows["volume"]["evidence"]
+    assert f"owner {lost.database}" in rows["database"]["evidence"]
+    assert found(acme.uuid, state="open") == {}
+
+    ids = [row["id"] for row in rows.values()]
+    with pytest.raises(Refused, match="Too young"):
+        call(ORPHAN, "action_clean", ids=ids, confirm_count=len(ids))
+    no_grace()
+    namespace = rows.pop("namespace")["id"]
+    ids.remove(namespace)
+    with pytest.raises(Refused, match="Type how many"):
+        call(ORPHAN, "action_clean", ids=ids)
+    for chosen in (ids, [namespace]):
+        call(ORPHAN, "action_clean", ids=chosen, confirm_count=len(chosen))
+        test_restore.wait_for(
+            lambda chosen=chosen: all(
+                row["state"] == "deleted" for row in call(ORPHAN, "read", ids=chosen, fields=["state"])
+            ),
+            otherwise=lambda chosen=chosen: call(ORPHAN, "read", ids=chosen, fields=FIELDS),
+        )
+    assert not any(lost.left().values()), lost.left()
+    assert acme.get("/web/login").status_code == 200
+    assert lost.server.database(acme.database)
+    assert lost.kube.get("PersistentVolumeClaim", names.volume_claim(acme.uuid), acme.namespace)
+    domain = [["action", "=", "orphan_deleted"], ["record_id", "in", [*ids, namespace]]]
+    assert call("loomworks.audit", "search_count", domain=domain) == len(ids) + 1
+
+
+def test_things_of_others_are_never_listed(call, kube, server, run_cron, found):
+    other, name = f"lw-{uuid.uuid4()}", f"t_{uuid.uuid4().hex}"
+    labels = {names.MANAGED_BY: "Helm", names.TENANT_LABEL: other.removeprefix("lw-")}
+    kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": other, "labels": labels}})
+    try:
+        server.ensure_role(f"{name}_reader", secrets.token_hex(8), 2)
+        with server.connect(autocommit=True) as cr:
+            cr.execute(f"CREATE DATABASE {name} OWNER {name}_reader TEMPLATE template0")
+        run_cron("cron_sweep_orphans")
+        assert not {**found(other), **found(name), **found(f"{name}_reader")}
+    finally:
+        kube.delete("Namespace", other)
+        server.drop_database(name)
+        server.drop_role(f"{name}_reader")
+
+
+def test_database_that_is_not_there_is_told_with_what_to_do(make_tenant, server, run_cron, found):
+    tenant = make_tenant()
+    tenant.wait_settled("active")
+    tenant.act("action_archive")  # closed: it can be given another name meanwhile
+    tenant.wait_settled("archived")
+    elsewhere = f"{tenant.database}_r0"
+    rename = [statements.RENAME_DATABASE, {"database": tenant.database, "new_name": elsewhere}]
+    try:
+        with server.connect(autocommit=True) as cr:
+            cr.execute(compose(rename[0], **rename[1]))
+        run_cron("cron_sweep_orphans")
+        rows = found(tenant.uuid, missing=True)
+        assert set(rows) == {"database"}
+        assert "Do not use “Retry”" in rows["database"]["remedy"]
+    finally:
+        with server.connect(autocommit=True) as cr:
+            cr.execute(compose(rename[0], database=elsewhere, new_name=tenant.database))
+    run_cron("cron_sweep_orphans")
+    assert found(tenant.uuid, missing=True)["database"]["state"] == "gone"
