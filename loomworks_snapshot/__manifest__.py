@@ -34,6 +34,7 @@
         "views/operation_log_views.xml",
         "views/time_machine_views.xml",
         "views/final_snapshot_views.xml",
+        "views/reset_views.xml",
     ],
     "assets": {"web.assets_backend": ["loomworks_snapshot/static/src/**/*"]},
 }

@@ -23,6 +23,7 @@
         "wizards/orphan_clean_views.xml",
         "views/orphan_views.xml",
         "views/ending_views.xml",
+        "views/reset_views.xml",
     ],
     "assets": {"web.assets_backend": ["loomworks_storage/static/src/**/*"]},
 }

@@ -27,6 +27,7 @@ from . import (
     tenant_export,
     tenant_final,
     tenant_past,
+    tenant_reset,
     time_machine,
     volume_metrics,
 )

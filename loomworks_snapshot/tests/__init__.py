@@ -17,6 +17,7 @@ if find_spec("harness"):  # repositories in memory and real servers are the repo
         test_download_link,
         test_final_snapshot,
         test_forgetting,
+        test_reset,
         test_restore,
         test_snapshot,
         test_snapshot_files,

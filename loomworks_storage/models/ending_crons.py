@@ -73,7 +73,8 @@ class EndingCrons(models.Model):
             self._close_ending_activities()
             self._mail_admins(
                 self.env._("All data of “%s” has been deleted", self.name),
-                self.env._("Database, files and backups of “%s” are gone. They cannot be restored.", self.name),
+                self.env._("Database and files are gone, and so is the key of their backups."),
+                self.env._("Nobody can restore them; what backups of the whole server hold expires with these."),
             )
         return result
 
@@ -129,7 +130,7 @@ class EndingCrons(models.Model):
         lines = []
         for moment, text in (
             (self.foreseen_archive_at, self.env._("On %s UTC it is archived: database and files are kept.")),
-            (self.foreseen_erase_at, self.env._("On %s UTC database, files and backups are deleted for good.")),
+            (self.foreseen_erase_at, self.env._("On %s UTC database, files and their backups are deleted for good.")),
         ):
             if moment:
                 lines.append(text % fields.Datetime.to_string(moment))

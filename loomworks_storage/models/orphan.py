@@ -142,7 +142,7 @@ class Orphan(models.Model):
     def _check_deletable(self):
         for orphan in self:
             if refusal := orphan._refusal():
-                raise UserError(f"{orphan.display_name}: {refusal}")
+                raise UserError(self.env._("%(what)s: %(why)s", what=orphan.display_name, why=refusal))
 
     def _refusal(self):
         """Return why it may not be deleted, for a person; empty when it may."""

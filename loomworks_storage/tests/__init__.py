@@ -5,6 +5,7 @@ from . import (
     test_files_place,
     test_files_restore,
     test_orphans,
+    test_reset,
     test_volume,
     test_volume_resize,
     test_volume_status,

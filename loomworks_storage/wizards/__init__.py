@@ -1,1 +1,1 @@
-from . import orphan_clean, tenant_end, volume_resize
+from . import orphan_clean, tenant_end, tenant_reset, volume_resize

@@ -97,6 +97,8 @@ class TenantSpec:
     switching: bool = False  # from the previous database to this one: the pods of both run side by side
     deleted_at: str = ""  # of an archived tenant: since when its data waits for its end, ISO 8601 in UTC
     retention_days: int = 0  # for which it waits
+    paused: bool = False  # its Odoo is stopped for a while, whatever the goal
+    old_claim: str = ""  # the UID of a claim that a fresh one is to replace
     keeps_users: bool = False  # a copy of another tenant: its users keep their logins and passwords
 
     @property
@@ -112,7 +114,7 @@ class TenantSpec:
     @property
     def running(self) -> bool:
         """Whether pods should run."""
-        return self.goal == Goal.ACTIVE
+        return self.goal == Goal.ACTIVE and not self.paused
 
     @property
     def public_url(self) -> str:

@@ -1,0 +1,62 @@
+"""A reset saves the database before the old volume goes."""
+
+from types import SimpleNamespace
+from unittest.mock import patch
+
+from odoo import fields
+from odoo.addons.loomworks_tenant.errors import RetryableError
+from odoo.exceptions import UserError
+from odoo.tests import tagged
+
+from .common import SnapshotCase
+
+
+@tagged("post_install", "-at_install")
+class TestReset(SnapshotCase):
+    def setUp(self):
+        super().setUp()
+        client = SimpleNamespace(list=lambda *args, **filters: iter(()), get=lambda *args: None)
+        self.startPatcher(patch.object(type(self.cluster), "_client", lambda cluster: client))
+
+    def reset(self):
+        number = self.tenant.with_user(self.operator).action_reset("Acme", keep_files=False)
+        return self.env["loomworks.reset"].browse(number).sudo()
+
+    def look(self, reset):
+        reset.reconcile_at = fields.Datetime.now()
+        return reset._reconcile_step()
+
+    def test_volume_is_replaced_once_the_snapshot_is_proven(self):
+        self.world.repository_error = RetryableError("the repository is away")
+        reset = self.reset()
+        self.look(reset)
+        self.look(reset)
+        self.assertEqual((reset.state, reset.waits_for), ("saving", "the snapshot"))
+        self.run_reconciler()
+        self.look(reset)
+        self.assertEqual(reset.waits_for, "the snapshot: the repository is away")
+        self.world.repository_error = None
+        self.look_now(reset.snapshot_id)
+        self.look(reset)
+        self.assertEqual((reset.state, reset.snapshot_id.state), ("replacing", "ready"))
+
+    def test_restore_and_reset_do_not_meet(self):
+        snapshot = self.take_ready()
+        restore = self.env["loomworks.restore"].browse(snapshot.action_restore())
+        with self.assertRaisesRegex(UserError, "A restore of"):
+            self.reset()
+        restore.with_user(self.operator).action_cancel()
+        self.reset()
+        with self.assertRaisesRegex(UserError, "fresh volume"):
+            snapshot.action_restore()
+
+    def test_databases_of_restores_are_no_orphans(self):
+        snapshot = self.take_ready()
+        restore = self.env["loomworks.restore"].sudo().browse(snapshot.action_restore())
+        role = self.tenant.database_name
+        self.assertEqual(self.tenant.sudo()._named_databases(), {role, f"{role}_r{restore.id}"})
+        kept = {"kept_until": fields.Datetime.now(), "old_database": role, "new_database": f"{role}_r{restore.id}"}
+        restore.write({"state": "done", "reconcile_at": False, **kept})
+        self.assertEqual(self.tenant.sudo()._named_databases(), {role, f"{role}_r{restore.id}"})
+        restore.dropped = True
+        self.assertEqual(self.tenant.sudo()._named_databases(), {role})

@@ -1,0 +1,70 @@
+"""A fresh volume on the running stack: another claim, the same database, every file byte for byte."""
+
+import hashlib
+import os
+
+import pytest
+import test_files
+import test_restore
+from addons.loomworks_tenant.kube import names
+from conftest import Refused
+from test_ending import rows_of
+
+in_pod = test_files.in_pod  # fixture
+RESET = "loomworks.reset"
+
+
+@pytest.fixture
+def over(call):
+    """Wait for the end of a reset; return the row."""
+
+    def wait(number):
+        def ended():
+            row = call(RESET, "read", ids=[number])[0]
+            return row["state"] == "done" and row
+
+        return test_restore.wait_for(ended, otherwise=lambda: call(RESET, "read", ids=[number]))
+
+    return wait
+
+
+def uid_of(kube, tenant):
+    return kube.get("PersistentVolumeClaim", names.volume_claim(tenant.uuid), tenant.namespace)["metadata"]["uid"]
+
+
+def test_reset_makes_a_fresh_volume_with_the_same_data(make_tenant, call, kube, server, administrator, in_pod, over):
+    tenant = make_tenant()
+    tenant.wait_settled("active")
+    work = administrator(tenant)
+    content = os.urandom(400_000)
+    number, name = test_files.attach(work, content)
+    file = f"/var/lib/odoo/filestore/{tenant.database}/{name}"
+    in_pod(tenant, "sh", "-c", "echo garbage > /var/lib/odoo/garbage")
+    before, old = rows_of(server, tenant.database, "res_partner", "ir_attachment"), uid_of(kube, tenant)
+    with pytest.raises(Refused, match="Type the tenant's name"):
+        tenant.act("action_reset", confirm_name="another")
+
+    row = over(tenant.act("action_reset", confirm_name=tenant.read("name")["name"]))
+    tenant.wait_settled("active")
+    assert uid_of(kube, tenant) != old == row["old_claim"]
+    assert row["configuration"]["claim"]["metadata"]["uid"] == old
+    assert rows_of(server, tenant.database, "res_partner", "ir_attachment") == before
+    assert in_pod(tenant, "sha1sum", file).split()[0] == hashlib.sha1(content).hexdigest()
+    assert "garbage" not in in_pod(tenant, "ls", "/var/lib/odoo")
+    assert test_files.content_of(work, number) == content
+    snapshot = call("loomworks.snapshot", "read", ids=[row["snapshot_id"][0]], fields=["state"])[0]
+    assert snapshot["state"] == "ready"
+    domain = [["record_id", "=", tenant.id], ["model_name", "=", "loomworks.tenant"], ["action", "=like", "reset%"]]
+    actions = [entry["action"] for entry in call("loomworks.audit", "search_read", domain=domain, fields=["action"])]
+    assert sorted(actions) == ["reset", "reset_done", "reset_replace"]
+
+
+def test_cancelled_reset_leaves_the_volume(make_tenant, call, kube):
+    tenant = make_tenant()
+    tenant.wait_settled("active")
+    old = uid_of(kube, tenant)
+    number = tenant.act("action_reset", confirm_name=tenant.read("name")["name"])
+    call(RESET, "action_cancel", ids=[number])  # at once: Odoo takes its seconds to stop
+    tenant.wait_settled("active")
+    assert uid_of(kube, tenant) == old
+    assert tenant.get("/web/login").status_code == 200
