@@ -79,7 +79,9 @@ def main():
 def in_memory(cell):
     """Have scratch space be memory, as the product chooses it for databases of these sizes."""
     folder = cell.folder / "scratch"
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SCRATCH_MIB}m,mode=0755", "tmpfs", folder], check=True)
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={SCRATCH_MIB}m,uid={USER_ID},gid={USER_ID}", "tmpfs", folder], check=True
+    )
     try:
         yield
     finally:

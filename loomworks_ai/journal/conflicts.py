@@ -9,7 +9,7 @@ deleted     the row is gone, or has another key now                             
 key_taken   the row to be inserted again is there                                        skip
 depended    rows that came later refer to the row that would be deleted                  skip, ours
 unique      the value to be restored is another row's now                                skip
-parent      what the restored value refers to is gone                                    skip
+parent      what the restored value refers to is gone, or goes with the undo             skip
 protected   the row must not be rewritten                                                skip
 schema      the column is gone or has another type now, or the table is gone             skip, theirs
 secret      the operation changed a credential, which the journal does not hold          skip
@@ -310,7 +310,7 @@ def _dependants(cr: Cursor, scope: Scope, key: ForeignKey) -> None:
 
 
 def _parents(cr: Cursor, scope: Scope, key: ForeignKey) -> None:
-    """Find restored references to rows that are gone."""
+    """Find restored references to rows that are gone, or that the undo itself deletes."""
     relation = scope.of(key.table)
     if relation is None or not relation.keyed:
         return
@@ -320,8 +320,8 @@ def _parents(cr: Cursor, scope: Scope, key: ForeignKey) -> None:
         return
     query = """
         SELECT n.relation, n.key, 'parent', %s, jsonb_build_object('table', %s::text, 'constraint', %s::text)
-        FROM {future} WHERE {filled} AND NOT EXISTS (SELECT FROM {parent} q WHERE {there}) AND NOT EXISTS (
-            SELECT FROM loomworks_net m WHERE m.relation = %s AND m.act = 'I' AND {again})
+        FROM {future} WHERE {filled} AND NOT EXISTS (SELECT FROM {parent} q WHERE {there} AND NOT {goes})
+          AND NOT EXISTS (SELECT FROM loomworks_net m WHERE m.relation = %s AND m.act = 'I' AND {again})
     """
     there = [
         compose("{q} = {p}", q=Name("q", theirs), p=Name("p", own))
@@ -336,7 +336,20 @@ def _parents(cr: Cursor, scope: Scope, key: ForeignKey) -> None:
         filled=sql.SQL(" AND ").join(compose("{p} IS NOT NULL", p=Name("p", name)) for name in key.columns),
         parent=parent.sql,
         there=sql.SQL(" AND ").join(there),
+        goes=_goes(scope, key.referenced, "q"),
         again=again,
+    )
+
+
+def _goes(scope: Scope, oid: int, alias: str) -> Part:
+    """Return the condition that the row ``alias`` of a table is one that the undo deletes."""
+    relation = scope.of(oid)
+    if relation is None or not relation.keyed or "D" not in relation.acts:
+        return sql.SQL("false")
+    return compose(
+        "EXISTS (SELECT FROM loomworks_net d WHERE d.relation = {number} AND d.act = 'D' AND {match})",
+        number=Constant(relation.id),
+        match=key_match(relation.table, alias, sql.SQL("d.key"), scope.h),
     )
 
 

@@ -72,7 +72,7 @@ def dependants(cr: Cursor, scope: Scope, reference: Reference) -> None:
 
 
 def parents(cr: Cursor, scope: Scope, reference: Reference) -> None:
-    """Find restored references to rows that are gone."""
+    """Find restored references to rows that are gone, or that the undo itself deletes."""
     relation = next((one for one in scope.present() if one.label == reference.table), None)
     if relation is None or reference.kind != "polymorph" or not _brings_back(relation, reference):
         return
@@ -100,7 +100,9 @@ def _parents_in(cr: Cursor, scope: Scope, relation: Relation, reference: Referen
         SELECT n.relation, n.key, 'parent', %(columns)s, %(detail)s FROM loomworks_net n
         WHERE n.relation = %(relation)s AND n.act = 'I' AND {h}.fetchval(n.target, %(model_column)s) = %(model)s
           AND COALESCE({h}.fetchval(n.target, %(column)s), '0') <> '0'
-          AND NOT EXISTS (SELECT FROM {parent} p WHERE p.id = ({h}.fetchval(n.target, %(column)s))::bigint)
+          AND (NOT EXISTS (SELECT FROM {parent} p WHERE p.id = ({h}.fetchval(n.target, %(column)s))::bigint)
+               OR EXISTS (SELECT FROM loomworks_net d WHERE d.relation = %(parent)s AND d.act = 'D'
+                          AND {h}.fetchval(d.key, 'id') = {h}.fetchval(n.target, %(column)s)))
           AND NOT EXISTS (SELECT FROM loomworks_net m WHERE m.relation = %(parent)s AND m.act = 'I'
                           AND {h}.fetchval(m.target, 'id') = {h}.fetchval(n.target, %(column)s))
     """

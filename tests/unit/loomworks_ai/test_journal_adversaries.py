@@ -483,3 +483,29 @@ def test_a_refused_preview_does_not_darken_the_next_transaction(cr):
     journal.begin(cr, 3)
     cr.execute("INSERT INTO l0 (id) VALUES (80)")
     assert journal.end(cr)["restore_only"] is None
+
+
+@pytest.mark.parametrize("fate", ["SET NULL", "SET DEFAULT", "CASCADE", "RESTRICT", "NO ACTION"])
+@pytest.mark.parametrize("restored", ["UPDATE leaf SET up = 2 WHERE id = 1", "DELETE FROM leaf WHERE id = 1"])
+def test_what_comes_back_may_not_refer_to_what_goes(db, fate, restored):
+    """Else the key would empty or delete it again in the same statement, and the refusal would name nothing."""
+    with db.cursor() as cr:
+        cr.execute("CREATE TABLE root (id int PRIMARY KEY)")
+        cr.execute(f"CREATE TABLE leaf (id int PRIMARY KEY, up int REFERENCES root ON DELETE {fate})")
+        cr.execute("INSERT INTO root VALUES (2); INSERT INTO leaf VALUES (1)")
+        journal.install(cr)
+        db.commit()
+        act(cr, 1, "INSERT INTO root VALUES (1)")
+        person(cr, "UPDATE leaf SET up = 1 WHERE id = 1")
+        act(cr, 2, restored)
+        before = state(cr)
+        report = journal.undo(cr, [1, 2], by=3)
+        assert [(one["type"], one["table"], one["key"]) for one in report["conflicts"]] == [
+            ("parent", "leaf", {"id": "1"})
+        ]
+        assert state(cr) == before
+        db.rollback()
+        report = journal.undo(cr, [1, 2], by=3, on_conflict="skip")
+        assert report["done"], report
+        cr.execute("SELECT (SELECT count(*) FROM root WHERE id = 1), (SELECT max(up) FROM leaf)")
+        assert cr.fetchone() == (0, 2 if restored.startswith("UPDATE") else None)

@@ -128,6 +128,16 @@ def test_a_restored_reference_to_what_comes_back_too_is_fine(cr):
     assert state(cr) == before
 
 
+def test_a_restored_reference_to_what_goes_with_the_undo_is_refused(cr):
+    act(cr, 1, CREATE_PARTNER)
+    person(cr, "INSERT INTO mail_message (id, model, res_id) VALUES (1, 'res.partner', 10)")
+    act(cr, 2, "DELETE FROM mail_message WHERE id = 1")
+    before = state(cr)
+    report = journal.undo(cr, [1, 2], by=3)
+    assert [one["type"] for one in report["conflicts"]] == ["parent"]
+    assert state(cr) == before
+
+
 def test_who_wrote_last_is_no_conflict(cr):
     act(cr, 1, "UPDATE res_partner SET name = 'X', write_uid = 5, write_date = '2026-01-01' WHERE id = 1")
     person(cr, "UPDATE res_partner SET total = 9, write_uid = 6, write_date = '2026-02-02' WHERE id = 1")
