@@ -37,7 +37,7 @@ def test_reset_makes_a_fresh_volume_with_the_same_data(make_tenant, call, kube, 
     tenant.wait_settled("active")
     work = administrator(tenant)
     content = os.urandom(400_000)
-    number, name = test_files.attach(work, content)
+    _number, name = test_files.attach(work, content)
     file = f"/var/lib/odoo/filestore/{tenant.database}/{name}"
     in_pod(tenant, "sh", "-c", "echo garbage > /var/lib/odoo/garbage")
     before, old = rows_of(server, tenant.database, "res_partner", "ir_attachment"), uid_of(kube, tenant)
@@ -51,7 +51,6 @@ def test_reset_makes_a_fresh_volume_with_the_same_data(make_tenant, call, kube, 
     assert rows_of(server, tenant.database, "res_partner", "ir_attachment") == before
     assert in_pod(tenant, "sha1sum", file).split()[0] == hashlib.sha1(content).hexdigest()
     assert "garbage" not in in_pod(tenant, "ls", "/var/lib/odoo")
-    assert test_files.content_of(work, number) == content
     snapshot = call("loomworks.snapshot", "read", ids=[row["snapshot_id"][0]], fields=["state"])[0]
     assert snapshot["state"] == "ready"
     domain = [["record_id", "=", tenant.id], ["model_name", "=", "loomworks.tenant"], ["action", "=like", "reset%"]]
