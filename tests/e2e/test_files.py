@@ -118,6 +118,30 @@ def test_lost_file_comes_back_with_a_restore(tenant, call, kube, administrator, 
     assert (again["database"], again["new_files"]) == (restored["new_database"], 0)
 
 
+def test_small_files_are_packed_and_come_back_with_a_restore(
+    tenant, call, bucket, administrator, in_pod, finished, taken
+):
+    snapshot_of, settled = taken
+    work = administrator(tenant)
+    contents = [f"{tenant.uuid} {number}".encode() * 50 for number in range(100)]
+    values = [{"name": "small.bin", "datas": base64.b64encode(one).decode()} for one in contents]
+    numbers = work("ir.attachment", "create", values)
+    snapshot = snapshot_of(tenant)
+    time.sleep(3.1)  # a backup that begins within two seconds of the moment may not have its files
+    row = finished(tenant.act("action_back_up_files")[0])
+    packs = [one.key for one in bucket.objects.filter(Prefix=f"filestores/{tenant.uuid}/packs/")]
+    assert len(packs) == row["report"]["packs"] > 0
+    assert row["new_files"] >= len(contents)
+
+    digests = [hashlib.sha1(one).hexdigest() for one in contents]
+    root = f"/var/lib/odoo/filestore/{tenant.database}"
+    in_pod(tenant, "rm", *(f"{root}/{digest[:2]}/{digest}" for digest in digests))
+    settled(call(SNAPSHOT, "action_restore", ids=[snapshot]))
+    found = {one["id"]: base64.b64decode(one["datas"]) for one in work("ir.attachment", "read", numbers, ["datas"])}
+    assert [found[number] for number in numbers] == contents
+    assert finished(tenant.act("action_back_up_files")[0])["new_files"] == 0
+
+
 def test_backup_whose_pod_is_killed_is_done_all_the_same(tenant, kube, stack, administrator, finished, row_of):
     work = administrator(tenant)
     for _file in range(20):

@@ -56,6 +56,7 @@ IMAGES = (
             "loomworks_snapshot/pitr",
             "loomworks_snapshot/repository",
             "loomworks_storage/filestore",
+            "loomworks_storage/importing",
             "loomworks_tenant/errors.py",
         ),
     ),

@@ -1,0 +1,114 @@
+"""A list of tenants to bring in, as a table with a line each: all of it is looked at before anything is done.
+
+The first line names the columns ``name``, ``subdomain``, ``plan`` and ``source``, in any order; others are passed over.
+Columns are separated by commas, semicolons or tabs, as spreadsheets write them.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from .errors import ListUnreadable
+
+COLUMNS = ("name", "subdomain", "plan", "source")
+MOST_LINES = 1000
+LONGEST_NAME = 128  # characters of a tenant's name
+
+_SUBDOMAIN = re.compile(r"[a-z][a-z0-9-]{2,62}")
+_SOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@+=-]*(/[A-Za-z0-9][A-Za-z0-9 ._@+=-]*)*/?")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One tenant to bring in, and what is wrong with it; ``number`` is that of the line in the file."""
+
+    number: int
+    name: str
+    subdomain: str
+    plan: str
+    source: str  # a folder or an archive, below the place that all sources are in
+    problems: tuple[str, ...] = ()
+
+
+def read(data: bytes, plans: Collection[str], taken: Collection[str] = ()) -> list[Line]:
+    """Return the lines of a file, each with its problems; one line's problems say nothing of the others.
+
+    :param plans: the names that there are
+    :param taken: subdomains of tenants that there are
+    :raises ListUnreadable: when it is no such table at all
+    """
+    rows = list(_rows(data))
+    if not rows:
+        raise ListUnreadable("the list has no line beside its first one")
+    if len(rows) > MOST_LINES:
+        raise ListUnreadable(f"the list has more than {MOST_LINES} lines", "Cut it into several.")
+    counts = {column: Counter(row[column].casefold() for _, row in rows) for column in ("subdomain", "source")}
+    known = frozenset(plans)
+    return [
+        Line(number, **row, problems=tuple(_problems(row, known, frozenset(taken), counts))) for number, row in rows
+    ]
+
+
+def _rows(data: bytes) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield number and cells of each line that is not empty."""
+    reader = csv.DictReader(io.StringIO(_text(data), newline=""), dialect=_dialect(data), strict=True)
+    try:
+        named = {(name or "").strip().casefold(): name for name in reader.fieldnames or ()}
+        if missing := [column for column in COLUMNS if column not in named]:
+            raise ListUnreadable(
+                f"the list's first line does not name {', '.join(missing)}",
+                f"Have it name the columns {', '.join(COLUMNS)}.",
+            )
+        for row in reader:
+            cells = {column: (row[named[column]] or "").strip() for column in COLUMNS}
+            if any(cells.values()):
+                yield reader.line_num, cells
+    except csv.Error as error:
+        raise ListUnreadable(f"line {reader.line_num} of the list cannot be read: {error}") from error
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ListUnreadable("the list is not UTF-8", "Have the spreadsheet save it as “CSV UTF-8”.") from error
+
+
+def _dialect(data: bytes) -> type[csv.Dialect]:
+    first = data.split(b"\n", 1)[0]
+
+    class Found(csv.excel):
+        delimiter = max(",;\t", key=lambda one: first.count(one.encode()))
+
+    return Found
+
+
+def _problems(
+    row: dict[str, str], plans: frozenset[str], taken: frozenset[str], counts: dict[str, Counter[str]]
+) -> Iterator[str]:
+    """Yield what is wrong with one line, in words."""
+    if not row["name"]:
+        yield "it has no name"
+    elif len(row["name"]) > LONGEST_NAME or not row["name"].isprintable():
+        yield f"its name has more than {LONGEST_NAME} characters, or some that cannot be printed"
+    yield from _subdomain_problems(row["subdomain"], taken, counts["subdomain"])
+    if row["plan"] not in plans:
+        yield f"there is no plan “{row['plan']}”"
+    if not _SOURCE.fullmatch(row["source"]):
+        yield f"“{row['source']}” is no folder or archive below the place of sources"
+    elif counts["source"][row["source"].casefold()] > 1:
+        yield f"the source “{row['source']}” is in several lines"
+
+
+def _subdomain_problems(subdomain: str, taken: frozenset[str], counts: Counter[str]) -> Iterator[str]:
+    if not _SUBDOMAIN.fullmatch(subdomain):
+        yield f"“{subdomain}” is no subdomain: 3 to 63 small letters, digits and hyphens, a letter first"
+    elif subdomain in taken:
+        yield f"the subdomain “{subdomain}” is another tenant's"
+    elif counts[subdomain] > 1:
+        yield f"the subdomain “{subdomain}” is in several lines"

@@ -1,0 +1,215 @@
+"""What a source holds: a folder or a zip with the dump of a database and the files that belong to it.
+
+Known are Odoo's own backup (``dump.sql``, ``manifest.json`` and ``filestore/ab/ab…`` in a zip), the same in a folder,
+and a folder with a dump beside a filestore as it stands on a disk (``filestore/<database>/ab/ab…``, or ``ab/ab…``).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import zipfile
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import BinaryIO
+
+from .errors import DumpMissing, DumpRefused, SourceRefused, SourceUnreadable
+
+MOST_MEMBERS = 2_000_000
+MOST_RATIO = 1200  # unpacked to packed; deflate reaches 1,032
+MOST_DEPTH = 5  # folders within folders
+
+_FILE = re.compile(
+    r"(?:filestore/)?(?:(?P<database>[A-Za-z0-9_][A-Za-z0-9._-]*)/)?(?P<folder>[0-9a-f]{2})/(?P<digest>(?P=folder)[0-9a-f]{38})"
+)
+_DUMP = re.compile(r"[^/]+\.(?:sql|dump|pgdump|pgc|backup)")
+_CUSTOM = b"PGDMP"
+_LEADS = re.compile(
+    rb"(?:\s|--[^\n]*\n)*+(?:SET |SELECT |CREATE |BEGIN|\\restrict )"
+)  # takes linear time, whatever it is given
+_BEGINNING = 64 * 1024  # bytes of a dump that tell what it is
+
+
+class DumpKind(StrEnum):
+    """How a dump was written."""
+
+    PLAIN = "plain"  # statements, for psql
+    CUSTOM = "custom"  # pg_dump's own format, for pg_restore
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One file of a source: its name in it, and its size in bytes, as the source says."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Dump:
+    """The dump of a source."""
+
+    name: str
+    kind: DumpKind
+    size: int  # bytes
+
+
+@dataclass
+class Inventory:
+    """What a source holds; sizes in bytes."""
+
+    dump: Dump
+    database: str = ""  # that the files were of, where the source says so
+    files: dict[str, Member] = field(default_factory=dict)  # by digest
+    others: int = 0  # members that are nothing of an Odoo's; they are left where they are
+
+    @property
+    def bytes(self) -> int:
+        """Of all files."""
+        return sum(one.size for one in self.files.values())
+
+
+class Source(ABC):
+    """A folder or an archive that is only read."""
+
+    in_order = False  # whether reading is fast only in the order of the members, one after the other
+
+    @abstractmethod
+    def members(self) -> Iterator[Member]:
+        """Yield every plain file."""
+
+    @abstractmethod
+    def open(self, member: Member) -> AbstractContextManager[BinaryIO]:
+        """Open one for reading."""
+
+
+class FolderSource(Source):
+    """A folder on a disk; no link in it is followed."""
+
+    def __init__(self, root: Path) -> None:
+        if not root.is_dir() or root.is_symlink():
+            raise SourceUnreadable(f"{root} is no folder")
+        self._root = root
+
+    def members(self) -> Iterator[Member]:
+        """Yield every plain file; of a link, neither it nor what it leads to."""
+        yield from self._below(self._root, "", MOST_DEPTH)
+
+    def open(self, member: Member) -> BinaryIO:
+        """Open a file; no part of its name is followed out of the folder."""
+        number = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            *folders, last = member.name.split("/")
+            for folder in folders:
+                number = _replaced(number, os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=number))
+            found = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=number)
+        except OSError as error:
+            raise SourceUnreadable(f"{member.name} of the source cannot be read: {error.strerror}") from error
+        finally:
+            os.close(number)
+        return os.fdopen(found, "rb")
+
+    def _below(self, path: Path, prefix: str, depth: int) -> Iterator[Member]:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                found = entry.stat(follow_symlinks=False)
+                if stat.S_ISREG(found.st_mode):
+                    yield Member(f"{prefix}{entry.name}", found.st_size)
+                elif stat.S_ISDIR(found.st_mode) and depth:
+                    yield from self._below(Path(entry.path), f"{prefix}{entry.name}/", depth - 1)
+
+
+class ZipSource(Source):
+    """A zip; ``stream`` can be positioned, and is the caller's to close."""
+
+    in_order = True
+
+    def __init__(self, stream: BinaryIO) -> None:
+        try:
+            self._zip = zipfile.ZipFile(stream)
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+            raise SourceUnreadable(f"the archive is no zip that can be read: {error}") from error
+        self._packed = sum(one.compress_size for one in self._zip.infolist())
+
+    def members(self) -> Iterator[Member]:
+        """Yield every file.
+
+        :raises SourceRefused: at the first that is encrypted or there twice; at the end, when all are too large
+        """
+        found, seen = 0, set()
+        for one in sorted(self._zip.infolist(), key=lambda one: one.header_offset):
+            if one.is_dir():
+                continue
+            if one.flag_bits & 1:
+                raise SourceRefused(f"{one.filename} of the archive is encrypted", "Pack it without a password.")
+            if one.filename in seen:
+                raise SourceRefused(f"{one.filename} is in the archive more than once")
+            seen.add(one.filename)
+            found += one.file_size
+            yield Member(one.filename, one.file_size)
+        if found > MOST_RATIO * max(1, self._packed):
+            raise SourceRefused("the archive says that it is far larger unpacked than a zip can be")
+
+    def open(self, member: Member) -> BinaryIO:
+        """Open a file; what is read of it is checked by the archive's own sums."""
+        try:
+            return self._zip.open(member.name)
+        except (zipfile.BadZipFile, KeyError, RuntimeError, NotImplementedError) as error:
+            raise SourceUnreadable(f"{member.name} of the archive cannot be read: {error}") from error
+
+
+def inventory(source: Source) -> Inventory:
+    """Return what a source holds; only names, sizes and the beginning of the dump are looked at.
+
+    :raises DumpMissing, DumpRefused, SourceRefused, SourceUnreadable: when it is not what an import takes
+    """
+    dumps: list[Member] = []
+    found: dict[str, dict[str, Member]] = {}
+    others = 0
+    for number, member in enumerate(source.members()):
+        if number >= MOST_MEMBERS:
+            raise SourceRefused(f"the source has more than {MOST_MEMBERS} files")
+        if match := _FILE.fullmatch(member.name):
+            found.setdefault(match["database"] or "", {})[match["digest"]] = member
+        elif _DUMP.fullmatch(member.name):
+            dumps.append(member)
+        elif member.name != "manifest.json":
+            others += 1
+    database, files = _files(found)
+    return Inventory(_dump(source, dumps), database, files, others)
+
+
+def _files(found: dict[str, dict[str, Member]]) -> tuple[str, dict[str, Member]]:
+    if len(found) > 1:
+        names = ", ".join(sorted(name or "(none)" for name in found))
+        raise SourceRefused(
+            f"the source has files of several databases: {names}", "Give each tenant a folder or an archive of its own."
+        )
+    return next(iter(found.items()), ("", {}))
+
+
+def _dump(source: Source, dumps: list[Member]) -> Dump:
+    if len(dumps) != 1:
+        names = ", ".join(sorted(one.name for one in dumps)[:5]) or "none"
+        raise DumpMissing(f"the source has to have one dump of a database beside its files; found: {names}")
+    [member] = dumps
+    with source.open(member) as stream:
+        beginning = stream.read(_BEGINNING)
+    if beginning.startswith(_CUSTOM):
+        return Dump(member.name, DumpKind.CUSTOM, member.size)
+    if _LEADS.match(beginning):
+        return Dump(member.name, DumpKind.PLAIN, member.size)
+    raise DumpRefused(
+        f"{member.name} is neither a plain nor a custom dump of pg_dump",
+        "Make it with pg_dump --no-owner --no-privileges, unpacked, or with --format=custom.",
+    )
+
+
+def _replaced(old: int, new: int) -> int:
+    os.close(old)
+    return new
