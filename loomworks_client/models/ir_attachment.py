@@ -44,6 +44,16 @@ class IrAttachment(models.Model):
         return super().create(vals_list)
 
     @api.model
+    def _get_path(self, bin_data, sha):
+        """Say in words, too, that there is no room for a file's folder: it is made before anything is written."""
+        try:
+            return super()._get_path(bin_data, sha)
+        except OSError as error:
+            if error.errno in volume.FULL:
+                raise self._no_room() from error
+            raise
+
+    @api.model
     def _file_write(self, bin_value, checksum):
         """Refuse a file that has no room, and leave no half of one: Odoo would take that for the whole, for ever."""
         path = None

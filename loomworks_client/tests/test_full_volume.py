@@ -62,6 +62,13 @@ class TestFullVolume(ClientCase):
         again = self.attachments.create({"name": "a", "raw": content})
         self.assertEqual((again.raw, path.read_bytes()), (content, content))
 
+    def test_no_room_for_the_folder_is_told_in_the_same_words(self):
+        def full(model, value, checksum):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with patch.object(Base, "_get_path", full), self.assertRaisesRegex(UserError, "storage of this Odoo is full"):
+            self.attachments.create({"name": "a", "raw": os.urandom(64)})
+
     def test_other_trouble_of_the_disk_is_not_called_full(self):
         content = os.urandom(64)
         with patch.object(Path, "exists", side_effect=OSError(errno.EIO, "I/O")), self.assertRaises(OSError):

@@ -71,7 +71,7 @@ def test_full_tenant_tells_and_reads_on_and_is_revived_by_more_room(make_tenant,
 
     in_pod(tenant, "sh", "-c", f"dd if=/dev/zero of={FILLER}2 bs=64k 2>/dev/null || true")  # and now to the last block
     assert int(in_pod(tenant, "df", "--output=avail", "-B1", "/var/lib/odoo").split()[-1]) < 64 * 1024
-    with pytest.raises(Refused, match=f"{TOLD}|No space left on device"):
+    with pytest.raises(Refused, match=TOLD):
         store(work)
     assert work_page(work) == "full"
     assert len(base64.b64decode(work("ir.attachment", "read", [kept], fields=["datas"])[0]["datas"])) == 3 * MI
