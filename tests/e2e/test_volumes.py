@@ -19,7 +19,9 @@ def in_pod(stack):
     def run(tenant, *command):
         kubectl = [stack["LOOMWORKS_KUBECTL"], f"--kubeconfig={stack['KUBECONFIG']}", "-n", tenant.namespace]
         whole = [*kubectl, "exec", "deployment/odoo", "-c", "odoo", "--", *command]
-        return subprocess.run(whole, check=True, capture_output=True, text=True, timeout=120).stdout
+        done = subprocess.run(whole, check=False, capture_output=True, text=True, timeout=120)
+        assert not done.returncode, (command, done.stderr)
+        return done.stdout
 
     return run
 
