@@ -10,7 +10,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Error, sync_playwright
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENV_FILE = Path(os.environ.get("LOOMWORKS_STATE") or REPOSITORY / "build" / "dev") / "env"
@@ -24,6 +24,7 @@ QUIET = [
     "--disable-sync",
 ]
 PATIENCE = 60_000  # milliseconds
+TRIES = 5
 
 
 def pytest_collection_modifyitems(items):
@@ -59,6 +60,21 @@ def pytest_runtest_makereport(item, call):
     return report
 
 
+def patiently(goto):
+    """Go there once more where Chromium gave up because an interface of this machine, a pod's, came or went."""
+
+    def go(url, **options):
+        for _try in range(TRIES):
+            try:
+                return goto(url, **options)
+            except Error as error:
+                if "ERR_NETWORK_CHANGED" not in error.message:
+                    raise
+        return goto(url, **options)
+
+    return go
+
+
 @pytest.fixture
 def page(browser, request):
     """A fresh window; errors on its console fail the test. What a failed test last saw is kept as a picture."""
@@ -67,6 +83,7 @@ def page(browser, request):
     page = context.new_page()
     errors = []
     page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto = patiently(page.goto)
     yield page
     if getattr(request.node, "failed_in_browser", False):
         PICTURES.mkdir(parents=True, exist_ok=True)
