@@ -34,6 +34,11 @@ class Cluster(models.Model):
                 except SecretUnavailable as error:
                     raise ValidationError(str(error)) from error
 
+    @api.model
+    def _tenant_fields(self):
+        """Add the class of volumes, and the place whose lack keeps a tenant's files from coming back."""
+        return super()._tenant_fields() | {"storage_class", "files_ca_file", *NEEDED}
+
     def _files_place(self):
         """Return where files are backed up to, or None where that is not said in full."""
         self.ensure_one()

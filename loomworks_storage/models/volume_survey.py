@@ -56,18 +56,11 @@ class Cluster(models.Model):
             found = survey(self._client())
         except LoomworksError as error:
             _logger.warning("the volumes of the cluster %s cannot be looked at: %s", self.name, error)
-            self._note_look(volumes_problem=str(error))
+            self.volumes_problem = str(error)
             return volumes
         silent = "\n".join(f"{node}: {why}" for node, why in sorted(found.silent.items()))
-        self._note_look(volumes_read_at=fields.Datetime.now(), volumes_problem=silent or False)
+        self.write({"volumes_read_at": fields.Datetime.now(), "volumes_problem": silent or False})
         return volumes._keep(self, found)
-
-    def _note_look(self, **values):
-        """Keep what came of a look, past the cluster's own `write`: that has its tenants' rows changed.
-
-        The reconciler changes them as well, and of two that change a row in the same moment, one has worked in vain.
-        """
-        models.BaseModel.write(self, values)
 
 
 class Volume(models.Model):

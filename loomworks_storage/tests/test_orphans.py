@@ -111,6 +111,11 @@ class TestOrphans(FilesCase):
         self.assertFalse(self.sweep())
         self.assertTrue(self.cluster.orphans_swept_at)
 
+    def test_sweep_leaves_the_tenants_rows_to_the_reconciler(self):
+        with patch.object(type(self.tenant), "_lay_out_steps") as laid_out:
+            self.sweep()
+        laid_out.assert_not_called()
+
     def test_what_nobody_names_is_found_once_and_closed_when_it_is_gone(self):
         self.in_cluster += [namespace(created=START), claim(evidence="Bound")]
         found = self.sweep()

@@ -70,6 +70,14 @@ class TestVolumeStatus(VolumeCase):
         self.assertEqual((tenant.volume_read_at, tenant.volume_inodes), (NOON, "10 / 1000"))
         self.assertEqual(tenant.volume_used_percent, 40)
 
+    def test_look_leaves_the_tenants_rows_to_the_reconciler(self):
+        with patch.object(type(self.tenant), "_lay_out_steps") as laid_out:
+            self.look(40, silent={"node-1": "it is silent"})
+            self.assertEqual(self.cluster.volumes_problem, "node-1: it is silent")
+            laid_out.assert_not_called()
+            self.cluster.storage_class = "other"
+            laid_out.assert_called()
+
     def test_cluster_that_does_not_answer_leaves_the_reading_with_its_time(self):
         self.look(40)
         with freeze_time(NOON + timedelta(hours=1)), patch.object(volume_survey, "survey", side_effect=unreachable):

@@ -11,6 +11,11 @@ from ..errors import LoomworksError, SecretUnavailable
 from ..kube.client import IN_CLUSTER, KubeClient
 from ..reconciler.spec import ClusterSpec
 
+# What tenants' objects, or the way to them, depend on.
+TENANT_FIELDS = frozenset(
+    "kubeconfig context domain public_url image control_namespace routes_namespace service_account".split()
+) | {"cpu_request", "memory_request"}
+
 
 @lru_cache(maxsize=32)
 def kube_client(kubeconfig, context):
@@ -88,10 +93,16 @@ class Cluster(models.Model):
             "params": {"type": "success", "message": message},
         }
 
+    @api.model
+    def _tenant_fields(self):
+        """Return the names of the fields that have tenants reconciled when they change; addons add theirs."""
+        return TENANT_FIELDS
+
     def write(self, vals):
         """Change it, and have its tenants reconciled where that concerns them."""
         done = super().write(vals)
-        self.tenant_ids._reconcile_if_changed()
+        if self._tenant_fields().intersection(vals):
+            self.tenant_ids._reconcile_if_changed()
         return done
 
     @api.model
