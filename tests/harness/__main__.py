@@ -25,9 +25,10 @@ MANIFESTS = Suite("kubernetes", ("tests/kubernetes",))
 DATA_TESTS = tuple(
     f"tests/e2e/test_{name}.py" for name in "restore copies files download backups template_build".split()
 )
-DATA = Suite("data", DATA_TESTS, ("-m", "not alone"))
-LIFE = Suite("life", ("tests/e2e",), ("-m", "not alone", *(f"--ignore={path}" for path in DATA_TESTS)))
-ALONE = Suite("alone", ("tests/e2e",), ("-m", "alone"))
+BESIDE = ("-m", "not alone and not long")
+DATA = Suite("data", DATA_TESTS, BESIDE)
+LIFE = Suite("life", ("tests/e2e",), (*BESIDE, *(f"--ignore={path}" for path in DATA_TESTS)))
+ALONE = Suite("alone", ("tests/e2e",), ("-m", "alone and not long"))
 BROWSER = Suite("browser", ("tests/browser",))
 EVERY_CALL = Suite(
     "killed", ("tests/e2e/test_killed_anywhere.py",), ("--timeout=3600",), env={"LOOMWORKS_KILL_EVERY": "1"}
@@ -48,6 +49,7 @@ def made_up(name: str, paths: tuple[str, ...], seed: int, **examples: int) -> Su
 MANY_DAYS = [made_up(f"days-{half}", DAYS.paths, SEED + half, LOOMWORKS_DAYS_EXAMPLES=5000) for half in range(2)]
 MANY_UNDOS = made_up("undos", UNDOS, SEED, LOOMWORKS_UNDO_EXAMPLES=10000)
 LONG = Suite("long", ("tests/long",))
+MANY = Suite("many", ("tests/e2e",), ("-m", "long"))
 
 
 def main(arguments: list[str]) -> int:
@@ -92,7 +94,7 @@ def _unit(settings: Settings, runner: Runner) -> bool:
 def _long(runner: Runner) -> bool:
     print(f"--hypothesis-seed={SEED}, and {SEED + 1} for half of the days", flush=True)
     halves = [lambda lane, half=half: lane.run(half) for half in MANY_DAYS]
-    results = [runner.run(MANY_UNDOS), runner.at_once(*halves), _each(runner, (EVERY_CALL, LONG))]
+    results = [runner.run(MANY_UNDOS), runner.at_once(*halves), _each(runner, (EVERY_CALL, MANY, LONG))]
     return all(results)
 
 
