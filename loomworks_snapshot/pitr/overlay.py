@@ -6,7 +6,7 @@ at its own places in files that are holes elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,25 +38,28 @@ class Plan:
         return sum(piece.length for piece in self.requests)
 
 
-def read_manifest(store: Store, catalog: Catalog, label: str) -> Manifest:
-    """Return the manifest of a backup.
+def read_manifest(
+    store: Store, catalog: Catalog, label: str, choose: Callable[[Mapping[str, int]], Iterable[int]]
+) -> Manifest:
+    """Return the manifest of a backup with the files of some databases.
 
+    :param choose: told name and number of every database at the time of the backup, returns the numbers of those
     :raises ObjectMissing: when the backup is not there any more
     """
-    stanza = f"backup/{store.location.stanza}"
+    folder = f"backup/{store.location.stanza}/{label}"
     try:
-        data = store.read(f"{stanza}/{label}/backup.manifest")
+        pieces = store.pieces(f"{folder}/backup.manifest")
+        return Manifest.read(cipher.decrypted(pieces, catalog.manifest_pass), choose)
     except ObjectMissing:
-        data = store.read(f"{stanza}/{label}/backup.manifest.copy")
-    return Manifest.parse(cipher.decrypt(data, catalog.manifest_pass))
+        pieces = store.pieces(f"{folder}/backup.manifest.copy")
+        return Manifest.read(cipher.decrypted(pieces, catalog.manifest_pass), choose)
 
 
-def plan(store: Store, manifest: Manifest, databases: list[int]) -> Plan:
-    """Say what restoring the databases of these numbers takes."""
-    chosen = manifest.filtered(databases)
-    files = tuple(chosen.files())
+def plan(store: Store, manifest: Manifest) -> Plan:
+    """Say what restoring the files of a filtered manifest takes."""
+    files = tuple(manifest.files())
     pieces = (_piece(store, manifest, file) for file in files if file.size and file.stored_size)
-    return Plan(chosen, files, tuple(merged(pieces)))
+    return Plan(manifest, files, tuple(merged(pieces)))
 
 
 def write(

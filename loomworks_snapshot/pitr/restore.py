@@ -160,16 +160,19 @@ class Restore:
         Which files are its own is known by number, and the manifest knows the number of its name at the time of the
         backup. Where another database has got the name in between, the first replay tells, and a second one follows.
         """
-        with self._stage("catalogue"):
-            manifest = overlay.read_manifest(self._store, catalog, backup.label)
+        name = self.request.database
+        manifest = self._manifest(catalog, backup, lambda known: [known[name]] if name in known else [])
+        self._replay_selected(catalog, backup, manifest)
         known = manifest.databases()
-        numbers = [known[self.request.database]] if self.request.database in known else []
-        self._replay_selected(catalog, backup, manifest, numbers)
-        number = self._server.database_number(self.request.database)
-        if number is not None and number in known.values() and number not in numbers:
+        number = self._server.database_number(name)
+        if number is not None and number in known.values() and number != known.get(name):
             self._server.stop()
             self._scratch.prepare()
-            self._replay_selected(catalog, backup, manifest, [number])
+            self._replay_selected(catalog, backup, self._manifest(catalog, backup, lambda known: [number]))
+
+    def _manifest(self, catalog: Catalog, backup: Backup, choose: Callable[[Mapping[str, int]], list[int]]) -> Manifest:
+        with self._stage("catalogue"):
+            return overlay.read_manifest(self._store, catalog, backup.label, choose)
 
     def _number_at_target(self) -> int:
         number = self._server.database_number(self.request.database)
@@ -181,8 +184,8 @@ class Restore:
             )
         return number
 
-    def _replay_selected(self, catalog: Catalog, backup: Backup, manifest: Manifest, numbers: list[int]) -> None:
-        planned = overlay.plan(self._store, manifest, numbers)
+    def _replay_selected(self, catalog: Catalog, backup: Backup, manifest: Manifest) -> None:
+        planned = overlay.plan(self._store, manifest)
         self.report.size, self.report.fetched = planned.size, planned.transfer
         self._scratch.require(planned.transfer + planned.size * (1 + ROOM_FOR_DUMP))
         with self._wal(catalog, backup) as wal:

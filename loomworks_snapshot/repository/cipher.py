@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
@@ -24,15 +26,26 @@ def decrypt(data: bytes, passphrase: str, *, raw: bool = False) -> bytes:
 
     :raises WrongKey: when it cannot be that of this passphrase
     """
+    return b"".join(decrypted([data], passphrase, raw=raw))
+
+
+def decrypted(pieces: Iterable[bytes], passphrase: str, *, raw: bool = False) -> Iterator[bytes]:
+    """Yield the plain text of a file that comes in pieces; the first one has all of its head.
+
+    :raises WrongKey: when it cannot be that of this passphrase; with the last piece, as a rule
+    """
+    coming = iter(pieces)
+    first = next(coming, b"")
     head = b"" if raw else MAGIC
-    if not data.startswith(head):
+    if not first.startswith(head):
         raise WrongKey("a file of the repository is not encrypted as pgBackRest does it")
-    salt = data[len(head) : len(head) + SALT_SIZE]
+    salt = first[len(head) : len(head) + SALT_SIZE]
     decryptor = _cipher(passphrase, salt).decryptor()
     unpadder = PKCS7(VECTOR_SIZE * 8).unpadder()
     try:
-        padded = decryptor.update(data[len(head) + SALT_SIZE :]) + decryptor.finalize()
-        return unpadder.update(padded) + unpadder.finalize()
+        for piece in chain([first[len(head) + SALT_SIZE :]], coming):
+            yield unpadder.update(decryptor.update(piece))
+        yield unpadder.update(decryptor.finalize()) + unpadder.finalize()
     except ValueError as error:
         raise WrongKey(
             "a file of the repository cannot be decrypted",

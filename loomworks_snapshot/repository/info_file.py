@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .errors import RepositoryDamaged, UnknownFormat
@@ -59,21 +59,19 @@ class InfoFile:
 
     def checksum(self) -> str:
         """Return the SHA-1 of the sections as one JSON object, the checksum itself left out."""
-        digest = hashlib.sha1(usedforsecurity=False)
-        for part in self.json_parts():
-            digest.update(part)
+        digest = hashlib.sha1(b"{", usedforsecurity=False)
+        digest.update(b",".join(map(self.as_json, self.names())))
+        digest.update(b"}")
         return digest.hexdigest()
 
-    def json_parts(self, instead: Mapping[str, Callable[[], bytes]] | None = None) -> Iterator[bytes]:
-        """Yield the JSON that the checksum is of; ``instead`` gives the inside of sections kept elsewhere."""
-        instead = instead or {}
-        opening = b"{"
-        for name in [OWN_SECTION, *(name for name in self.sections if name != OWN_SECTION)]:
-            lines = self._own() if name == OWN_SECTION else self.sections[name]
-            inside = instead[name]() if name in instead else ",".join(map(_json_pair, lines)).encode()
-            yield b"%b%b:{%b}" % (opening, json.dumps(name).encode(), inside)
-            opening = b","
-        yield b"}"
+    def names(self) -> list[str]:
+        """Return the names of the sections in the order in which the checksum takes them."""
+        return [OWN_SECTION, *(name for name in self.sections if name != OWN_SECTION)]
+
+    def as_json(self, name: str) -> bytes:
+        """Return one section as a member of a JSON object."""
+        lines = self._own() if name == OWN_SECTION else self.sections[name]
+        return b"%b:{%b}" % (json.dumps(name).encode(), ",".join(map(_json_pair, lines)).encode())
 
     def _own(self) -> Iterator[str]:
         return (line for line in self.sections[OWN_SECTION] if not line.startswith(f"{CHECKSUM}="))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -17,6 +19,8 @@ CONNECT_TIMEOUT = 5  # seconds
 READ_TIMEOUT = 30
 ATTEMPTS = 4  # of each request, with growing pauses between them
 CONNECTIONS = 16
+PIECE = 4 * 1024 * 1024  # bytes of one request of those for a large object
+AHEAD = 3  # such requests at once
 
 _MISSING = {"NoSuchKey", "404"}
 _DENIED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "NoSuchBucket", "403"}
@@ -70,6 +74,24 @@ class Store:
         if len(data) != length:
             raise ObjectMissing(f"{name} ends {length - len(data)} bytes early in the repository")
         return data
+
+    def pieces(self, name: str) -> Iterator[bytes]:
+        """Yield a whole object in pieces; some are fetched ahead, however large it is.
+
+        :raises ObjectMissing: when it is not there, is empty, or becomes shorter meanwhile
+        """
+        with self._translated(name):
+            answer = self._get(name, Range=f"bytes=0-{PIECE - 1}")
+            size = int(answer["ContentRange"].rpartition("/")[2])
+            yield answer["Body"].read()
+        coming: deque[Future[bytes]] = deque()
+        with ThreadPoolExecutor(AHEAD, thread_name_prefix="pieces") as pool:
+            for offset in range(PIECE, size, PIECE):
+                coming.append(pool.submit(self.read_range, name, offset, min(PIECE, size - offset)))
+                if len(coming) > AHEAD:
+                    yield coming.popleft().result()
+            while coming:
+                yield coming.popleft().result()
 
     def list(self, folder: str, start: str = "", *, deep: bool = True) -> Iterator[StoredObject]:
         """Yield every object below ``folder``, in the order of their names.
