@@ -14,7 +14,6 @@ class Cluster(models.Model):
 
     _inherit = "loomworks.cluster"
 
-    postgres_image = fields.Char("PostgreSQL image", help="Restores run in it.")
     scratch_memory_mib = fields.Integer(
         "Memory for scratch space (MiB)",
         required=True,
@@ -34,7 +33,6 @@ class Cluster(models.Model):
     def _ensure_own(self):
         """Say, too, where the own server's repository is, as pgBackRest's variables and the mounted Secret have it."""
         cluster = super()._ensure_own()
-        cluster.postgres_image = os.environ.get("LOOMWORKS_POSTGRES_IMAGE") or cluster.postgres_image
         place = Location.place_from_environment(os.environ)
         folder = os.environ.get("REPOSITORY_SECRETS_DIR")
         if place and folder:

@@ -133,7 +133,8 @@ class TenantCopy(models.Model):
         return result
 
     def _spec_values(self):
-        return {**super()._spec_values(), "keeps_users": bool(self.copied_moment)}
+        values = super()._spec_values()
+        return {**values, "keeps_users": bool(self.copied_moment) or values.get("keeps_users", False)}
 
     def _steps(self):
         """Wait for the data before the database is looked at, and neutralise it before anything serves it."""

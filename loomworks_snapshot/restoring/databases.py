@@ -8,10 +8,6 @@ from psycopg2 import sql
 from ...loomworks_tenant.postgres import statements
 from ...loomworks_tenant.postgres.server import DatabaseServer, compose
 
-CREATE_DATABASE = (
-    "CREATE DATABASE {database} WITH OWNER {owner} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' "
-    "LC_CTYPE 'C.UTF-8' STRATEGY WAL_LOG"
-)
 # It logs in for as long as a restore may take, and whatever it makes is the tenant's.
 CREATE_ROLE = "CREATE ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION IN ROLE {owner}"
 ROLE_PASSWORD = "ALTER ROLE {role} PASSWORD {password} VALID UNTIL {until}"
@@ -26,14 +22,6 @@ CONTENT = """
      WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')
 """
 UNCHECKED_KEYS = "SELECT count(*) AS count FROM pg_constraint WHERE contype = 'f' AND NOT convalidated"
-
-
-def make_empty(server: DatabaseServer, database: str, owner: str) -> None:
-    """Have an empty database of the tenant's; what a broken attempt has left of it is dropped."""
-    server.drop_database(database)
-    with server.connect(autocommit=True) as cr:
-        cr.execute(compose(CREATE_DATABASE, database=database, owner=owner))
-        cr.execute(compose(statements.CLOSE_TO_PUBLIC, database=database))
 
 
 def ensure_filler(server: DatabaseServer, role: str, password: str, owner: str, database: str) -> None:

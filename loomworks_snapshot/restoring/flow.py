@@ -10,6 +10,7 @@ from typing import Any
 
 from ...loomworks_tenant.errors import PermanentError, RetryableError
 from ...loomworks_tenant.kube import diagnosis, job_output, names
+from ...loomworks_tenant.postgres.empty import make_empty
 from ...loomworks_tenant.reconciler.step import Boundaries
 from . import databases, job
 from .spec import RestoreSpec
@@ -141,7 +142,7 @@ def _start(spec: RestoreSpec, world: Boundaries) -> None:
     _refuse_in_use(spec)
     password = _password(spec, world)
     if spec.request.loads:
-        databases.make_empty(world.server, spec.database, spec.tenant.role)
+        make_empty(world.server, spec.database, spec.tenant.role)
         databases.ensure_filler(world.server, spec.role, password, spec.tenant.role, spec.database)
     world.kube.apply(job.network_policy(spec))
     world.kube.apply(job.job(spec))

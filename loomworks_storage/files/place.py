@@ -45,11 +45,11 @@ class Place:
         return urlsplit(address).port or HTTPS_PORT
 
     @staticmethod
-    def of_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    def of_environment(environment: Mapping[str, str], prefix: str = PREFIX) -> dict[str, str]:
         """Return endpoint, bucket, region and ca_file, as far as the variables name an object store."""
-        if not environment.get(f"{PREFIX}ENDPOINT"):
+        if not environment.get(f"{prefix}ENDPOINT"):
             return {}
-        return {name: environment.get(f"{PREFIX}{name.upper()}", "") for name in FIELDS}
+        return {name: environment.get(f"{prefix}{name.upper()}", "") for name in FIELDS}
 
 
 FIELDS = ("endpoint", "bucket", "region", "ca_file")

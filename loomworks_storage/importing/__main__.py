@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import psycopg2
 
@@ -27,10 +27,14 @@ from . import lines, load
 from .arrived import compare
 from .bring import Bringing
 from .errors import DatabaseAway
+from .looking import looked_into
 from .place import NO_TENANT, SourceLocation, opened
-from .source import Inventory, Member, inventory
+from .source import Member, inventory, require_expected
 
 FAILED, NOT_WHOLE, WORTH_ANOTHER_TRY = 1, 2, 75  # exit codes; EX_TEMPFAIL of sysexits.h
+
+NAMED = 200  # files that a report names of each kind
+LISTS = ("missing", "lost", "wrong", "elsewhere", "other_size")
 
 Say = Callable[[dict[str, Any]], None]
 
@@ -44,7 +48,10 @@ class Request:
     plans: tuple[str, ...] = ()  # look: names of plans that there are
     taken: tuple[str, ...] = ()  # look: subdomains that are in use
     source: str = ""  # bring
+    dump: str = ""  # bring: where the dump is, when it is not in the source
     folder: str = ""  # bring: of the new database's files
+    files: int = 0  # bring: how many there have to be; 0: as many as there are
+    bytes: int = 0  # bring: of all of them; 0: as many as there are
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Request:
@@ -92,7 +99,7 @@ def look(request: Request, store: Store, say: Say) -> bool:
     for line in found:
         problems, contents = list(line.problems), {}
         if not problems:
-            problems, contents = _looked_into(store, line.source)
+            problems, contents = looked_into(store, line)
         good += not problems
         say({"line": {**asdict(line), "problems": problems, **contents}})
     say({"report": {"lines": len(found), "good": good, "whole": good == len(found)}})
@@ -102,22 +109,36 @@ def look(request: Request, store: Store, say: Say) -> bool:
 def bring(request: Request, store: Store, environment: Mapping[str, str], say: Say, wrap: load.Wrap) -> bool:
     """Fill the empty database and the folder out of a source, and compare them with it."""
     address = {name: value for name, value in environment.items() if name.startswith("PG")}
-    with opened(store, request.source) as source, closing(_connect(address)) as connection:
+    with opened(store, request.source, request.dump) as source, closing(_connect(address)) as connection:
         found = inventory(source)
+        require_expected(found, request.files, request.bytes)
         with connection, connection.cursor() as cr:
             load.require_harmless(cr)
-        say({"stage": "database", "share": 0.0})
+        tell = _teller(say)
         with source.open(Member(found.dump.name, found.dump.size)) as stream:
-            load.load(stream, found.dump.kind, address, wrap)
+            load.load(_Told(stream, found.dump.size, tell), found.dump.kind, address, wrap)
         with connection, connection.cursor() as cr:
             loaded = load.look(cr)
         folder = Folder(Path(request.folder))
-        files = Bringing(source, folder, _teller(say)).run(found)
+        files = Bringing(source, folder, tell).run(found)
+        say({"stage": "proof", "share": 0.0})
         with connection, connection.cursor("needed") as cr:
             arrival = compare(cr, folder, found)
     whole = files.whole and arrival.whole
-    say({"report": {"database": asdict(loaded), "files": asdict(files), "arrival": asdict(arrival), "whole": whole}})
+    parts = {"files": _cut(asdict(files), "wrong"), "arrival": _cut(asdict(arrival), *LISTS)}
+    say({"report": {"database": asdict(loaded), **parts, "whole": whole}})
     return whole
+
+
+def _cut(part: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Say how many there are of what is listed, and name the first."""
+    counts = {f"{name}_count": len(part[name]) for name in names}
+    firsts = {name: type(part[name])(list(_items(part[name]))[:NAMED]) for name in names}
+    return {**part, **counts, **firsts}
+
+
+def _items(listed: list[str] | dict[str, str]) -> Iterable[Any]:
+    return listed.items() if isinstance(listed, dict) else listed
 
 
 def _connect(address: Mapping[str, str]) -> Any:
@@ -133,6 +154,19 @@ def _connect(address: Mapping[str, str]) -> Any:
         raise DatabaseAway(f"the database that would be filled cannot be reached: {text}") from error
 
 
+class _Told:
+    """A dump that is read to its end, and tells how far."""
+
+    def __init__(self, stream: BinaryIO, size: int, tell: Callable[[str, float], None]) -> None:
+        self._stream, self._size, self._tell, self._read = stream, size, tell, 0
+
+    def read(self, size: int) -> bytes:
+        block = self._stream.read(size)
+        self._read += len(block)
+        self._tell("database", min(1.0, self._read / max(1, self._size)))
+        return block
+
+
 def _teller(say: Say) -> Callable[[str, float], None]:
     """Return what says how far a stage is, at each hundredth."""
     said: set[tuple[str, int]] = set()
@@ -143,21 +177,6 @@ def _teller(say: Say) -> Callable[[str, float], None]:
             say({"stage": stage, "share": round(share, 2)})
 
     return tell
-
-
-def _looked_into(store: Store, name: str) -> tuple[list[str], dict[str, Any]]:
-    """Return what is wrong with a source, and what is in it."""
-    try:
-        with opened(store, name) as source:
-            return [], _short(inventory(source))
-    except RetryableError:
-        raise
-    except LoomworksError as error:
-        return [error.message], {}
-
-
-def _short(found: Inventory) -> dict[str, Any]:
-    return {"dump": asdict(found.dump), "files": len(found.files), "bytes": found.bytes, "others": found.others}
 
 
 def _say(what: dict[str, Any]) -> None:

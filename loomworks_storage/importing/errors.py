@@ -23,6 +23,12 @@ class SourceRefused(PermanentError):
     code = "import_source_refused"
 
 
+class TooLargeToLook(PermanentError):
+    """A source holds more than is looked at while somebody waits; nothing is wrong with it."""
+
+    code = "import_too_large_to_look"
+
+
 class DumpMissing(PermanentError):
     """A source has no dump of a database, or several."""
 

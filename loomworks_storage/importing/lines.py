@@ -1,6 +1,7 @@
 """A list of tenants to bring in, as a table with a line each: all of it is looked at before anything is done.
 
-The first line names the columns ``name``, ``subdomain``, ``plan`` and ``source``, in any order; others are passed over.
+The first line names the columns ``name``, ``subdomain``, ``plan`` and ``source``, in any order. It may name ``dump``
+(when that is not in the source), ``files`` and ``bytes`` (how many there have to be), too; others are passed over.
 Columns are separated by commas, semicolons or tabs, as spreadsheets write them.
 """
 
@@ -16,6 +17,8 @@ from dataclasses import dataclass
 from .errors import ListUnreadable
 
 COLUMNS = ("name", "subdomain", "plan", "source")
+NUMBERS = ("files", "bytes")
+ALL = (*COLUMNS, "dump", *NUMBERS)  # the last ones need not be there
 MOST_LINES = 1000
 LONGEST_NAME = 128  # characters of a tenant's name
 
@@ -32,6 +35,9 @@ class Line:
     subdomain: str
     plan: str
     source: str  # a folder or an archive, below the place that all sources are in
+    dump: str = ""  # below that place, too; empty: it is in the source
+    files: int = 0  # how many there have to be; 0: nobody says
+    bytes: int = 0  # of all of them
     problems: tuple[str, ...] = ()
 
 
@@ -50,8 +56,22 @@ def read(data: bytes, plans: Collection[str], taken: Collection[str] = ()) -> li
     counts = {column: Counter(row[column].casefold() for _, row in rows) for column in ("subdomain", "source")}
     known = frozenset(plans)
     return [
-        Line(number, **row, problems=tuple(_problems(row, known, frozenset(taken), counts))) for number, row in rows
+        Line(
+            number,
+            **{**row, **{name: _number(row[name]) or 0 for name in NUMBERS}},
+            problems=tuple(_problems(row, known, frozenset(taken), counts)),
+        )
+        for number, row in rows
     ]
+
+
+def check_place(name: str) -> None:
+    """Be sure that a name stays below the place that all sources are in.
+
+    :raises ListUnreadable: when it may not
+    """
+    if not _SOURCE.fullmatch(name):
+        raise ListUnreadable(f"“{name}” is no folder or archive below the place of sources")
 
 
 def _rows(data: bytes) -> Iterator[tuple[int, dict[str, str]]]:
@@ -65,7 +85,7 @@ def _rows(data: bytes) -> Iterator[tuple[int, dict[str, str]]]:
                 f"Have it name the columns {', '.join(COLUMNS)}.",
             )
         for row in reader:
-            cells = {column: (row[named[column]] or "").strip() for column in COLUMNS}
+            cells = {column: (row[named[column]] or "").strip() if column in named else "" for column in ALL}
             if any(cells.values()):
                 yield reader.line_num, cells
     except csv.Error as error:
@@ -103,6 +123,21 @@ def _problems(
         yield f"“{row['source']}” is no folder or archive below the place of sources"
     elif counts["source"][row["source"].casefold()] > 1:
         yield f"the source “{row['source']}” is in several lines"
+    yield from _content_problems(row)
+
+
+def _content_problems(row: dict[str, str]) -> Iterator[str]:
+    if row["dump"] and not _SOURCE.fullmatch(row["dump"]):
+        yield f"“{row['dump']}” is no dump below the place of sources"
+    for name in NUMBERS:
+        if _number(row[name]) is None:
+            yield f"“{row[name]}” is no number of {name}"
+
+
+def _number(text: str) -> int | None:
+    """Return a number as spreadsheets write it; 0 for none given, None for what is no number."""
+    text = text.replace(" ", "").replace("\u00a0", "")
+    return int(text) if text.isdecimal() and text.isascii() and len(text) < 16 else None if text else 0
 
 
 def _subdomain_problems(subdomain: str, taken: frozenset[str], counts: Counter[str]) -> Iterator[str]:

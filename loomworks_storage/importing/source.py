@@ -18,7 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO
 
-from .errors import DumpMissing, DumpRefused, SourceRefused, SourceUnreadable
+from .errors import DumpMissing, DumpRefused, SourceRefused, SourceUnreadable, TooLargeToLook
 
 MOST_MEMBERS = 2_000_000
 MOST_RATIO = 1200  # unpacked to packed; deflate reaches 1,032
@@ -163,15 +163,19 @@ class ZipSource(Source):
             raise SourceUnreadable(f"{member.name} of the archive cannot be read: {error}") from error
 
 
-def inventory(source: Source) -> Inventory:
+def inventory(source: Source, most: int = 0) -> Inventory:
     """Return what a source holds; only names, sizes and the beginning of the dump are looked at.
 
+    :param most: members that are looked at; 0: as many as a source may have
+    :raises TooLargeToLook: when there are more than ``most``
     :raises DumpMissing, DumpRefused, SourceRefused, SourceUnreadable: when it is not what an import takes
     """
     dumps: list[Member] = []
     found: dict[str, dict[str, Member]] = {}
     others = 0
     for number, member in enumerate(source.members()):
+        if most and number >= most:
+            raise TooLargeToLook(f"the source has more than {most} files")
         if number >= MOST_MEMBERS:
             raise SourceRefused(f"the source has more than {MOST_MEMBERS} files")
         if match := _FILE.fullmatch(member.name):
@@ -182,6 +186,20 @@ def inventory(source: Source) -> Inventory:
             others += 1
     database, files = _files(found)
     return Inventory(_dump(source, dumps), database, files, others)
+
+
+def require_expected(found: Inventory, files: int = 0, size: int = 0) -> None:
+    """Be sure that a source holds what whoever took it out says that it does; 0: nobody says.
+
+    :param size: of all files, in bytes
+    :raises SourceRefused: saying both numbers
+    """
+    for what, wanted, there in (("files", files, len(found.files)), ("bytes of files", size, found.bytes)):
+        if wanted and wanted != there:
+            raise SourceRefused(
+                f"the source has {there} {what}, and {wanted} are expected",
+                "Copy it whole, or correct the number that is expected.",
+            )
 
 
 def _files(found: dict[str, dict[str, Member]]) -> tuple[str, dict[str, Member]]:

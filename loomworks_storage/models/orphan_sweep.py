@@ -81,11 +81,19 @@ class OrphanSweep(models.Model):
         return Known(
             tenants=frozenset(tenants.mapped("uuid")),
             busy=frozenset(busy.mapped("uuid")),
-            jobs=frozenset((names.namespace(one.tenant_id.uuid), f"files-backup-{one.id}") for one in backups),
+            jobs=frozenset(self._named_jobs(backups)),
             databases=frozenset(name for tenant in tenants for name in tenant._named_databases()),
             templates=frozenset(self._named_templates()),
             files=frozenset(filter(None, needed)),
         )
+
+    @api.model
+    def _named_jobs(self, backups):
+        yield from ((names.namespace(one.tenant_id.uuid), f"files-backup-{one.id}") for one in backups)
+        imports = self.env["loomworks.import"].search([("reconcile_at", "!=", False), ("tenant_id", "!=", False)])
+        for one in imports:
+            for name in (f"import-{one.id}", f"import-{one.id}-modules"):
+                yield names.namespace(one.tenant_id.uuid), name
 
     @api.model
     def _named_templates(self):

@@ -10,4 +10,10 @@ class Reconcilable(models.AbstractModel):
 
     @api.model
     def _reconciled_models(self):
-        return [*super()._reconciled_models(), "loomworks.files.backup", "loomworks.reset", "loomworks.orphan"]
+        return [
+            *super()._reconciled_models(),
+            "loomworks.import",
+            "loomworks.files.backup",
+            "loomworks.reset",
+            "loomworks.orphan",
+        ]

@@ -20,7 +20,9 @@ Manifest = dict[str, Any]
 DATABASE = re.compile(r"^t_([0-9a-f]{32})(_r[0-9]+)?$")
 ROLE = re.compile(r"^t_([0-9a-f]{32})$")
 TEMPLATE = re.compile(r"^loomworks_template_[a-z][a-z0-9_]{0,19}_[0-9a-f]{12}(_new)?$")
-JOB = re.compile(r"^(files-backup-[0-9]+|files-restore-[0-9a-f]{10}|neutralise-(first|r[0-9]+))$")
+JOB = re.compile(
+    r"^(files-backup-[0-9]+|files-restore-[0-9a-f]{10}|import-[0-9]+(-modules)?|neutralise-(first|r[0-9]+))$"
+)
 LEFT = frozenset({"Released", "Failed"})  # phases of a volume whose claim is gone
 
 

@@ -184,5 +184,6 @@ SERIOUS = frozenset(
         "volume_pending",
         "volume_lost",
         "unschedulable",
+        "import_failed",
     }
 )

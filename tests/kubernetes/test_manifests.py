@@ -69,7 +69,12 @@ def test_only_the_control_plane_gets_a_token_of_the_api_server(variant: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("secret", "variable"), [("pgbackrest-s3", "REPOSITORY_SECRETS_DIR"), ("filestore-s3", "FILESTORE_SECRETS_DIR")]
+    ("secret", "variable"),
+    [
+        ("pgbackrest-s3", "REPOSITORY_SECRETS_DIR"),
+        ("filestore-s3", "FILESTORE_SECRETS_DIR"),
+        ("imports-s3", "IMPORTS_SECRETS_DIR"),
+    ],
 )
 @pytest.mark.parametrize("variant", overlays.VARIANTS)
 def test_keys_of_buckets_reach_only_who_needs_them(variant: str, secret: str, variable: str) -> None:

@@ -22,6 +22,7 @@ def apply_secrets(settings: Settings) -> None:
         "control-plane-operator": secrets.ensure(settings, "control-plane-operator"),
         "pgbackrest-s3": target.backup_account(settings),
         "filestore-s3": target.files_account(settings),
+        "imports-s3": target.imports_account(settings),
         "postgres-tls": _server_certificate(settings),
     }
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": CONTROL_NAMESPACE}}

@@ -12,6 +12,7 @@ from .supervisor import Program
 
 BUCKET = "loomworks-pgbackrest"
 FILES_BUCKET = "loomworks-filestores"
+IMPORTS_BUCKET = "loomworks-imports"
 REGION = "us-east-1"
 VOLUME_SIZE = 256  # MiB: files of a volume; small ones leave space for many buckets
 MAX_VOLUMES = 400
@@ -31,10 +32,15 @@ SWITCHED_OFF = ("s3.port.iceberg", "s3.port.lance")
 
 
 def identities(settings: Settings) -> str:
-    """Who may do what: the stack's own bucket owner all, the tenants' files what they need in their own bucket."""
+    """Who may do what: the buckets' owner all, the tenants' files what they need in theirs, imports read in theirs."""
     owner = _identity(settings, "loomworks", "pgbackrest-s3", ["Admin", "Read", "Write", "List", "Tagging"])
-    actions = [f"{action}:{FILES_BUCKET}" for action in ("Read", "Write", "List")]
-    return json.dumps({"identities": [owner, _identity(settings, "filestores", "filestore-s3", actions)]}, indent=1)
+    writing = [f"{action}:{FILES_BUCKET}" for action in ("Read", "Write", "List")]
+    reading = [f"{action}:{IMPORTS_BUCKET}" for action in ("Read", "List")]
+    others = [
+        _identity(settings, "filestores", "filestore-s3", writing),
+        _identity(settings, "imports", "imports-s3", reading),
+    ]
+    return json.dumps({"identities": [owner, *others]}, indent=1)
 
 
 def _identity(settings: Settings, name: str, secret: str, actions: list[str]) -> dict:
@@ -80,7 +86,7 @@ def _server(venv: Path, uses: tuple[Path, ...]) -> Program:
 
 
 def make_buckets(settings: Settings, venv: Path) -> None:
-    """Wait for the server and have the buckets of the backups and of the tenants' files exist."""
+    """Wait for the server and have the buckets of the backups, the tenants' files and the sources of imports exist."""
     account = secrets.ensure(settings, "pgbackrest-s3")
     environment = {
         "PYTHONPATH": str(Path(__file__).parents[1]),
@@ -90,7 +96,7 @@ def make_buckets(settings: Settings, venv: Path) -> None:
         "AWS_CA_BUNDLE": str(settings.pki / "ca.crt"),
     }
     command = [venv / "bin" / "python", "-m", "stack.make_bucket", f"https://{BRIDGE_ADDRESS}:{S3_PORT}"]
-    shell.run([*command, BUCKET, FILES_BUCKET], env=environment)
+    shell.run([*command, BUCKET, FILES_BUCKET, IMPORTS_BUCKET], env=environment)
 
 
 def remove_sockets() -> None:

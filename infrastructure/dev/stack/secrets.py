@@ -23,6 +23,7 @@ MADE: dict[str, dict[str, Callable[[], str]]] = {
     "postgres-credentials": {"provisioner-password": _hexadecimal, "control-password": _hexadecimal},
     "pgbackrest-s3": {"key": _hexadecimal, "key-secret": _hexadecimal, "cipher-pass": _token},
     "filestore-s3": {"key": _hexadecimal, "key-secret": _hexadecimal},
+    "imports-s3": {"key": _hexadecimal, "key-secret": _hexadecimal},
     "control-plane-operator": {"login": lambda: OPERATOR_LOGIN, "password": _token, "api-key": _hexadecimal},
 }
 

@@ -4,7 +4,9 @@ For an existing cluster: ``KUBECONFIG``; ``LOOMWORKS_REGISTRY``, which this mach
 from; ``LOOMWORKS_DOMAIN``, which leads to the edge with all its subdomains; ``LOOMWORKS_S3_ENDPOINT``, ``_BUCKET``,
 ``_REGION``, ``_KEY`` and ``_KEY_SECRET`` for the backups, with ``_CA`` (a file) where the endpoint's authority is a
 private one. Optional: ``LOOMWORKS_FILES_S3_BUCKET``, ``_KEY`` and ``_KEY_SECRET`` for the tenants' files (else as the
-backups), ``LOOMWORKS_STORAGE_CLASS`` (else the cluster's default), ``LOOMWORKS_EDGE`` (host:port; else a node's port).
+backups), ``LOOMWORKS_IMPORTS_S3_ENDPOINT``, ``_BUCKET``, ``_REGION``, ``_KEY`` and ``_KEY_SECRET`` for the sources of
+imports (else there are none), ``LOOMWORKS_STORAGE_CLASS`` (else the cluster's default), ``LOOMWORKS_EDGE`` (host:port;
+else a node's port).
 """
 
 from __future__ import annotations
@@ -19,6 +21,9 @@ from .settings import BRIDGE_ADDRESS, EDGE_NODE_PORT, EMBEDDED_DOMAIN, REGISTRY_
 
 S3_VARIABLES = tuple(f"LOOMWORKS_S3_{name}" for name in ("ENDPOINT", "BUCKET", "REGION", "KEY", "KEY_SECRET"))
 FILES_VARIABLES = tuple(f"LOOMWORKS_FILES_S3_{name}" for name in ("BUCKET", "KEY", "KEY_SECRET"))
+IMPORTS = "LOOMWORKS_IMPORTS_S3_"
+IMPORTS_PLACE = ("ENDPOINT", "BUCKET", "REGION", "CA_FILE")
+IMPORTS_ACCOUNT = {"key": "KEY", "key-secret": "KEY_SECRET"}
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 
@@ -75,6 +80,7 @@ def configuration(settings: Settings) -> dict[str, dict[str, str]]:
             "LOOMWORKS_FILESTORE_S3_BUCKET": os.environ.get(FILES_VARIABLES[0]) or bucket,
             "LOOMWORKS_FILESTORE_S3_REGION": region,
         },
+        "imports-config": {f"{IMPORTS}{name}": os.environ.get(f"{IMPORTS}{name}", "") for name in IMPORTS_PLACE},
     }
 
 
@@ -103,6 +109,14 @@ def files_account(settings: Settings) -> dict[str, str]:
     given = zip(FILES_VARIABLES[1:], S3_VARIABLES[3:], strict=True)
     key, key_secret = (os.environ.get(own) or os.environ[common] for own, common in given)
     return {"key": key, "key-secret": key_secret, "ca.crt": _authority(settings)}
+
+
+def imports_account(settings: Settings) -> dict[str, str]:
+    """The values of the Secret ``imports-s3``: an account that reads the sources of imports, and its authority."""
+    if settings.external_kubeconfig is None:
+        return {**secrets.ensure(settings, "imports-s3"), "ca.crt": _authority(settings)}
+    values = {key: os.environ.get(f"{IMPORTS}{name}", "") for key, name in IMPORTS_ACCOUNT.items()}
+    return {**values, "ca.crt": _authority(settings)}
 
 
 def _authority(settings: Settings) -> str:

@@ -1,0 +1,64 @@
+"""A tenant that was brought in from another platform, and what the reconciler is told of it."""
+
+from odoo import api, fields, models
+
+from ..reconciler.imported import Imported
+from .imports import RUNNING, STAGES
+
+
+class Tenant(models.Model):
+    """A tenant whose data may come from another platform."""
+
+    _inherit = "loomworks.tenant"
+
+    imported_by_id = fields.Many2one("loomworks.import", "Imported by", readonly=True, copy=False, ondelete="set null")
+
+    def action_archive(self):
+        """As before; an import that goes on is given up."""
+        result = super().action_archive()
+        imports = self.sudo().imported_by_id
+        imports.filtered(lambda one: one.state in (*RUNNING, "failed"))._end("cancelled")
+        return result
+
+    def _abandon_import(self):
+        """Take away a tenant that will get no data."""
+        for tenant in self.filtered(lambda one: one.state in ("provisioning", "suspended")):
+            tenant.action_archive()
+            tenant.erase_requested = True
+            tenant._audit_and_reconcile("erase", "import given up")
+
+    @api.model
+    def _guarded_fields(self):
+        return super()._guarded_fields() | {"imported_by_id"}
+
+    def _spec_values(self):
+        values = super()._spec_values()
+        return {**values, "keeps_users": values.get("keeps_users", False) or bool(self.imported_by_id)}
+
+    def _steps(self):
+        """Wait for the data before the database is looked at."""
+        steps = super()._steps()
+        if self.imported_by_id:
+            steps.insert([step.code for step in steps].index("database"), self._imported())
+        return steps
+
+    def _imported(self):
+        one = self.sudo().imported_by_id
+        if one.state in ("starting", "done"):
+            return Imported(one.id, one.result or "")
+        if one.state in ("failed", "cancelled", "erased", "draft"):
+            problem = one.error_message or self.env._("the import was cancelled: archive this tenant")
+            return Imported(one.id, problem=problem)
+        stage = STAGES[one.stage][0] if one.stage else self.env._("Getting ready")
+        return Imported(one.id, progress=f"{stage} ({one.progress} %)")
+
+    def _settle(self):
+        """The tenant serves what was brought in: the import is done; or all of it is deleted again."""
+        result = super()._settle()
+        one = self.sudo().imported_by_id
+        if one.state == "starting" and self.state == "active":
+            one._end("done")
+            self.env["loomworks.audit"]._record("import_done", self, one.result or "")
+        elif one and self.erased_at and one.state == "done":
+            one._end("erased")
+        return result
