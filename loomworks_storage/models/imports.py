@@ -115,7 +115,8 @@ class Import(models.Model):
     def _compute_result(self):
         for one in self:
             files, arrival = (one.report or {}).get("files") or {}, (one.report or {}).get("arrival") or {}
-            wrong = _count(files, "wrong") + sum(_count(arrival, kind) for kind in ("missing", "lost", "elsewhere"))
+            spoilt = max(_count(files, "wrong"), _count(arrival, "lost"))  # what is not brought is lost as well
+            wrong = spoilt + sum(_count(arrival, kind) for kind in ("missing", "wrong", "elsewhere"))
             one.files, one.bytes, one.problem_files = files.get("files", 0), files.get("bytes", 0), wrong
             one.result = one._result_text(arrival) if one.report else False
 

@@ -67,6 +67,16 @@ class OdooDatabases:
             self.drop(name)
 
     @contextmanager
+    def plain(self, modules: list[str], label: str) -> Iterator[OdooDatabase]:
+        """Offer a fresh database with ``modules`` of Odoo and nothing of ours, and drop it afterwards."""
+        with self._clone_of(lambda cursor: self._base(cursor, set(modules)), label) as made:
+            yield made
+
+    def files(self, name: str) -> Path:
+        """Return where the files of the database ``name`` are."""
+        return self._files(name)
+
+    @contextmanager
     def cloned_with(self, addon: str, modules: list[str], suffix: str = "") -> Iterator[OdooDatabase]:
         """Offer a fresh database with ``addon`` installed beside ``modules`` of Odoo, and drop it afterwards."""
         with self._clone_of(
@@ -82,14 +92,18 @@ class OdooDatabases:
     def _template(self, cursor, addon: str, more: Set[str] = frozenset()) -> str:
         own, foreign = _dependencies(self._settings.repository, addon)
         foreign |= more
-        odoo = self._host.addons_path.parents[5].name
-        base = f"{PREFIX}_base_{digest([odoo, *sorted(foreign)])}"
-        self._build(cursor, base, None, sorted(foreign))
+        base = self._base(cursor, foreign)
         sources = [path for name in sorted(own) for path in _sources(self._settings.repository / name)]
         stale = f"{PREFIX}_{'with' if more else 'addon'}_{addon}_"
         template = f"{stale}{digest([base, *sources])}"
         self._build(cursor, template, base, [addon], stale=stale)
         return template
+
+    def _base(self, cursor, modules: Set[str]) -> str:
+        odoo = self._host.addons_path.parents[5].name
+        base = f"{PREFIX}_base_{digest([odoo, *sorted(modules)])}"
+        self._build(cursor, base, None, sorted(modules))
+        return base
 
     def _build(self, cursor, name: str, base: str | None, modules: list[str], stale: str = "") -> None:
         if _exists(cursor, name):

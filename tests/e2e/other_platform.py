@@ -1,0 +1,72 @@
+"""A tenant of another platform: a plain Odoo with its own data, users and files, as a dump and a filestore."""
+
+import io
+import json
+import os
+import subprocess
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from stack import odoo_host, postgres_root, test_database
+from stack.settings import Settings
+
+MODULES = ["base", "web", "mail"]  # nothing of ours
+LOGIN, LOGIN_PASSWORD = "clerk@example.com", "her own password"
+CONTENTS = {"photograph": os.urandom(300_000), "letter": b"Dear all", "empty": b""}
+LIVED = f"""
+import base64
+contents = {CONTENTS!r}
+for name, content in contents.items():
+    env["ir.attachment"].create({{"name": name, "datas": base64.b64encode(content)}})
+env["res.partner"].create({{"name": "An old customer"}})
+user = env["res.users"].create({{"name": "Clerk", "login": {LOGIN!r}, "password": {LOGIN_PASSWORD!r}}})
+env["ir.mail_server"].create({{"name": "own", "smtp_host": "smtp.example.com"}})
+env["ir.config_parameter"].set_param("web.base.url", "https://acme.old.example")
+env["ir.config_parameter"].set_param("report.url", "https://acme.old.example")
+env.user.with_user(user).env["res.users.apikeys"]._generate("rpc", "a program", None)
+env.cr.commit()
+"""
+
+
+@dataclass
+class OtherPlatform:
+    """One tenant there."""
+
+    settings: Settings
+    database: str
+    configuration: Path
+    folder: Path  # of its files
+
+    def live(self):
+        """Let somebody work there."""
+        host = odoo_host.ensure(self.settings)
+        command = [host.python, host.bin, "shell", "-c", self.configuration, "--no-http", "--log-level=error"]
+        done = subprocess.run(command, input=LIVED, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert "Traceback" not in done.stderr + done.stdout, (done.stderr + done.stdout)[-3000:]
+
+    def dump(self, *options):
+        """Return a dump of its database."""
+        url = urlsplit(test_database.url(self.settings))
+        environment = {"PATH": os.environ["PATH"], "PGPASSWORD": url.password, "PGHOST": url.hostname}
+        environment |= {"PGPORT": str(url.port), "PGUSER": url.username, "PGDATABASE": self.database}
+        argv = [f"{postgres_root.BINARIES}/pg_dump", "--no-owner", "--no-privileges", *options]
+        inside = postgres_root.inside(self.settings, argv, {})
+        return subprocess.run(inside, env=environment, capture_output=True, check=True).stdout
+
+    def files(self):
+        """Return its files by their names below the filestore."""
+        found = self.folder.glob("[0-9a-f][0-9a-f]/*")
+        return {str(path.relative_to(self.folder)): path.read_bytes() for path in found}
+
+    def packed(self, files=None):
+        """Return a zip as Odoo's own backup is one."""
+        stream = io.BytesIO()
+        with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in (self.files() if files is None else files).items():
+                archive.writestr(f"filestore/{name}", content)
+            archive.writestr("manifest.json", json.dumps({"odoo_dump": "1"}))
+            archive.writestr("dump.sql", self.dump())
+        return stream.getvalue()

@@ -1,0 +1,270 @@
+"""Tenants of another platform, brought in on the running stack: one, with a file missing, and killed on the way."""
+
+import base64
+import hashlib
+import secrets
+import time
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from conftest import Tenant
+from harness import engines
+from harness.databases import OdooDatabases
+from other_platform import CONTENTS, LOGIN, LOGIN_PASSWORD, MODULES, OtherPlatform
+from stack import s3
+from stack.settings import BRIDGE_ADDRESS, S3_PORT, Settings
+from test_copies import log_in
+from test_killed_control_plane import kill, wait_back
+
+engines.register()
+
+from addons.loomworks_storage.imports.job import LABELS  # noqa: E402  (only importable once registered)
+
+IMPORT = "loomworks.import"
+PATIENCE = 240  # seconds: modules are installed in two cores that others use, too
+
+
+@pytest.fixture(scope="module")
+def platform():
+    """A tenant of another platform, who has worked there."""
+    settings = Settings.from_environment()
+    databases = OdooDatabases(settings)
+    with databases.plain(MODULES, "other_platform") as made:
+        one = OtherPlatform(settings, made.name, made.configuration, databases.files(made.name))
+        one.live()
+        yield one
+
+
+def client_of(secret, tmp_path, name):
+    (tmp_path / "ca.crt").write_text(secret("loomworks", name, "ca.crt"))
+    account = {"aws_access_key_id": "key", "aws_secret_access_key": "key-secret"}
+    values = {argument: secret("loomworks", name, key) for argument, key in account.items()}
+    endpoint = f"https://{BRIDGE_ADDRESS}:{S3_PORT}"
+    return boto3.client("s3", endpoint_url=endpoint, region_name=s3.REGION, verify=str(tmp_path / "ca.crt"), **values)
+
+
+class Sources:
+    """A folder of the bucket of sources, as who puts them there reaches it."""
+
+    def __init__(self, client):
+        self._client, self.prefix = client, f"e2e-{secrets.token_hex(4)}"
+
+    def put(self, name, content):
+        self._client.put_object(Bucket=s3.IMPORTS_BUCKET, Key=f"{self.prefix}/{name}", Body=content)
+        return f"{self.prefix}/{name}"
+
+    def put_folder(self, name, files):
+        for path, content in files.items():
+            self.put(f"{name}/filestore/{path}", content)
+        return f"{self.prefix}/{name}"
+
+    def listed(self):
+        """Return all that can be seen of them, and the digest of each content."""
+        found = self._client.list_objects_v2(Bucket=s3.IMPORTS_BUCKET, Prefix=f"{self.prefix}/").get("Contents", [])
+        return {one["Key"]: (one["ETag"], one["Size"], one["LastModified"], self._digest(one["Key"])) for one in found}
+
+    def _digest(self, key):
+        body = self._client.get_object(Bucket=s3.IMPORTS_BUCKET, Key=key)["Body"]
+        return hashlib.sha256(body.read()).hexdigest()
+
+    def clear(self):
+        for key in self.listed():
+            self._client.delete_object(Bucket=s3.IMPORTS_BUCKET, Key=key)
+
+
+@pytest.fixture
+def sources(secret, tmp_path):
+    """A folder for sources."""
+    made = Sources(client_of(secret, tmp_path, "pgbackrest-s3"))
+    yield made
+    made.clear()
+
+
+@pytest.fixture
+def bring_in(call, stack):
+    """Begin imports; whatever a test leaves of their tenants is removed at its end."""
+    begun = []
+
+    def begin(source, **values):
+        subdomain = f"old-{secrets.token_hex(4)}"
+        (plan,) = call("loomworks.plan", "search", domain=[["code", "=", "basic"]])
+        values = {"name": subdomain.title(), "subdomain": subdomain, "plan_id": plan, "source": source, **values}
+        (number,) = call(IMPORT, "create", vals_list=[{"source_off": True, **values}])
+        (tenant,) = call(IMPORT, "action_import", ids=[number])
+        row = call("loomworks.tenant", "read", ids=[tenant], fields=["uuid", "database_name"])[0]
+        begun.append(Tenant(call, stack, tenant, row["uuid"], subdomain, row["database_name"]))
+        return number, begun[-1]
+
+    yield begin
+    for tenant in begun:
+        if not tenant.read("erased_at")["erased_at"]:
+            if tenant.read("state")["state"] != "archived":
+                tenant.act("action_archive")
+            tenant.act("action_erase", confirm_name=tenant.read("name")["name"])
+
+
+@pytest.fixture
+def row_of(call):
+    return lambda number: call(IMPORT, "read", ids=[number])[0]
+
+
+@pytest.fixture
+def reach(row_of):
+    """Wait until an import is in a state; return its row."""
+
+    def wait(number, *states, seconds=PATIENCE):
+        end = time.monotonic() + seconds
+        while (row := row_of(number))["state"] not in states:
+            assert row["state"] != "failed", row["error_message"]
+            assert time.monotonic() < end, row
+            time.sleep(0.2)
+        return row
+
+    return wait
+
+
+def serves_what_it_had(tenant):
+    """Log in as somebody did there, and see that her data and files are here."""
+    work = log_in(tenant, LOGIN, LOGIN_PASSWORD)
+    assert work, "users log in as they did on the other platform"
+    assert work("res.partner", "search_count", [["name", "=", "An old customer"]]) == 1
+    for name, content in CONTENTS.items():
+        domain = [["name", "=", name], ["res_model", "=", False]]
+        (found,) = work("ir.attachment", "search_read", domain, ["datas"])
+        assert base64.b64decode(found["datas"] or b"") == content
+    return work
+
+
+def left_in_cluster(kube, tenant):
+    names = [item["metadata"]["name"] for kind in ("Job", "Secret") for item in kube.list(kind, tenant.namespace)]
+    return [name for name in names if name.startswith("import-")]
+
+
+def test_tenant_of_another_platform_serves_with_an_identity_of_its_own(
+    platform, sources, bring_in, reach, kube, server, call
+):
+    files = platform.files()
+    source = sources.put("acme.zip", platform.packed(files))
+    before = sources.listed()
+    began = time.monotonic()
+    values = {"expected_files": len(files), "expected_bytes": sum(map(len, files.values()))}
+    number, tenant = bring_in(source, **values)
+    row = reach(number, "done")
+    print(f"an import served after {time.monotonic() - began:.1f} s: {row['result']}")
+    steps = call(
+        "loomworks.tenant.step", "search_read", domain=[["tenant_id", "=", tenant.id]], fields=["code", "seconds"]
+    )
+    print({step["code"]: step["seconds"] for step in steps})
+    assert tenant.wait_settled("active")["error_message"] is False
+    assert sources.listed() == before, "a source is only read"
+
+    assert (row["files"], row["bytes"]) == (len(files), sum(map(len, files.values())))
+    assert "all digests equal" in row["result"]
+    serves_what_it_had(tenant)
+    with server.connect(tenant.database) as cr:
+        cr.execute("SELECT key, value FROM ir_config_parameter")
+        parameters = {one["key"]: one["value"] for one in cr.fetchall()}
+        cr.execute("SELECT name FROM ir_module_module WHERE state = 'installed' AND name LIKE 'loomworks%'")
+        modules = {one["name"] for one in cr.fetchall()}
+        cr.execute("SELECT count(*) AS count FROM res_users_apikeys WHERE name = 'a program'")
+        keys = cr.fetchone()["count"]
+    assert parameters["database.uuid"] == parameters["loomworks.tenant_uuid"] == tenant.uuid
+    assert parameters["web.base.url"] == tenant.read("public_url")["public_url"]
+    assert "report.url" not in parameters
+    assert (modules, keys) == ({"loomworks_client", "loomworks_ai"}, 0)
+    assert server.foreign_objects(tenant.database, f"t_{tenant.uuid.replace('-', '')}") == 0
+    assert left_in_cluster(kube, tenant) == []
+    link = tenant.act("action_first_login_link")["params"]["links"][0]["url"]
+    assert tenant.host in link, "the control plane is let in"
+
+
+def test_file_that_is_missing_is_named_and_nothing_half_done_is_served(
+    platform, sources, bring_in, reach, row_of, kube, call
+):
+    """Served without them, attachments would be empty, and nobody would have been told."""
+    files = platform.files()
+    gone = next(name for name, content in files.items() if content == CONTENTS["photograph"])
+    spoilt = next(name for name, content in files.items() if content == CONTENTS["letter"])
+    some = {name: content for name, content in files.items() if name != gone}
+    source = sources.put_folder("acme", {**some, spoilt: b"something else"})
+    dump = sources.put("dumps/acme.dump", platform.dump("--format=custom"))
+    before = sources.listed()
+    number, tenant = bring_in(source, dump=dump)
+    end = time.monotonic() + PATIENCE
+    while (row := row_of(number))["state"] != "failed":
+        assert time.monotonic() < end, row
+        time.sleep(0.2)
+    assert row["error_code"] == "import_not_whole"
+    assert {gone[3:], spoilt[3:]} <= set(row["problems_text"].replace(":", " ").split())
+    values = tenant.wait(lambda values: values["error_code"] == "import_failed")
+    assert values["state"] == "provisioning"
+    assert tenant.get("/web/login").status_code == 503
+    assert kube.get("Deployment", "odoo", tenant.namespace) is None
+    assert sources.listed() == before
+
+    sources.put_folder("acme", {gone: files[gone], spoilt: files[spoilt]})
+    call(IMPORT, "action_retry", ids=[number])
+    row = reach(number, "done")
+    assert (row["files"], row["problem_files"]) == (len(files), 0)
+    serves_what_it_had(tenant)
+
+
+def test_source_that_is_given_up_leaves_nothing(platform, sources, bring_in, row_of, call, kube, server):
+    source = sources.put("acme.zip", platform.packed())
+    before = sources.listed()
+    number, tenant = bring_in(source)
+    end = time.monotonic() + PATIENCE
+    while row_of(number)["state"] == "waiting":
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    call(IMPORT, "action_cancel", ids=[number])
+    tenant.wait(lambda values: values["erased_at"])
+    assert row_of(number)["state"] == "cancelled"
+    assert server.database(tenant.database) is None
+    assert kube.get("Namespace", tenant.namespace) is None
+    assert sources.listed() == before
+
+
+def test_account_of_imports_only_reads_its_own_bucket(sources, secret, tmp_path):
+    name = sources.put("x/readme.txt", b"something")
+    client = client_of(secret, tmp_path, "imports-s3")
+    assert client.get_object(Bucket=s3.IMPORTS_BUCKET, Key=name)["Body"].read() == b"something"
+    for refused in (
+        lambda: client.put_object(Bucket=s3.IMPORTS_BUCKET, Key=name, Body=b"other"),
+        lambda: client.delete_object(Bucket=s3.IMPORTS_BUCKET, Key=name),
+        lambda: client.list_objects_v2(Bucket=s3.FILES_BUCKET),
+        lambda: client.list_objects_v2(Bucket=s3.BUCKET),
+    ):
+        with pytest.raises(ClientError):
+            refused()
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("state", ["loading", "installing"])
+def test_import_is_finished_after_its_pod_and_the_control_plane_are_killed(
+    platform, sources, bring_in, reach, kube, server, state
+):
+    """What a Job has half done is begun again, and what it has done is not lost."""
+    source = sources.put("acme.zip", platform.packed())
+    before = sources.listed()
+    number, tenant = bring_in(source)
+    reach(number, state)
+    end = time.monotonic() + PATIENCE
+    while not (pods := _running(kube, tenant)):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    kube.delete("Pod", pods[0], tenant.namespace)
+    kill(kube, tenant.stack)
+    wait_back(tenant.stack)
+    row = reach(number, "done")
+    assert "all digests equal" in row["result"]
+    serves_what_it_had(tenant)
+    assert server.databases_of(f"t_{tenant.uuid.replace('-', '')}") == [tenant.database]
+    assert sources.listed() == before
+
+
+def _running(kube, tenant):
+    selector = ",".join(f"{key}={value}" for key, value in LABELS.items())
+    pods = kube.list("Pod", tenant.namespace, label_selector=selector)
+    return [pod["metadata"]["name"] for pod in pods if pod["status"].get("phase") == "Running"]
