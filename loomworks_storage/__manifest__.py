@@ -24,6 +24,7 @@
         "views/orphan_views.xml",
         "views/ending_views.xml",
         "views/reset_views.xml",
+        "wizards/import_batch_views.xml",
         "views/import_views.xml",
     ],
     "assets": {"web.assets_backend": ["loomworks_storage/static/src/**/*"]},

@@ -22,7 +22,7 @@ ALL = (*COLUMNS, "dump", *NUMBERS)  # the last ones need not be there
 MOST_LINES = 1000
 LONGEST_NAME = 128  # characters of a tenant's name
 
-_SUBDOMAIN = re.compile(r"[a-z][a-z0-9-]{2,62}")
+_SUBDOMAIN = re.compile(r"[a-z][a-z0-9-]{1,61}[a-z0-9]")
 _SOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@+=-]*(/[A-Za-z0-9][A-Za-z0-9 ._@+=-]*)*/?")
 
 
@@ -41,11 +41,24 @@ class Line:
     problems: tuple[str, ...] = ()
 
 
-def read(data: bytes, plans: Collection[str], taken: Collection[str] = ()) -> list[Line]:
+@dataclass(frozen=True)
+class Known:
+    """What lines are compared with: what there is, and how often the list itself names something."""
+
+    plans: frozenset[str]
+    taken: frozenset[str]
+    reserved: frozenset[str]
+    counts: dict[str, Counter[str]]
+
+
+def read(
+    data: bytes, plans: Collection[str], taken: Collection[str] = (), reserved: Collection[str] = ()
+) -> list[Line]:
     """Return the lines of a file, each with its problems; one line's problems say nothing of the others.
 
     :param plans: the names that there are
     :param taken: subdomains of tenants that there are
+    :param reserved: subdomains that no tenant gets
     :raises ListUnreadable: when it is no such table at all
     """
     rows = list(_rows(data))
@@ -54,12 +67,12 @@ def read(data: bytes, plans: Collection[str], taken: Collection[str] = ()) -> li
     if len(rows) > MOST_LINES:
         raise ListUnreadable(f"the list has more than {MOST_LINES} lines", "Cut it into several.")
     counts = {column: Counter(row[column].casefold() for _, row in rows) for column in ("subdomain", "source")}
-    known = frozenset(plans)
+    known = Known(frozenset(plans), frozenset(taken), frozenset(reserved), counts)
     return [
         Line(
             number,
             **{**row, **{name: _number(row[name]) or 0 for name in NUMBERS}},
-            problems=tuple(_problems(row, known, frozenset(taken), counts)),
+            problems=tuple(_problems(row, known)),
         )
         for number, row in rows
     ]
@@ -108,20 +121,18 @@ def _dialect(data: bytes) -> type[csv.Dialect]:
     return Found
 
 
-def _problems(
-    row: dict[str, str], plans: frozenset[str], taken: frozenset[str], counts: dict[str, Counter[str]]
-) -> Iterator[str]:
+def _problems(row: dict[str, str], known: Known) -> Iterator[str]:
     """Yield what is wrong with one line, in words."""
     if not row["name"]:
         yield "it has no name"
     elif len(row["name"]) > LONGEST_NAME or not row["name"].isprintable():
         yield f"its name has more than {LONGEST_NAME} characters, or some that cannot be printed"
-    yield from _subdomain_problems(row["subdomain"], taken, counts["subdomain"])
-    if row["plan"] not in plans:
+    yield from _subdomain_problems(row["subdomain"], known)
+    if row["plan"] not in known.plans:
         yield f"there is no plan “{row['plan']}”"
     if not _SOURCE.fullmatch(row["source"]):
         yield f"“{row['source']}” is no folder or archive below the place of sources"
-    elif counts["source"][row["source"].casefold()] > 1:
+    elif known.counts["source"][row["source"].casefold()] > 1:
         yield f"the source “{row['source']}” is in several lines"
     yield from _content_problems(row)
 
@@ -140,10 +151,12 @@ def _number(text: str) -> int | None:
     return int(text) if text.isdecimal() and text.isascii() and len(text) < 16 else None if text else 0
 
 
-def _subdomain_problems(subdomain: str, taken: frozenset[str], counts: Counter[str]) -> Iterator[str]:
+def _subdomain_problems(subdomain: str, known: Known) -> Iterator[str]:
     if not _SUBDOMAIN.fullmatch(subdomain):
-        yield f"“{subdomain}” is no subdomain: 3 to 63 small letters, digits and hyphens, a letter first"
-    elif subdomain in taken:
+        yield f"“{subdomain}” is no subdomain: 3 to 63 small letters, digits and hyphens, a letter first, no hyphen last"
+    elif subdomain in known.reserved:
+        yield f"the subdomain “{subdomain}” is reserved"
+    elif subdomain in known.taken:
         yield f"the subdomain “{subdomain}” is another tenant's"
-    elif counts[subdomain] > 1:
+    elif known.counts["subdomain"][subdomain] > 1:
         yield f"the subdomain “{subdomain}” is in several lines"

@@ -5,6 +5,7 @@ from . import (
     files_crons,
     files_work,
     imports,
+    imports_look,
     imports_work,
     orphan,
     orphan_sweep,

@@ -122,7 +122,7 @@ class Import(models.Model):
 
     def _result_text(self, arrival):
         """Say in one line what has arrived."""
-        size = _in_units(self.bytes)
+        size = in_units(self.bytes)
         counted = self.env._("%(files)s files, %(size)s", files=formatLang(self.env, self.files, digits=0), size=size)
         if not self.problem_files:
             return self.env._(
@@ -158,6 +158,7 @@ class Import(models.Model):
 
     def write(self, vals):
         """Change what has not begun."""
+        self.check_access("write")
         self._guard(vals)
         if not self.env.su and any(one.state != "draft" for one in self):
             raise UserError(self.env._("An import that has begun cannot be changed: cancel it, and make another."))
@@ -297,7 +298,8 @@ def _problem_lines(report):
                 yield f"{name}: {why}"
 
 
-def _in_units(size):
+def in_units(size):
+    """Return a number of bytes in words."""
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.1f} {unit}" if unit != "B" else f"{size:.0f} B"

@@ -4,6 +4,7 @@ from . import (
     test_files_collect,
     test_files_place,
     test_files_restore,
+    test_import_batch,
     test_imports,
     test_orphans,
     test_reset,
