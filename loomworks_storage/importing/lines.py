@@ -153,7 +153,7 @@ def _number(text: str) -> int | None:
 
 def _subdomain_problems(subdomain: str, known: Known) -> Iterator[str]:
     if not _SUBDOMAIN.fullmatch(subdomain):
-        yield f"“{subdomain}” is no subdomain: 3 to 63 small letters, digits and hyphens, a letter first, no hyphen last"
+        yield f"“{subdomain}” is no subdomain: 3 to 63 small letters, digits and hyphens, letter first, no hyphen last"
     elif subdomain in known.reserved:
         yield f"the subdomain “{subdomain}” is reserved"
     elif subdomain in known.taken:

@@ -19,6 +19,8 @@ from addons.loomworks_storage.files.spec import FilesWork  # noqa: E402
 from addons.loomworks_storage.filestore.key import Key  # noqa: E402
 from addons.loomworks_storage.filestore.location import Location  # noqa: E402
 from addons.loomworks_storage.filestore.request import Command, Request  # noqa: E402
+from addons.loomworks_storage.imports import job as import_job  # noqa: E402
+from addons.loomworks_storage.imports.spec import ImportWork, Sources  # noqa: E402
 from addons.loomworks_tenant.kube import manifests as tenant  # noqa: E402  (only importable once registered)
 from addons.loomworks_tenant.kube import routes, template_job  # noqa: E402
 from unit import factories  # noqa: E402
@@ -71,10 +73,25 @@ def files_objects() -> list[dict[str, Any]]:
     ]
 
 
+def import_objects() -> list[dict[str, Any]]:
+    """Everything of the two Jobs of an import."""
+    claim = factories.VolumeSpec(f"odoo-instance-{factories.UUID}", "5Gi", "", "ReadWriteOnce", "/var/lib/odoo")
+    place = Place("https://s3.example", "sources", "region", "env:KEY", "env:SECRET", "/etc/imports-s3/ca.crt")
+    work = ImportWork(7, factories.tenant_spec(volume=claim), Sources(place, "old"), "loomworks-postgres", "acme.zip")
+    location = Location(factories.UUID, "https://s3.example", "sources", "region", "key", "secret")
+    return [
+        import_job.network_policy(work),
+        import_job.modules_network_policy(work),
+        import_job.secret(work, location, "authority"),
+        import_job.job(work),
+        import_job.modules_job(work),
+    ]
+
+
 @pytest.mark.parametrize(
     "objects",
-    [tenant_objects(factories.UUID), template_objects(), files_objects()],
-    ids=["tenant", "template", "files"],
+    [tenant_objects(factories.UUID), template_objects(), files_objects(), import_objects()],
+    ids=["tenant", "template", "files", "import"],
 )
 def test_kubeconform_finds_every_written_object_valid(objects: list[dict[str, Any]]) -> None:
     done = conformity(overlays.dumped(objects))

@@ -82,3 +82,38 @@ def test_longer_list_than_can_be_watched_is_refused(monkeypatch):
     monkeypatch.setattr(lines, "MOST_LINES", 1)
     with pytest.raises(ListUnreadable, match="more than 1 lines"):
         problems("A,aaa,Basic,a.zip", "B,bbb,Basic,b.zip")
+
+
+def test_line_may_say_where_the_dump_is_and_how_much_there_has_to_be():
+    data = f"{HEADER},dump,Files,bytes\nA,acme,Basic,old/acme,dumps/a.dump,12 340,3200000000\n"
+    assert read(data.encode(), PLANS) == [
+        Line(2, "A", "acme", "Basic", "old/acme", "dumps/a.dump", 12340, 3_200_000_000)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cells", "problem"),
+    [
+        ("../a.dump,1,2", "is no dump"),
+        ("a.dump,-1,2", "“-1” is no number of files"),
+        ("a.dump,1,1.5", "“1.5” is no number of bytes"),
+        (f"a.dump,1,{'9' * 20}", "is no number of bytes"),
+    ],
+)
+def test_what_a_line_says_of_its_content_has_to_be_readable(cells, problem):
+    [line] = read(f"{HEADER},dump,files,bytes\nA,acme,Basic,old,{cells}\n".encode(), PLANS)
+    assert len(line.problems) == 1
+    assert problem in line.problems[0]
+
+
+def test_subdomain_that_no_tenant_gets_is_told():
+    found = read(f"{HEADER}\nA,admin,Basic,a.zip\nB,acme-,Basic,b.zip\n".encode(), PLANS, reserved={"admin"})
+    assert ["reserved" in str(one.problems) for one in found] == [True, False]
+    assert "no hyphen last" in found[1].problems[0]
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", "a//b", ".x", "", "a\nb"])
+def test_place_that_leads_elsewhere_is_refused(name):
+    lines.check_place("old platform/acme.zip")
+    with pytest.raises(ListUnreadable, match="below the place of sources"):
+        lines.check_place(name)
