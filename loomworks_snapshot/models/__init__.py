@@ -3,6 +3,7 @@ from . import (
     cluster,
     database_server,
     files_metrics,
+    import_metrics,
     operation_log,
     plan,
     reconcilable,

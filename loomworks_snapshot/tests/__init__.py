@@ -3,6 +3,7 @@ from importlib.util import find_spec
 from . import (
     test_base_backup,
     test_database_server,
+    test_import_metrics,
     test_metrics,
     test_repository,
     test_volume_metrics,
