@@ -4,14 +4,7 @@ from odoo import api, models
 
 from ..backup.metrics import Metric
 
-TOLD = (
-    "draft",
-    "waiting",
-    "loading",
-    "installing",
-    "starting",
-    "failed",
-)  # states that somebody is to do something about
+TOLD = ("draft", "waiting", "loading", "installing", "starting", "failed")  # that are not over
 
 
 class DatabaseServer(models.Model):

@@ -1,19 +1,16 @@
 """Tenants of another platform, brought in on the running stack: one, with a file missing, and killed on the way."""
 
 import base64
-import hashlib
 import secrets
 import time
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from conftest import Tenant
 from harness import engines
-from harness.databases import OdooDatabases
-from other_platform import CONTENTS, LOGIN, LOGIN_PASSWORD, MODULES, OtherPlatform
+from harness.other_platform import CONTENTS, LOGIN, LOGIN_PASSWORD, other_platform
+from harness.sources import Sources, client_of
 from stack import s3
-from stack.settings import BRIDGE_ADDRESS, S3_PORT, Settings
 from test_copies import log_in
 from test_killed_control_plane import kill, wait_back
 
@@ -28,55 +25,14 @@ PATIENCE = 240  # seconds: modules are installed in two cores that others use, t
 @pytest.fixture(scope="module")
 def platform():
     """A tenant of another platform, who has worked there."""
-    settings = Settings.from_environment()
-    databases = OdooDatabases(settings)
-    with databases.plain(MODULES, "other_platform") as made:
-        one = OtherPlatform(settings, made.name, made.configuration, databases.files(made.name))
-        one.live()
+    with other_platform() as one:
         yield one
-
-
-def client_of(secret, tmp_path, name):
-    (tmp_path / "ca.crt").write_text(secret("loomworks", name, "ca.crt"))
-    account = {"aws_access_key_id": "key", "aws_secret_access_key": "key-secret"}
-    values = {argument: secret("loomworks", name, key) for argument, key in account.items()}
-    endpoint = f"https://{BRIDGE_ADDRESS}:{S3_PORT}"
-    return boto3.client("s3", endpoint_url=endpoint, region_name=s3.REGION, verify=str(tmp_path / "ca.crt"), **values)
-
-
-class Sources:
-    """A folder of the bucket of sources, as who puts them there reaches it."""
-
-    def __init__(self, client):
-        self._client, self.prefix = client, f"e2e-{secrets.token_hex(4)}"
-
-    def put(self, name, content):
-        self._client.put_object(Bucket=s3.IMPORTS_BUCKET, Key=f"{self.prefix}/{name}", Body=content)
-        return f"{self.prefix}/{name}"
-
-    def put_folder(self, name, files):
-        for path, content in files.items():
-            self.put(f"{name}/filestore/{path}", content)
-        return f"{self.prefix}/{name}"
-
-    def listed(self):
-        """Return all that can be seen of them, and the digest of each content."""
-        found = self._client.list_objects_v2(Bucket=s3.IMPORTS_BUCKET, Prefix=f"{self.prefix}/").get("Contents", [])
-        return {one["Key"]: (one["ETag"], one["Size"], one["LastModified"], self._digest(one["Key"])) for one in found}
-
-    def _digest(self, key):
-        body = self._client.get_object(Bucket=s3.IMPORTS_BUCKET, Key=key)["Body"]
-        return hashlib.sha256(body.read()).hexdigest()
-
-    def clear(self):
-        for key in self.listed():
-            self._client.delete_object(Bucket=s3.IMPORTS_BUCKET, Key=key)
 
 
 @pytest.fixture
 def sources(secret, tmp_path):
     """A folder for sources."""
-    made = Sources(client_of(secret, tmp_path, "pgbackrest-s3"))
+    made = Sources(client_of(lambda key: secret("loomworks", "pgbackrest-s3", key), tmp_path))
     yield made
     made.clear()
 
@@ -228,7 +184,7 @@ def test_source_that_is_given_up_leaves_nothing(platform, sources, bring_in, row
 
 def test_account_of_imports_only_reads_its_own_bucket(sources, secret, tmp_path):
     name = sources.put("x/readme.txt", b"something")
-    client = client_of(secret, tmp_path, "imports-s3")
+    client = client_of(lambda key: secret("loomworks", "imports-s3", key), tmp_path)
     assert client.get_object(Bucket=s3.IMPORTS_BUCKET, Key=name)["Body"].read() == b"something"
     for refused in (
         lambda: client.put_object(Bucket=s3.IMPORTS_BUCKET, Key=name, Body=b"other"),

@@ -5,12 +5,16 @@ import json
 import os
 import subprocess
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from stack import odoo_host, postgres_root, test_database
 from stack.settings import Settings
+
+from .databases import OdooDatabases
 
 MODULES = ["base", "web", "mail"]  # nothing of ours
 LOGIN, LOGIN_PASSWORD = "clerk@example.com", "her own password"
@@ -70,3 +74,14 @@ class OtherPlatform:
             archive.writestr("manifest.json", json.dumps({"odoo_dump": "1"}))
             archive.writestr("dump.sql", self.dump())
         return stream.getvalue()
+
+
+@contextmanager
+def other_platform() -> Iterator[OtherPlatform]:
+    """Offer a tenant of another platform, who has worked there."""
+    settings = Settings.from_environment()
+    databases = OdooDatabases(settings)
+    with databases.plain(MODULES, "other_platform") as made:
+        one = OtherPlatform(settings, made.name, made.configuration, databases.files(made.name))
+        one.live()
+        yield one
