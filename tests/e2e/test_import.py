@@ -86,7 +86,7 @@ def serves_what_it_had(tenant):
     assert work, "users log in as they did on the other platform"
     assert work("res.partner", "search_count", [["name", "=", "An old customer"]]) == 1
     for name, content in CONTENTS.items():
-        domain = [["name", "=", name], ["res_model", "=", False]]
+        domain = [["name", "=", name], ["res_model", "=", "res.partner"]]
         (found,) = work("ir.attachment", "search_read", domain, ["datas"])
         assert base64.b64decode(found["datas"] or b"") == content
     return work

@@ -21,15 +21,18 @@ LOGIN, LOGIN_PASSWORD = "clerk@example.com", "her own password"
 CONTENTS = {"photograph": os.urandom(300_000), "letter": b"Dear all", "empty": b""}
 LIVED = f"""
 import base64
+from datetime import datetime, timedelta
 contents = {CONTENTS!r}
+customer = env["res.partner"].create({{"name": "An old customer"}})
+place = {{"res_model": "res.partner", "res_id": customer.id}}
 for name, content in contents.items():
-    env["ir.attachment"].create({{"name": name, "datas": base64.b64encode(content)}})
-env["res.partner"].create({{"name": "An old customer"}})
+    env["ir.attachment"].create({{"name": name, "datas": base64.b64encode(content), **place}})
 user = env["res.users"].create({{"name": "Clerk", "login": {LOGIN!r}, "password": {LOGIN_PASSWORD!r}}})
 env["ir.mail_server"].create({{"name": "own", "smtp_host": "smtp.example.com"}})
 env["ir.config_parameter"].set_param("web.base.url", "https://acme.old.example")
 env["ir.config_parameter"].set_param("report.url", "https://acme.old.example")
-env.user.with_user(user).env["res.users.apikeys"]._generate("rpc", "a program", None)
+tomorrow = datetime.now() + timedelta(days=1)
+env["res.users.apikeys"].with_user(user)._generate("rpc", "a program", tomorrow)
 env.cr.commit()
 """
 
