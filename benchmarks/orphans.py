@@ -1,164 +1,147 @@
-"""What a sweep for orphans costs: requests and seconds, with 1,000 tenants there.
+"""What looking at everything costs with 1,000 tenants: the sweep for orphans, and the look at the volumes.
 
-On the running stack: namespaces and claims on its API server (of a class that nobody provisions, so that no volume is
-made), roles on its database server, and an object of each tenant in a bucket of an S3 server of its own. The peer asks
-for each tenant's namespace and claim one by one, as a sweep without lists would; of a part of them, in the same run.
-Each result is one JSON object a line in ``build/bench/orphans.jsonl``.
+An API server of its own holds their namespaces, claims, volumes and pods, the test database server their roles and
+databases, an S3 server an object of each; rows are those of an Odoo in this process. Peers ask for each tenant's
+objects one by one, of a part of them, in the same run. Each result is one JSON object a line in
+``build/bench/orphans.jsonl``.
 """
 
 import argparse
-import shutil
 import sys
-import tempfile
 import time
-import uuid
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(REPOSITORY / "tests"))
-sys.path.insert(0, str(REPOSITORY / "tests" / "e2e"))
-sys.path.insert(0, str(REPOSITORY / "tests" / "unit" / "loomworks_storage"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-import conftest as e2e  # noqa: E402  (registers the engines)
-from addons.loomworks_storage.filestore.location import Location  # noqa: E402
-from addons.loomworks_storage.filestore.store import Store  # noqa: E402
+from harness import engines
+
+engines.register()
+
 from addons.loomworks_storage.orphans import listing  # noqa: E402
 from addons.loomworks_storage.orphans.compare import Known, orphans  # noqa: E402
+from addons.loomworks_storage.volumes.survey import survey  # noqa: E402
 from addons.loomworks_tenant.kube import names  # noqa: E402
-from addons.loomworks_tenant.kube.client import KubeClient  # noqa: E402
 from figures import Figures  # noqa: E402
-from harness.s3_server import REGION, S3Server  # noqa: E402
-from stack.settings import Settings  # noqa: E402
+from fleet import PER_NODE, SIZE, Fleet, now, role  # noqa: E402
+from rows import Rows  # noqa: E402
 
-THREADS = 16
 PEER_SHARE = 10  # the peer asks for one tenant in so many
 SAMPLES = 5
 LEFT = 7  # tenants without a row, to be found
-BUCKET = "orphans"
 
 
-class CountedClient(KubeClient):
-    """Counts requests."""
-
-    requests = 0
-
-    def _call(self, *args, **options):
-        self.requests += 1
-        return super()._call(*args, **options)
-
-
-class Bench:
-    """So many tenants' objects, made and taken away again."""
-
-    def __init__(self, tenants):
-        stack = e2e.read_env()
-        self.kube = CountedClient(f"file:{stack['KUBECONFIG']}")
-        self.server = e2e.provisioning_server(self.kube)
-        self.uuids = [str(uuid.uuid4()) for _number in range(tenants)]
-        self.folder = Path(tempfile.mkdtemp(prefix="loomworks-orphans-"))
-        self.s3 = S3Server(Settings.from_environment(), self.folder)
-        self.pool = ThreadPoolExecutor(THREADS)
-
-    def make(self):
-        """Make them all."""
-        self.s3.start()
-        self.s3.client().create_bucket(Bucket=BUCKET)
-        list(self.pool.map(self._make_objects, self.uuids))
-        with self.server.connect() as cr:
-            for tenant in self.uuids:
-                cr.execute(f"CREATE ROLE {role(tenant)} LOGIN")
-
-    def _make_objects(self, tenant):
-        labels = {names.MANAGED_BY: names.FIELD_MANAGER, names.TENANT_LABEL: tenant}
-        meta = {"name": names.namespace(tenant), "labels": labels}
-        self.kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
-        spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
-        meta = {"name": names.volume_claim(tenant), "namespace": names.namespace(tenant), "labels": labels}
-        claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": meta}
-        self.kube.create({**claim, "spec": {**spec, "storageClassName": "nobodys"}})
-        self.store(tenant).put("key", b"x")
-
-    def store(self, tenant):
-        """The objects of one tenant."""
-        where = (self.s3.endpoint, BUCKET, REGION, self.s3.key, self.s3.key_secret, str(self.s3.ca_file))
-        return Store(Location(tenant, *where))
-
-    def take_away(self):
-        """Leave nothing behind."""
-        list(self.pool.map(lambda tenant: self.kube.delete("Namespace", names.namespace(tenant)), self.uuids))
-        with self.server.connect() as cr:
-            for tenant in self.uuids:
-                cr.execute(f"DROP ROLE IF EXISTS {role(tenant)}")
-        while self._left():
-            time.sleep(1)
-        self.s3.stop()
-        shutil.rmtree(self.folder)
-
-    def _left(self):
-        ours = {names.namespace(tenant) for tenant in self.uuids}
-        found = self.kube.list("Namespace", label_selector=listing.SELECTOR)
-        return ours & {one["metadata"]["name"] for one in found}
-
-
-def role(tenant):
-    """The name of a tenant's role."""
-    return "t_" + tenant.replace("-", "")
-
-
-def timed(work):
+def timed(work, samples=SAMPLES):
     """Return what work gave, and the best of some times in seconds."""
     best = float("inf")
-    for _sample in range(SAMPLES):
+    for _sample in range(samples):
         begun = time.perf_counter()
         result = work()
         best = min(best, time.perf_counter() - begun)
     return result, best
 
 
-def measure(bench, figures):
-    """List, compare, and ask the peer."""
-    count = len(bench.uuids)
-    facts = {"tenants": count, "samples": SAMPLES}
-    bench.kube.requests = 0
-    in_cluster, cluster_seconds = timed(lambda: list(listing.of_cluster(bench.kube)))
-    requests = bench.kube.requests / SAMPLES
-    some = bench.uuids[:: max(1, min(PEER_SHARE, count))]
+class Bench:
+    """The figures of one fleet."""
 
-    def peer():
-        for tenant in some:
-            bench.kube.get("Namespace", names.namespace(tenant))
-            bench.kube.get("PersistentVolumeClaim", names.volume_claim(tenant), names.namespace(tenant))
+    def __init__(self, fleet, figures):
+        self.fleet, self.figures = fleet, figures
+        self.count = len(fleet.uuids)
+        self.facts = {"tenants": self.count, "samples": SAMPLES}
 
-    _none, peer_seconds = timed(peer)
-    peer_seconds *= count / len(some)
-    asked = {**facts, "peer": f"a GET for each namespace and claim, {2 * count} requests"}
-    figures.add("requests to the API server", requests, "requests", requests / (2 * count), None, **asked)
-    figures.add("the cluster's lists", cluster_seconds, "s", cluster_seconds / peer_seconds, None, **asked)
-    on_server, seconds = timed(lambda: list(listing.of_server(bench.server)))
-    figures.add("a database server, 2 queries", seconds, "s", None, None, **facts, found=len(on_server))
-    in_bucket, seconds = timed(lambda: list(listing.of_bucket(bench.store(bench.uuids[0]))))
-    figures.add("a bucket", seconds, "s", None, None, **facts, requests=-(-len(in_bucket) // 1000))
-    seen = [*in_cluster, *on_server, *in_bucket]
-    known = Known(tenants=frozenset({one.tenant for one in seen} - set(bench.uuids[:LEFT])))
-    found, seconds = timed(lambda: orphans(seen, known))
-    of_left = {one.tenant for one in found} & set(bench.uuids)
-    assert of_left == set(bench.uuids[:LEFT]), "the wrong ones were found"
-    figures.add("comparing", seconds, "s", None, None, **facts, objects=len(seen))
+    def run(self):
+        """Measure everything."""
+        self.fleet.measure_volumes(now())
+        self.volumes()
+        self.sweep()
+        with Rows(self.fleet) as rows:
+            self.rows(rows)
+
+    def asked(self, work):
+        """Return what work gave, its requests to the cluster, and its seconds."""
+        self.fleet.kube.requests = 0
+        result, seconds = timed(work)
+        return result, self.fleet.kube.requests / SAMPLES, seconds
+
+    def peer(self, *kinds):
+        """Return the seconds of a GET for each object of some kinds of each tenant."""
+        kube, some = self.fleet.kube, self.fleet.uuids[::PEER_SHARE]
+        name_of = {
+            "Namespace": names.namespace,
+            "PersistentVolumeClaim": names.volume_claim,
+            "Pod": lambda _one: "odoo-0",
+        }
+
+        def ask():
+            for tenant in some:
+                for kind in kinds:
+                    kube.get(kind, name_of[kind](tenant), names.namespace(tenant))
+
+        return timed(ask, 1)[1] * self.count / len(some)
+
+    def volumes(self):
+        """The look at the volumes, without rows."""
+        found, requests, seconds = self.asked(lambda: survey(self.fleet.kube))
+        assert len(found.usages) == self.count
+        facts = {**self.facts, "nodes": len(self.fleet.kube.answers), "pods a node": PER_NODE}
+        peer = self.peer("PersistentVolumeClaim", "Pod")
+        asked = {**facts, "peer": "a GET for each claim and pod"}
+        self.figures.add("volumes: requests", requests, "requests", requests / (2 * self.count), None, **asked)
+        self.figures.add("volumes: lists and nodes", seconds, "s", seconds / peer, None, **asked)
+
+    def sweep(self):
+        """The sweep, without rows."""
+        fleet, figures, facts = self.fleet, self.figures, self.facts
+        in_cluster, requests, seconds = self.asked(lambda: list(listing.of_cluster(fleet.kube)))
+        peer = self.peer("Namespace", "PersistentVolumeClaim")
+        asked = {**facts, "peer": "a GET for each namespace and claim"}
+        figures.add(
+            "sweep: requests to the API server", requests, "requests", requests / (2 * self.count), None, **asked
+        )
+        figures.add("sweep: the cluster's lists", seconds, "s", seconds / peer, None, **asked)
+        on_server, seconds = timed(lambda: list(listing.of_server(fleet.server)))
+        figures.add("sweep: a database server, 2 queries", seconds, "s", None, None, **facts, found=len(on_server))
+        in_bucket, seconds = timed(lambda: list(listing.of_bucket(fleet.store(fleet.uuids[0]))))
+        figures.add("sweep: a bucket", seconds, "s", None, None, **facts, requests=-(-len(in_bucket) // 1000))
+        seen = [*in_cluster, *on_server, *in_bucket]
+        named = fleet.uuids[LEFT:]
+        known = Known(tenants=frozenset(named), databases=frozenset(map(role, named)))
+        found, seconds = timed(lambda: orphans(seen, known))
+        assert {one.tenant for one in found} & set(fleet.uuids) == set(fleet.uuids[:LEFT]), "the wrong ones were found"
+        figures.add("sweep: comparing", seconds, "s", None, None, **facts, objects=len(seen))
+
+    def rows(self, rows):
+        """Both as the crons do them, with rows of all tenants but some."""
+        rows.make(self.fleet.uuids[LEFT:])
+        self.counted(rows, "sweep: the whole, the first time", rows.sweep)
+        self.counted(rows, "sweep: the whole, again", rows.sweep)
+        assert rows.orphans() == set(self.fleet.uuids[:LEFT]), "the wrong ones were found"
+        self.counted(rows, "volumes: the whole, the first time", rows.look)
+        rows.remember(SIZE)
+        self.fleet.measure_volumes(now())
+        self.counted(rows, "volumes: the whole, with a forecast of each", rows.look)
+        time.sleep(1)
+        self.fleet.measure_volumes(now())
+        self.counted(rows, "volumes: the whole, as every five minutes", rows.look)
+
+    def counted(self, rows, name, work):
+        """Measure one run, with its queries and requests."""
+        self.fleet.kube.requests, queries = 0, rows.queries
+        _none, seconds = timed(work, 1)
+        facts = {"tenants": self.count, "queries": rows.queries - queries, "requests": self.fleet.kube.requests}
+        self.figures.add(name, seconds, "s", None, None, **facts)
 
 
 def main():
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tenants", type=int, default=1000)
-    bench, figures = Bench(parser.parse_args().tenants), Figures("orphans")
-    begun = time.perf_counter()
+    fleet, begun = Fleet(parser.parse_args().tenants), time.perf_counter()
     try:
-        bench.make()
+        fleet.make()
         print(f"made in {time.perf_counter() - begun:.0f} s", flush=True)
-        measure(bench, figures)
+        Bench(fleet, Figures("orphans")).run()
     finally:
-        bench.take_away()
+        fleet.take_away()
     print(f"{time.perf_counter() - begun:.0f} s in all", flush=True)
 
 

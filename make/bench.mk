@@ -24,5 +24,6 @@ bench-storage: ## what backing up and restoring files takes, against rclone and 
 	@$(HOSTTOOLS) peers
 	@$(WITH_TOOLS) benchmarks/storage.py $(ARGS)
 
-bench-orphans: ## requests and seconds of a sweep for orphans with 1,000 tenants, on the running stack (build/bench/orphans.jsonl)
-	@$(WITH_STACK) benchmarks/orphans.py $(ARGS)
+bench-orphans: ## requests and seconds of a sweep for orphans, and of a look at the volumes, with 1,000 tenants (build/bench/orphans.jsonl)
+	@$(HOSTTOOLS) up
+	@$(WITH_TOOLS) benchmarks/orphans.py $(ARGS)

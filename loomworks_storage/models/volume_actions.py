@@ -18,18 +18,20 @@ class Volume(models.Model):
     def _act(self):
         """Let volumes grow that are to, and tell people of those that are nearly full, or no longer."""
         for row in self:
-            row._grow_by_itself()
-            row._look_at_level()
-            self.env["ir.cron"]._commit_progress(0)
+            grows, is_told = row._grow_by_itself(), row._look_at_level()
+            if grows or is_told:
+                self.env["ir.cron"]._commit_progress(0)
 
     # --- growing --------------------------------------------------------------------------------------
 
     def _grow_by_itself(self):
-        """Ask for the next size, once the last growth has been measured; what is at its ceiling stays."""
+        """Ask for the next size, once the last growth has been measured, and tell whether that was done."""
         tenant = self.tenant_id
         wanted = self._next_size()
-        if wanted and tenant.try_lock_for_update(allow_referencing=True):
-            tenant._set_volume_size(wanted, self.env._("by itself, at %.0f %% full", self.used_percent))
+        if not wanted or not tenant.try_lock_for_update(allow_referencing=True):
+            return False
+        tenant._set_volume_size(wanted, self.env._("by itself, at %.0f %% full", self.used_percent))
+        return True
 
     def _next_size(self):
         tenant = self.tenant_id
@@ -42,15 +44,17 @@ class Volume(models.Model):
     # --- telling people -------------------------------------------------------------------------------
 
     def _look_at_level(self):
+        """Tell people where the level of warning has changed, and tell whether it has."""
         before = int(self.warning)
         level = policy.level(max(self.used_percent, self.inodes_percent), before)
         if level == before:
-            return
+            return False
         self.warning = str(level)
         if level > before:
             self._warn(level)
         elif not level:
             self._alarms().action_feedback(feedback=self.env._("The volume has room again."))
+        return True
 
     def _warn(self, level):
         """Tell the tenant's administrators and the operators, by activity and by mail."""

@@ -7,7 +7,7 @@ from odoo import api, fields, models
 from odoo.addons.loomworks_tenant.errors import LoomworksError
 
 from ..volumes.claim import Growth
-from ..volumes.forecast import Reading, forecast
+from ..volumes.forecast import WINDOW, forecast
 from ..volumes.survey import survey
 
 _logger = logging.getLogger(__name__)
@@ -144,20 +144,19 @@ class Volume(models.Model):
             ]
         )
         now = fields.Datetime.now()
-        for row in self.filtered(lambda one: not one.forecast_at or one.forecast_at <= now - FORECAST_EVERY):
-            row._foresee(now)
+        self.filtered(lambda one: not one.forecast_at or one.forecast_at <= now - FORECAST_EVERY)._foresee(now)
         return self
 
     def _foresee(self, now):
-        readings = self.env["loomworks.volume.usage"].search_read(
-            [("volume_id", "=", self.id)], ["read_at", "used_bytes"], order="read_at"
-        )
-        found = forecast([Reading(one["read_at"], one["used_bytes"]) for one in readings], self.size_bytes, now)
-        self.write(
-            {
-                "outlook": found.outlook.value,
-                "per_day_bytes": found.per_day,
-                "full_on": found.full_on or False,
-                "forecast_at": now,
-            }
-        )
+        """See when these volumes are full; one query for all."""
+        readings = self.env["loomworks.volume.usage"]._spread(self, now - WINDOW)
+        for row in self:
+            found = forecast(readings[row.id], row.size_bytes, now)
+            row.write(
+                {
+                    "outlook": found.outlook.value,
+                    "per_day_bytes": found.per_day,
+                    "full_on": found.full_on or False,
+                    "forecast_at": now,
+                }
+            )

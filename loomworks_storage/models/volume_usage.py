@@ -1,7 +1,11 @@
 """What volumes have been used by, over time; the older a reading, the fewer are kept beside it."""
 
+from collections import defaultdict
+
 from odoo import api, fields, models
 from odoo.tools import SQL
+
+from ..volumes.forecast import MOST_READINGS, Reading
 
 DENSE_DAYS = 2  # every reading
 HOURLY_DAYS = 30  # then the last of each hour
@@ -17,6 +21,25 @@ SPARE = """
             FROM loomworks_volume_usage WHERE read_at < %(before)s AND read_at >= %(since)s
         ) AS aged WHERE place > 1
     )
+"""
+
+# The readings that a forecast looks at, of many volumes at once: the last before each of so many moments, evenly from
+# each volume's first within the time to its last. Each is one look into the index (volume_id, read_at).
+SPREAD = """
+    SELECT DISTINCT volume.id AS volume_id, reading.read_at, reading.used_bytes
+      FROM unnest(%(volumes)s::integer[]) AS volume (id)
+     CROSS JOIN LATERAL (
+               SELECT min(read_at) AS first, max(read_at) AS last FROM loomworks_volume_usage
+                WHERE volume_id = volume.id AND read_at >= %(since)s
+           ) AS span
+     CROSS JOIN generate_series(0, %(steps)s) AS step
+     CROSS JOIN LATERAL (
+               SELECT read_at, used_bytes FROM loomworks_volume_usage
+                WHERE volume_id = volume.id AND read_at >= %(since)s
+                  AND read_at <= span.first + (span.last - span.first) * step / %(steps)s
+                ORDER BY read_at DESC LIMIT 1
+           ) AS reading
+     ORDER BY volume_id, read_at
 """
 
 
@@ -45,6 +68,19 @@ class VolumeUsage(models.Model):
         for usage in self:
             usage.used_gib = usage.used_bytes / 1024**3
             usage.size_gib = usage.size_bytes / 1024**3
+
+    @api.model
+    def _spread(self, volumes, since):
+        """Return readings of each volume since a moment, evenly over the time: at most as many as a forecast takes.
+
+        :return: by volume id, in the order of time
+        """
+        self.flush_model()
+        values = {"volumes": volumes.ids, "since": since, "steps": MOST_READINGS - 1}
+        found = defaultdict(list)
+        for volume, at, used in self.env.execute_query(SQL(SPREAD, **values)):
+            found[volume].append(Reading(at, used))
+        return found
 
     @api.autovacuum
     def _gc_thin(self):

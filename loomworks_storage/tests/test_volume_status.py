@@ -1,5 +1,6 @@
 """What looks at the cluster leave in the rows, who sees it, and what follows from it."""
 
+import itertools
 from datetime import timedelta
 from unittest.mock import patch
 
@@ -11,6 +12,7 @@ from odoo.exceptions import AccessError, UserError, ValidationError
 
 from ..models import volume_survey
 from ..volumes.claim import ClaimState, Growth
+from ..volumes.forecast import WINDOW
 from ..volumes.survey import Survey, Usage
 
 GI = 1024**3
@@ -163,6 +165,29 @@ class TestVolumeStatus(VolumeCase):
         self.look(40.2, after=timedelta(hours=2))
         self.assertEqual((self.volume.outlook, str(self.volume.full_on)), ("growing", "2026-12-25"))
         self.assertIn("Full about 2026-12-25", self.tenant.volume_forecast)
+
+    def test_readings_for_all_forecasts_are_one_query_evenly_over_each_volumes_time(self):
+        self.look(40)
+        second = self.env["loomworks.volume"].create({"tenant_id": self.make_active("globex").id})
+        third = self.env["loomworks.volume"].create({"tenant_id": self.make_active("empty").id})
+        usages = self.env["loomworks.volume.usage"]
+        usages.search([]).unlink()
+
+        def remember(volume, hours):
+            common = {"volume_id": volume.id, "size_bytes": 5 * GI}
+            usages.create([{**common, "read_at": NOON - timedelta(hours=h), "used_bytes": h} for h in hours])
+
+        remember(self.volume, range(1000))  # every hour, for longer than is looked at
+        remember(second, (0, 5, 30))
+        self.env.flush_all()
+        with self.assertQueryCount(1):
+            found = usages._spread(self.volume | second | third, NOON - WINDOW)
+        hours = [(NOON - one.at).total_seconds() / 3600 for one in found[self.volume.id]]
+        self.assertEqual((hours[0], hours[-1], len(hours)), (28 * 24, 0, 60))
+        steps = {before - after for before, after in itertools.pairwise(hours)}
+        self.assertLessEqual(steps, {11, 12})
+        self.assertEqual([one.used for one in found[second.id]], [30, 5, 0])
+        self.assertEqual(found[third.id], [])
 
 
 def unreachable(kube):

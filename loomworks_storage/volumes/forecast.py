@@ -74,8 +74,9 @@ def _spread(readings: Sequence[Reading]) -> list[Reading]:
 
 def _slopes(readings: Sequence[Reading]) -> list[float]:
     """Return the bytes a day between each pair."""
+    points = [((one.at - readings[0].at).total_seconds(), one.used) for one in readings]
     return [
-        (later.used - earlier.used) * DAY / (later.at - earlier.at).total_seconds()
-        for earlier, later in combinations(readings, 2)
-        if later.at > earlier.at
+        (used - before) * DAY / (at - earlier)
+        for (earlier, before), (at, used) in combinations(points, 2)
+        if at > earlier
     ]
