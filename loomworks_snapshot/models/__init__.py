@@ -1,8 +1,9 @@
 from . import (
     base_backup,
+    bucket_check,
     cluster,
+    cluster_metrics,
     database_server,
-    files_metrics,
     import_metrics,
     operation_log,
     plan,
@@ -30,5 +31,4 @@ from . import (
     tenant_past,
     tenant_reset,
     time_machine,
-    volume_metrics,
 )

@@ -2,23 +2,11 @@
 
 from datetime import timedelta
 
-from odoo import api, fields, models
+from odoo import fields
 
 from ..backup.metrics import Metric
 
 GRACE = timedelta(hours=2)  # beyond twice the plan's rhythm
-
-
-class DatabaseServer(models.Model):
-    """Database servers are what Prometheus asks; files are told besides."""
-
-    _inherit = "loomworks.database.server"
-
-    @api.model
-    def _metrics(self):
-        clusters = self.env["loomworks.cluster"].search([])
-        found = getattr(super(), "_metrics", list)()
-        return [*found, *(make(clusters) for make in (overdue, failing, damaged))]
 
 
 def overdue(clusters):
@@ -60,3 +48,6 @@ def _last(cluster, states):
     domain = [("cluster_id", "=", cluster.id), ("state", "in", states), ("tenant_id.erased_at", "=", False)]
     groups = backups._read_group(domain, ["tenant_id"], ["id:max"])
     return backups.browse([last for _tenant, last in groups])
+
+
+MAKERS = (overdue, failing, damaged)

@@ -1,22 +1,10 @@
 """The figures of tenants' volumes, as Prometheus reads them."""
 
-from odoo import api, fields, models
+from odoo import fields
 
 from ..backup.metrics import Metric
 
 STUCK = ("failing", "unanswered", "infeasible")
-
-
-class DatabaseServer(models.Model):
-    """Database servers are what Prometheus asks; volumes are told besides."""
-
-    _inherit = "loomworks.database.server"
-
-    @api.model
-    def _metrics(self):
-        clusters = self.env["loomworks.cluster"].search([])
-        found = getattr(super(), "_metrics", list)()
-        return [*found, *(make(clusters) for make in (nearly_full, unbound, stuck, look_age))]
 
 
 def nearly_full(clusters):
@@ -58,3 +46,6 @@ def look_age(clusters):
 def _count(cluster, term):
     domain = [("cluster_id", "=", cluster.id), ("tenant_id.state", "!=", "archived"), term]
     return cluster.env["loomworks.volume"].search_count(domain)
+
+
+MAKERS = (nearly_full, unbound, stuck, look_age)

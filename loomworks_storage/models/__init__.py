@@ -1,4 +1,5 @@
 from . import (
+    bucket_check,
     cluster,
     ending_crons,
     files_backup,

@@ -1,4 +1,5 @@
 from . import (
+    test_bucket_check,
     test_ending,
     test_files_backup,
     test_files_collect,

@@ -34,10 +34,12 @@ class S3Server:
         self._ports = dict(zip(("https", *_options()), free_ports(1 + 2 * len(SERVERS)), strict=True))
         (folder / "objects").mkdir(parents=True)
         shutil.copy(self._pki / "ca.crt", self.ca_file)
-        credentials = [{"accessKey": self.key, "secretKey": self.key_secret}]
-        actions = ["Admin", "Read", "Write", "List", "Tagging"]
-        identities = {"identities": [{"name": "test", "credentials": credentials, "actions": actions}]}
-        (folder / "s3.json").write_text(json.dumps(identities))
+        self.lesser = secrets.token_hex(8), secrets.token_hex(16)  # an account that reads and writes objects only
+        identities = [
+            _identity("test", (self.key, self.key_secret), ["Admin", "Read", "Write", "List", "Tagging"]),
+            _identity("lesser", self.lesser, ["Read", "Write", "List"]),
+        ]
+        (folder / "s3.json").write_text(json.dumps({"identities": identities}))
 
     @property
     def endpoint(self) -> str:
@@ -110,6 +112,11 @@ class S3Server:
             "-volume.preStopSeconds=0",
             *ports,
         ]
+
+
+def _identity(name: str, account: tuple[str, str], actions: list[str]) -> dict:
+    credentials = [dict(zip(("accessKey", "secretKey"), account, strict=True))]
+    return {"name": name, "credentials": credentials, "actions": actions}
 
 
 def _options() -> list[str]:

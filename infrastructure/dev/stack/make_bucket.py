@@ -10,6 +10,9 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 TIMEOUT = 60  # seconds
+# Uploads that broke off are in no list, and stay unless a rule removes them.
+ABORTED = {"ID": "broken-off", "Status": "Enabled", "Filter": {"Prefix": ""}}
+LIFECYCLE = {"Rules": [{**ABORTED, "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}}]}
 
 
 def main(endpoint: str, *buckets: str) -> None:
@@ -22,6 +25,7 @@ def main(endpoint: str, *buckets: str) -> None:
             for bucket in buckets:
                 if bucket not in there:
                     client.create_bucket(Bucket=bucket)
+                client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration=LIFECYCLE)
             return
         except (BotoCoreError, ClientError):
             if time.monotonic() > deadline:

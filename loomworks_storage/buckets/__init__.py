@@ -1,0 +1,1 @@
+"""How the buckets are set that backups are in: encryption, life cycle, versions, locks. Never imports odoo."""
