@@ -26,6 +26,8 @@ class Progress:
     report: dict[str, Any] = field(default_factory=dict)
     message: str = ""  # why it does not begin
     code: str = ""  # when something is wrong meanwhile
+    uploaded: int = 0  # files that a backup has sent by now
+    uploaded_bytes: int = 0
 
     @property
     def done(self) -> bool:
@@ -51,12 +53,18 @@ def advance(work: FilesWork, key: Key, world: Boundaries) -> Progress:
     said = job_output.last_line(world.kube, pods, job.CONTAINER)
     ended = state.ready or (state.fatal and state.code == "job_failed")
     if not ended:
-        return Progress(said.get("stage", "start"), said.get("share", 0.0), message=state.message, code=state.code)
+        return _said(said, state)
     if "report" in said:
         return Progress("done", 1.0, _whole(said["report"], pods, world))
     clean_up(work, world)
     silent = f"the Job on the files ended without a word: {state.message}"
     raise job_output.failure(said, FilesJobBrokeOff, FilesJobFailed, silent)
+
+
+def _said(said: dict[str, Any], state: diagnosis.Diagnosis) -> Progress:
+    """Return how far a Job is by its last line; one of an error or of nothing is no progress."""
+    counts = {name: said.get(name, 0) for name in ("uploaded", "uploaded_bytes")}
+    return Progress(said.get("stage", "start"), said.get("share", 0.0), {}, state.message, state.code, **counts)
 
 
 def clean_up(work: FilesWork, world: Boundaries) -> None:

@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ class Teller:
 
     def __init__(self) -> None:
         self._last = ("", 0.0)
+        self.count: Callable[[], dict[str, int]] = dict  # what else is told of the progress
 
     def __call__(self, stage: str, share: float) -> None:
         """Say that ``share`` (0 to 1) of ``stage`` is done."""
@@ -50,7 +51,7 @@ class Teller:
         shown, at = self._last
         if stage != shown or share >= 1.0 or now - at >= OFTEN:
             self._last = (stage, now)
-            _say({"stage": stage, "share": round(share, 3)})
+            _say({"stage": stage, "share": round(share, 3), **self.count()})
 
 
 def main() -> int:
@@ -83,6 +84,7 @@ def _run(environment: Mapping[str, str], tell: Teller) -> Report:
     vault = Vault(Store(Location.from_environment(environment, request.tenant)), key)
     if request.command == Command.BACKUP:
         backup = Backup(vault, _folder(request), tell)
+        tell.count = backup.sent_so_far
         options = {"audit": request.audit, "replace": request.replace, "may_lack": request.may_lack}
         return backup.run(request.manifest, request.database, **options)
     manifest = vault.manifest(request.manifest)

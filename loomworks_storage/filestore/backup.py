@@ -132,6 +132,11 @@ class Backup:
             self._tell("new files", done / total)
         return sent
 
+    def sent_so_far(self) -> dict[str, int]:
+        """Return how many files and bytes of content this run has sent by now."""
+        report = self._sender.report
+        return {"uploaded": report.uploaded, "uploaded_bytes": report.uploaded_bytes}
+
     # --- one directory ----------------------------------------------------------------------------
 
     def _directory(self, name: str) -> tuple[Directory, Directory]:

@@ -1,6 +1,7 @@
 """Backups of tenants' files: each a manifest in S3 that exists only when everything it names does."""
 
 from odoo import api, fields, models
+from odoo.addons.loomworks_tenant.kube import quantity
 
 STATES = [
     ("waiting", "To do"),
@@ -10,7 +11,14 @@ STATES = [
     ("expired", "Expired"),
 ]
 UNFINISHED = ("waiting", "running")
-STAGES = [("start", "Starting"), ("files", "Files"), ("proof", "Proof"), ("done", "Done")]
+STAGES = [
+    ("start", "Starting"),
+    ("files", "Looking through"),
+    ("new files", "Sending"),
+    ("proof", "Proof"),
+    ("done", "Done"),
+]
+PARTS = {"files": (0, 45), "new files": (45, 90), "proof": (90, 100), "done": (100, 100)}  # % of the whole, from and to
 
 
 class FilesBackup(models.Model):
@@ -34,6 +42,7 @@ class FilesBackup(models.Model):
     audit = fields.Boolean(readonly=True, help="Every file was read, not only those that are new.")
     stage = fields.Selection(STAGES, readonly=True)
     stage_share = fields.Float(readonly=True)
+    progress = fields.Float("Progress (%)", compute="_compute_progress")
     attempts = fields.Integer("Broken off", readonly=True, help="Jobs that have broken off.")
     troubled_since = fields.Datetime(readonly=True)
 
@@ -41,6 +50,9 @@ class FilesBackup(models.Model):
     bytes = fields.Float(digits=(20, 0), readonly=True)
     new_files = fields.Integer(readonly=True, help="Sent to S3 by this backup.")
     new_bytes = fields.Float("New bytes", digits=(20, 0), readonly=True)
+    new_gib = fields.Float("Sent (GiB)", digits=(12, 3), compute="_compute_new_gib", store=True)
+    size = fields.Char(compute="_compute_sizes")
+    new_size = fields.Char("Sent", compute="_compute_sizes")
     damaged = fields.Integer(
         "Damaged files", readonly=True, help="On the volume, without a good copy in an earlier backup."
     )
@@ -60,6 +72,23 @@ class FilesBackup(models.Model):
     def _compute_whole(self):
         for backup in self:
             backup.whole = backup.state == "done" and not backup.damaged and not backup.lost
+
+    @api.depends("state", "stage", "stage_share")
+    def _compute_progress(self):
+        for backup in self:
+            begin, end = PARTS.get(backup.stage, (0, 0))
+            backup.progress = begin + (end - begin) * min(1.0, backup.stage_share)
+
+    @api.depends("new_bytes")
+    def _compute_new_gib(self):
+        for backup in self:
+            backup.new_gib = backup.new_bytes / 1024**3
+
+    @api.depends("bytes", "new_bytes", "state")
+    def _compute_sizes(self):
+        for backup in self:
+            backup.size = quantity.readable(backup.bytes) if backup.state in ("done", "expired") else False
+            backup.new_size = quantity.readable(backup.new_bytes)
 
     @api.depends("state")
     def _compute_working(self):

@@ -74,6 +74,7 @@ class FilesWorkRow(models.Model):
             message = found.message if found.code else False
             values = {"stage": found.stage, "stage_share": found.share, "error_message": message}
             values |= {"error_code": found.code or False, "troubled_since": False}
+            values |= {"new_files": found.uploaded, "new_bytes": found.uploaded_bytes}
             self.write({name: value for name, value in values.items() if self[name] != value})
             return self._pause(flow.LOOK)
         self._finish(found.report)

@@ -31,6 +31,17 @@ class TestFilesBackup(FilesCase):
         self.assertEqual(request.folder, f"/var/lib/odoo/filestore/{self.tenant.database_name}")
         self.assertFalse(request.may_lack)
 
+    def test_what_has_been_sent_is_told_while_it_runs(self):
+        backup = self.ask()
+        self.step(backup)
+        for stage, share, progress in (("files", 0.5, 22.5), ("new files", 0.5, 67.5), ("proof", 1.0, 100)):
+            self.progress = Progress(stage, share, uploaded=3, uploaded_bytes=5 * 2**20)
+            self.step(backup)
+            self.assertEqual((backup.stage, backup.progress), (stage, progress))
+            self.assertEqual((backup.new_files, backup.new_size, backup.size), (3, "5Mi", False))
+        self.finish(backup)
+        self.assertEqual((backup.progress, backup.size), (100, "70"))
+
     def test_folder_may_lack_while_the_database_names_no_file(self):
         self.has_files = False
         backup = self.ask()

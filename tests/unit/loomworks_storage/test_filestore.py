@@ -632,7 +632,9 @@ def test_job_backs_up_checks_and_restores(location, key, folder, tmp_path):
     request = Request(Command.BACKUP, location.tenant, "first", str(folder.root), "t_one")
     code, lines = run_job(location, key, request)
     assert (code, lines[-1]["report"]["uploaded"], lines[-1]["report"]["whole"]) == (0, len(SMALL), True)
-    assert {"stage": "proof", "share": 1.0}.items() <= lines[-2].items()
+    assert {"stage": "proof", "share": 1.0, "uploaded": len(SMALL)}.items() <= lines[-2].items()
+    assert lines[-2]["uploaded_bytes"] == sum(map(len, SMALL))
+    assert {line["stage"] for line in lines[:-1]} == {"files", "new files", "proof"}  # the page has a word for each
     lose(Vault(open_store(location), key), digest_of(SMALL[0]))
     code, lines = run_job(location, key, Request(Command.CHECK, location.tenant, "first", sample=None))
     assert (code, lines[-1]["report"]["missing"]) == (2, [digest_of(SMALL[0])])

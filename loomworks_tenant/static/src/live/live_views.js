@@ -8,7 +8,7 @@ import { ListController } from "@web/views/list/list_controller";
 import { listView } from "@web/views/list/list_view";
 
 const REFRESH = 1000; // milliseconds between two looks while something is in progress
-export const IDLE_REFRESH = 10000; // milliseconds between two looks at a list where nothing is
+const IDLE_REFRESH = 10000; // milliseconds between two looks at a list where nothing is
 
 /**
  * Reload what is shown while the reconciler works on it.
@@ -18,7 +18,7 @@ export const IDLE_REFRESH = 10000; // milliseconds between two looks at a list w
  * @param {() => Promise} reload
  * @param {number} idle milliseconds between two looks while nothing is in progress; 0 for none
  */
-export function useLiveReload(isWorking, mayReload, reload, idle) {
+function useLiveReload(isWorking, mayReload, reload, idle) {
     const component = useComponent();
     let timer = null;
     let last = Date.now();
@@ -48,7 +48,7 @@ export class TenantFormController extends FormController {
     }
 }
 
-export const shownRecords = (root) => (root.groups ? root.groups.flatMap((group) => group.list.records || []) : root.records);
+const shownRecords = (root) => (root.groups ? root.groups.flatMap((group) => group.list.records || []) : root.records);
 
 export class TenantKanbanController extends KanbanController {
     setup() {
@@ -74,7 +74,20 @@ export class TenantListController extends ListController {
     }
 }
 
+export class LiveListController extends ListController {
+    setup() {
+        super.setup();
+        useLiveReload(
+            () => shownRecords(this.model.root).some((record) => record.data.working),
+            async () => !this.model.root.selection.length,
+            () => this.model.load(),
+            IDLE_REFRESH
+        );
+    }
+}
+
 const views = registry.category("views");
 views.add("loomworks_tenant_form", { ...formView, Controller: TenantFormController });
 views.add("loomworks_tenant_kanban", { ...kanbanView, Controller: TenantKanbanController });
+views.add("loomworks_live_list", { ...listView, Controller: LiveListController });
 views.add("loomworks_tenant_list", { ...listView, Controller: TenantListController });
