@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Iterator
+
+from .errors import WrongContent
 
 LONGEST_LINE = 64 * 1024 * 1024  # bytes
 
@@ -49,3 +52,19 @@ class Blocks:
     def _have(self, size: int) -> None:
         while len(self._waiting) < size and (block := next(self._blocks, None)) is not None:
             self._waiting += block
+
+
+def verified(blocks: Iterable[bytes], size: int, digest: str, otherwise: str) -> Iterator[bytes]:
+    """Yield ``blocks``; end well only if they are ``size`` bytes in all, and the content of the SHA-1 ``digest``.
+
+    :raises WrongContent: saying ``otherwise``
+    """
+    hashed, left = hashlib.sha1(usedforsecurity=False), size
+    for block in blocks:
+        left -= len(block)
+        if left < 0:
+            break
+        hashed.update(block)
+        yield block
+    if left or hashed.hexdigest() != digest:
+        raise WrongContent(otherwise)

@@ -9,7 +9,8 @@ from threading import BoundedSemaphore
 from typing import BinaryIO
 
 from . import container
-from .errors import ObjectDamaged, ObjectMissing, Unreadable, WrongContent, WrongKey
+from .blocks import verified
+from .errors import ObjectDamaged, ObjectMissing, Unreadable, WrongKey
 from .key import Key
 from .location import content_name, manifest_name, pack_name
 from .manifest import DIGEST_SIZE, At, Manifest, Pack
@@ -200,15 +201,13 @@ def _require_size(digest: str, size: int, expected: int) -> None:
 
 def _verified(stream: BinaryIO, size: int, digest: str) -> Iterator[bytes]:
     """Yield ``size`` bytes of ``stream``; end well only if they are all it has and the content of ``digest``."""
-    hashed, left = hashlib.sha1(usedforsecurity=False), size
-    while block := stream.read(min(BLOCK, left + 1)):
-        left -= len(block)
-        if left < 0:
-            break
-        hashed.update(block)
+    return verified(_read(stream, size + 1), size, digest, f"the file {digest} has another content than its name says")
+
+
+def _read(stream: BinaryIO, most: int) -> Iterator[bytes]:
+    while most and (block := stream.read(min(BLOCK, most))):
+        most -= len(block)
         yield block
-    if left or hashed.hexdigest() != digest:
-        raise WrongContent(f"the file {digest} has another content than its name says")
 
 
 def _joined(blocks: Iterable[bytes], size: int) -> Iterator[bytes]:

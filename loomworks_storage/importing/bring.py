@@ -5,7 +5,6 @@ It may be killed at any line and run again; the source is only read.
 
 from __future__ import annotations
 
-import hashlib
 import time
 import zipfile
 import zlib
@@ -14,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from threading import Lock
 
+from ..filestore.blocks import verified
 from ..filestore.crew import THREADS, Crew
 from ..filestore.errors import WrongContent
 from ..filestore.folder import BLOCK, Folder
@@ -108,16 +108,8 @@ class Bringing:
 
     def _verified(self, digest: str, member: Member) -> Iterator[bytes]:
         """Yield a file's content; end well only if it is as long as the source says, and what its name says."""
-        hashed, left = hashlib.sha1(usedforsecurity=False), member.size
         with closing(_blocks(self._source, member)) as blocks:
-            for block in blocks:
-                left -= len(block)
-                if left < 0:
-                    break
-                hashed.update(block)
-                yield block
-        if left or hashed.hexdigest() != digest:
-            raise WrongContent("its content is not what its name says")
+            yield from verified(blocks, member.size, digest, "its content is not what its name says")
 
     def _done(self) -> int:
         with self._counting:

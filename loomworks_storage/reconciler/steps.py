@@ -73,19 +73,28 @@ def _ask(spec: TenantSpec, world: Boundaries, found: dict[str, Any]) -> None:
     world.kube.apply(manifests.volume_claim(replace(spec, volume=volume)))
 
 
-class Volume(Step):
-    """The volume is bound, or will be as soon as a pod asks for it."""
-
-    code = "volume"
-    title = "Volume"
+class ClaimedVolume(Step):
+    """A step on the volume of a claim that is there."""
 
     def inputs(self, spec: TenantSpec) -> Any:
         return manifests.volume_claim(spec)
 
     def ensure(self, spec: TenantSpec, world: Boundaries) -> Answer:
         found = _claim(spec, world)
-        if not found:
-            return GONE
+        return self._of(found, spec, world) if found else GONE
+
+    def _of(self, found: dict[str, Any], spec: TenantSpec, world: Boundaries) -> Answer:
+        """Do the step's work on the volume of the claim ``found``."""
+        raise NotImplementedError
+
+
+class Volume(ClaimedVolume):
+    """The volume is bound, or will be as soon as a pod asks for it."""
+
+    code = "volume"
+    title = "Volume"
+
+    def _of(self, found: dict[str, Any], spec: TenantSpec, world: Boundaries) -> Answer:
         events = _claim_events(world, spec)
         state = diagnosis.claim(found, events)
         if state.ready:
@@ -95,19 +104,13 @@ class Volume(Step):
         return Waiting(state.message, PROBLEM_LOOK if state.code else LOOK, state.code)
 
 
-class VolumeGrowth(Step):
+class VolumeGrowth(ClaimedVolume):
     """The volume has the size that the tenant is to have; last of all steps, so that nothing waits for it."""
 
     code = "volume_growth"
     title = "Volume size"
 
-    def inputs(self, spec: TenantSpec) -> Any:
-        return manifests.volume_claim(spec)
-
-    def ensure(self, spec: TenantSpec, world: Boundaries) -> Answer:
-        found = _claim(spec, world)
-        if not found:
-            return GONE
+    def _of(self, found: dict[str, Any], spec: TenantSpec, world: Boundaries) -> Answer:
         _ask(spec, world, found)
         state = claims.read(_claim(spec, world) or found, _claim_events(world, spec))
         if state.capacity is None:

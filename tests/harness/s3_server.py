@@ -8,7 +8,10 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import boto3
@@ -133,3 +136,18 @@ def free_ports(count: int) -> list[int]:
     finally:
         for one in sockets:
             one.close()
+
+
+@contextmanager
+def serving(*buckets: str) -> Iterator[S3Server]:
+    """Offer a server with these buckets, in a folder of its own that goes with it; who stops it starts it again."""
+    folder = Path(tempfile.mkdtemp(prefix="loomworks-s3-", dir="/tmp"))
+    server = S3Server(Settings.from_environment(), folder / "s3")
+    try:
+        server.start()
+        for bucket in buckets:
+            server.client().create_bucket(Bucket=bucket)
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder)

@@ -4,17 +4,14 @@ import base64
 import io
 import json
 import os
-import shutil
 import subprocess
-import tempfile
 import zipfile
 from contextlib import closing
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from harness import engines
-from harness.s3_server import REGION, S3Server
+from harness.s3_server import REGION, serving
 from odoo_server import OdooServer, TenantRole
 from stack import postgres_root
 from stack.settings import Settings
@@ -39,15 +36,8 @@ def wrap(argv):
 @pytest.fixture(scope="module")
 def s3():
     """A bucket for sources."""
-    folder = Path(tempfile.mkdtemp(prefix="loomworks-s3-", dir="/tmp"))
-    server = S3Server(Settings.from_environment(), folder / "s3")
-    try:
-        server.start()
-        server.client().create_bucket(Bucket=BUCKET)
+    with serving(BUCKET) as server:
         yield server
-    finally:
-        server.stop()
-        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")
