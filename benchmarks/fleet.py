@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg2
-from addons.loomworks_storage.filestore.location import Location
+from addons.loomworks_storage.filestore.location import TENANTS, Location
 from addons.loomworks_storage.filestore.store import Store
 from addons.loomworks_tenant.kube import names
 from addons.loomworks_tenant.kube.client import KubeClient, object_path
@@ -66,17 +66,19 @@ class Fleet:
         self.cluster.start()
         self.kube = CountedClient(f"file:{self.cluster.kubeconfig}")
         self.s3.start()
-        self.s3.client().create_bucket(Bucket=BUCKET)
+        self.bucket = self.s3.client()
+        self.bucket.create_bucket(Bucket=BUCKET)
         list(self.pool.map(self._make_objects, enumerate(self.uuids)))
         for tenant in self.uuids:
-            self._sql(f"CREATE ROLE {role(tenant)} LOGIN")
-            self._sql(f"CREATE DATABASE {role(tenant)} OWNER {role(tenant)} TEMPLATE template0 STRATEGY file_copy")
+            self._sql(
+                f"CREATE ROLE {role(tenant)} LOGIN",
+                f"CREATE DATABASE {role(tenant)} OWNER {role(tenant)} TEMPLATE template0 STRATEGY wal_log",
+            )
 
     def take_away(self):
         """End the servers, and drop databases and roles."""
         for tenant in self.uuids:
-            self._sql(f"DROP DATABASE IF EXISTS {role(tenant)}")
-            self._sql(f"DROP ROLE IF EXISTS {role(tenant)}")
+            self._sql(f"DROP DATABASE IF EXISTS {role(tenant)}", f"DROP ROLE IF EXISTS {role(tenant)}")
         self.s3.stop()
         self.cluster.stop()
         shutil.rmtree(self.folder)
@@ -92,10 +94,11 @@ class Fleet:
             pods = [pod_stats(tenant, at) for tenant in self.uuids[first : first + PER_NODE]]
             self.kube.answers[address(number)] = json.dumps({"node": {"nodeName": f"node-{number}"}, "pods": pods})
 
-    def _sql(self, statement):
+    def _sql(self, *statements):
         with closing(psycopg2.connect(os.environ["PG_URL"])) as connection:
             connection.autocommit = True
-            connection.cursor().execute(statement)
+            for statement in statements:
+                connection.cursor().execute(statement)
 
     def _make_objects(self, numbered):
         number, tenant = numbered
@@ -106,7 +109,7 @@ class Fleet:
                 path = object_path(made["kind"], meta.get("namespace"), meta["name"])
                 query = [("fieldManager", "bench")]
                 self.kube._call("PATCH", f"{path}/status", query, {"status": status}, "application/merge-patch+json")
-        self.store(tenant).put("key", b"x")
+        self.bucket.put_object(Bucket=BUCKET, Key=f"{TENANTS}{tenant}/key", Body=b"x")
 
 
 def role(tenant):
