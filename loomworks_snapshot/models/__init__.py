@@ -4,7 +4,6 @@ from . import (
     cluster,
     cluster_metrics,
     database_server,
-    import_metrics,
     operation_log,
     plan,
     reconcilable,

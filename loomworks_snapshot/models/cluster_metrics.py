@@ -1,9 +1,9 @@
-"""The figures of clusters, as Prometheus reads them: volumes, files, and the buckets of everything."""
+"""The figures of clusters, as Prometheus reads them: volumes, files, imports, and the buckets of everything."""
 
 from odoo import api, models
 
 from ..backup.metrics import Metric
-from . import files_metrics, volume_metrics
+from . import files_metrics, import_metrics, volume_metrics
 
 
 class DatabaseServer(models.Model):
@@ -14,7 +14,7 @@ class DatabaseServer(models.Model):
     @api.model
     def _metrics(self):
         clusters = self.env["loomworks.cluster"].search([])
-        makers = (*volume_metrics.MAKERS, *files_metrics.MAKERS)
+        makers = (*volume_metrics.MAKERS, *files_metrics.MAKERS, *import_metrics.MAKERS)
         found = getattr(super(), "_metrics", list)()
         return [*found, *(make(clusters) for make in makers), buckets(clusters, self.search([]))]
 

@@ -70,7 +70,7 @@ def test_what_it_writes_is_read_again(files, size):
 def test_a_changed_byte_is_found(files, data):
     whole = bytearray(text(files))
     at = data.draw(st.integers(whole.index(b"[db]") + 5, len(whole) - 60))
-    if whole[at] in b"\n[]{}\"=:,":  # what holds the text together: another error, never a manifest that is believed
+    if whole[at] in b'\n[]{}"=:,':  # what holds the text together: another error, never a manifest that is believed
         whole[at] = ord("x")
     else:
         whole[at] ^= 1
