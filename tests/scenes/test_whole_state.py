@@ -6,7 +6,8 @@ from whole_state import differences
 
 TABLE = """
     CREATE TABLE public.seen (id int PRIMARY KEY, name text);
-    CREATE TRIGGER "00_loomworks_capture" BEFORE TRUNCATE ON public.seen EXECUTE FUNCTION suppress_redundant_updates_trigger();
+    CREATE TRIGGER "00_loomworks_capture" BEFORE UPDATE ON public.seen
+        WHEN (false) EXECUTE FUNCTION suppress_redundant_updates_trigger();
     INSERT INTO public.seen SELECT g, 'name ' || g FROM generate_series(1, 50) g
 """
 CHANGES = (
