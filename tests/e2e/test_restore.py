@@ -1,6 +1,7 @@
 """One tenant restored out of a shared server, on the running stack: put in place, and taken back."""
 
 import base64
+import subprocess
 import threading
 import time
 import xmlrpc.client
@@ -8,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 import requests
-from conftest import PATIENCE, Refused
+from conftest import PATIENCE, Refused, provisioning_server
 from psycopg2 import sql
 from test_killed_control_plane import kill, wait_back
 
@@ -180,3 +181,49 @@ def test_control_plane_killed_meanwhile(make_tenant, call, kube, server, adminis
     row = settled(number)
     assert work("res.partner", "read", [partner], ["name"])[0]["name"] == "as it was"
     assert sorted(server.databases_of(tenant.database)) == sorted([row["old_database"], row["new_database"]])
+
+
+def restart(kube, stack):
+    """End the database server, as good as at once, and wait until the control plane has it again."""
+    old = kube.get("Pod", "postgres-0", "loomworks")["metadata"]["uid"]
+    kubectl = [stack["LOOMWORKS_KUBECTL"], f"--kubeconfig={stack['KUBECONFIG']}", "-n", "loomworks"]
+    command = [*kubectl, "delete", "pod", "postgres-0", "--grace-period=1"]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+
+    def another():
+        pod = kube.get("Pod", "postgres-0", "loomworks") or {}
+        ready = [one["status"] for one in pod.get("status", {}).get("conditions", []) if one["type"] == "Ready"]
+        return pod and pod["metadata"]["uid"] != old and ready == ["True"]
+
+    def served():
+        try:
+            return requests.get(f"{stack['LOOMWORKS_URL']}/web/health?db_server_status=1", timeout=30).status_code == 200
+        except requests.RequestException:
+            return False
+
+    wait_for(another)
+    wait_for(served)
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("stage", ["replay", "load"])
+def test_database_server_restarted_meanwhile(make_tenant, call, kube, stack, administrator, settled, stage):
+    tenant = make_tenant()
+    tenant.wait_settled("active")
+    work = administrator(tenant)
+    partner = work("res.partner", "create", [{"name": "as it was"}])[0]
+    time.sleep(1.1)
+    moment = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+    time.sleep(1.1)
+    before = business(provisioning_server(kube), tenant.database)
+    work("res.partner", "write", [partner], {"name": "a mistake"})
+    number = tenant.act("restore_to", moment=moment)
+    at_last = [stage, "restored"]  # a stage can be over before anybody looks
+    wait_for(lambda: call("loomworks.restore", "read", ids=[number], fields=["stage"])[0]["stage"] in at_last)
+    restart(kube, stack)
+    row = settled(number)
+    assert business(provisioning_server(kube), row["new_database"]) == before
+    wait_for(lambda: tenant.get("/web/login").status_code == 200)
+    assert work("res.partner", "read", [partner], ["name"])[0]["name"] == "as it was"
+    names = provisioning_server(kube).databases_of(tenant.database)
+    assert sorted(names) == sorted([row["old_database"], row["new_database"]])  # nothing half done is left
