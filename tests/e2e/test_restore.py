@@ -197,7 +197,8 @@ def restart(kube, stack):
 
     def served():
         try:
-            return requests.get(f"{stack['LOOMWORKS_URL']}/web/health?db_server_status=1", timeout=30).status_code == 200
+            answer = requests.get(f"{stack['LOOMWORKS_URL']}/web/health?db_server_status=1", timeout=30)
+            return answer.status_code == 200
         except requests.RequestException:
             return False
 
