@@ -1,5 +1,8 @@
 """The page where a tenant's administrator chooses a password, reached by a one-time link."""
 
+import logging
+import re
+
 from odoo.exceptions import UserError
 from odoo.http import Controller, request, route
 
@@ -13,6 +16,20 @@ HEADERS = {
     "Content-Security-Policy": "frame-ancestors 'none'",
     "X-Frame-Options": "DENY",
 }
+
+TOKEN = re.compile(rf"({FIRST_LOGIN_PATH}/)[\w-]+")
+
+
+class _Discreet(logging.Filter):
+    """Has the log of requests not hold what a link consists of."""
+
+    def filter(self, record):
+        if FIRST_LOGIN_PATH in str(record.args):
+            record.args = tuple(TOKEN.sub(r"\1...", one) if isinstance(one, str) else one for one in record.args)
+        return True
+
+
+logging.getLogger("werkzeug").addFilter(_Discreet())
 
 
 class FirstLogin(Controller):

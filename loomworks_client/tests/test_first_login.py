@@ -1,5 +1,6 @@
 """The first login: one link, once, for a day."""
 
+import logging
 import re
 from datetime import timedelta
 from unittest.mock import patch
@@ -82,6 +83,12 @@ class TestFirstLogin(HttpCase):
     def test_link_of_another_database_does_not_work(self):
         self.env["ir.config_parameter"].set_param("database.secret", "another database's")
         self.assert_gone(self.path)
+
+    def test_link_is_in_no_log(self):
+        message, *args = '"%s" %s %s', f"POST {self.path} HTTP/1.1", "303", "-"
+        record = logging.LogRecord("werkzeug", logging.INFO, "", 0, message, tuple(args), None)
+        self.assertTrue(logging.getLogger("werkzeug").filter(record))
+        self.assertEqual(record.getMessage(), '"POST /loomworks/first-login/... HTTP/1.1" 303 -')
 
     def test_mangled_links_do_not_work(self):
         for mangled in (self.path[:-2], self.path[:-1] + "!", "/loomworks/first-login/x", self.path + "AAAA"):
