@@ -4,6 +4,7 @@ import base64
 import secrets
 import time
 
+import conftest
 import pytest
 from botocore.exceptions import ClientError
 from conftest import Tenant
@@ -19,7 +20,7 @@ engines.register()
 from addons.loomworks_storage.imports.job import LABELS  # noqa: E402  (only importable once registered)
 
 IMPORT = "loomworks.import"
-PATIENCE = 240  # seconds: modules are installed in two cores that others use, too
+PATIENCE = 2 * conftest.PATIENCE  # seconds: modules are installed on the way
 
 
 @pytest.fixture(scope="module")
