@@ -7,6 +7,7 @@ objects one by one, of a part of them, in the same run. Each result is one JSON 
 """
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
@@ -135,6 +136,7 @@ def main():
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tenants", type=int, default=1000)
+    signal.signal(signal.SIGTERM, lambda *_signal: sys.exit("ended from outside"))  # and leave nothing
     fleet, begun = Fleet(parser.parse_args().tenants), time.perf_counter()
     try:
         fleet.make()
