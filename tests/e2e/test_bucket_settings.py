@@ -17,7 +17,7 @@ def test_repositorys_bucket_is_known_and_lacks_encryption_only(call):
     assert {name for name, grade in grades.items() if grade != "good"} == {"Default encryption"}
 
 
-def test_account_of_the_files_may_not_ask_and_what_it_does_not_know_is_not_good(call):
+def test_account_of_the_files_knows_the_life_cycle_and_what_it_does_not_know_is_not_good(call):
     state, grades = settings(call, "loomworks.cluster")
     assert state == "unknown"
-    assert grades["Deletion by the store"] == "unknown"
+    assert grades["Uploads that broke off"] == grades["Deletion by the store"] == "good"
