@@ -121,6 +121,15 @@ class Ours:
         """Restore a manifest into the folder."""
         return self._run("restore", name, folder)
 
+    def check(self, name):
+        """Check a manifest's objects and a sample of their contents."""
+        return self._run("check", name, "")
+
+    def collect(self, tenant):
+        """Remove what no manifest names."""
+        environment = {**self._environment, "PYTHONPATH": str(REPOSITORY / "tests")}
+        return run([sys.executable, REPOSITORY / "benchmarks/collector.py", tenant], environment)
+
     def _run(self, command, name, folder):
         environment = {**self._environment, "LOOMWORKS_FILESTORE": self._request(command, name, folder)}
         return run([sys.executable, PROGRAM], environment)

@@ -2,7 +2,10 @@
 
 On a real S3 over TLS without the cluster. Files have random content, as compressed pictures and PDFs look, under
 Odoo's names; their sizes follow a log-normal distribution (see ``SIZES``), which is an assumption and not a survey. All
-programs read the same files from the page cache and write to the same server on the same disk, one after another.
+programs read the same files from the memory and write to the same server on the same disk, one after another.
+
+300,000 files of these sizes are 14 GiB, of which five copies are needed. ``--median 4`` makes them as many and a
+quarter as large, which fits a smaller machine; ``--tree`` says where they are, such as on a tmpfs, and lets them stay.
 """
 
 import argparse
@@ -35,6 +38,7 @@ SIZES = {"median": 16 << 10, "sigma": 1.5, "least": 64, "most": 16 << 20}
 TINY = {"median": 100, "sigma": 0.3, "least": 16, "most": 1000}
 SETTLE = 6  # seconds, after which a directory's time is trusted
 NEW = 200  # files
+LONG = 60  # seconds: what takes longer is done once
 
 
 def main():
@@ -44,6 +48,10 @@ def main():
     parser.add_argument("--million", type=int, default=1_000_000, help="tiny files for the figure of memory; 0: none")
     parser.add_argument("--rounds", type=int, default=3, help="of what is done more than once")
     parser.add_argument("--peers", default="rclone,restic")
+    parser.add_argument("--sparing", action="store_true", help="no peer but the fastest where nothing or little is new")
+    parser.add_argument("--median", type=int, default=SIZES["median"] >> 10, help="KiB: the middle size of the files")
+    parser.add_argument("--tree", type=Path, help="a folder for the files; one that is there is used as it is")
+    parser.add_argument("--million-tree", type=Path, help="the same for the tiny files")
     options = parser.parse_args()
     figures = Figures("storage")
     folder = Path(tempfile.mkdtemp(prefix="loomworks-bench-", dir="/tmp"))
@@ -54,7 +62,7 @@ def main():
         if options.files:
             compare(figures, server, folder, options)
         if options.million:
-            remember(figures, server, folder, options.million)
+            remember(figures, server, folder, options.million, options.million_tree)
     finally:
         server.stop()
         shutil.rmtree(folder)
@@ -62,33 +70,38 @@ def main():
 
 def compare(figures, server, folder, options):
     """Back up and restore the same files by all programs."""
-    source = folder / "t_bench"
-    size = fill(source, options.files, SIZES, seed=1)
-    facts = {"files": options.files, "mib": round(size / MEBIBYTE)}
+    source = options.tree or folder / "t_bench"
+    sizes = {**SIZES, "median": options.median << 10}
+    if not source.exists():
+        fill(source, options.files, sizes, seed=1)
+    count, size = measured(source)
+    facts = {"files": count, "mib": round(size / MEBIBYTE), "median_kib": options.median}
     wanted = options.peers.split(",")
     programs = [kind(server, BUCKET, folder) for kind in (Rclone, Restic) if kind.name in wanted]
     programs.append(ours(server, TENANT))
     time.sleep(SETTLE)
     first = {one.name: one.back_up(source, "first") for one in programs}
     tell(figures, "first backup", first, ["rclone"], 1.0, facts)
-    rounds = range(options.rounds)
-    same = {one.name: middle([one.back_up(source, f"same-{number}") for number in rounds]) for one in programs}
-    tell(figures, "unchanged", same, ["rclone", "restic"], 0.05, facts)
-    fill(source, NEW, SIZES, seed=2)
-    new = {one.name: one.back_up(source, "new") for one in programs}
+    quick = [one for one in programs if not options.sparing or one.name != "rclone"]
+    tell(figures, "unchanged", unchanged(quick, source, options.rounds), ["rclone", "restic"], 0.05, facts)
+    fill(source, NEW, sizes, seed=2)
+    new = {one.name: one.back_up(source, "new") for one in quick}
     tell(figures, f"{NEW} new files", new, ["rclone", "restic"], 0.05, facts)
-    back = {one.name: restored(one, folder / "back") for one in programs}
+    back = {one.name: restored(one, folder / f"back-{one.name}") for one in programs}
     tell(figures, "restore", back, ["rclone"], 0.8, facts)
 
 
-def remember(figures, server, folder, count):
+def remember(figures, server, folder, count, tree):
     """Measure the most memory that our own program takes for many files."""
-    source = folder / "t_million"
-    fill(source, count, TINY, seed=3)
-    program = ours(server, TENANT.replace("0d3c8a52", "1d3c8a52"))
+    source, tenant = tree or folder / "t_million", TENANT.replace("0d3c8a52", "1d3c8a52")
+    if not source.exists():
+        fill(source, count, TINY, seed=3)
+    program = ours(server, tenant)
     time.sleep(SETTLE)
     runs = {"first backup": program.back_up(source, "first"), "unchanged": program.back_up(source, "same")}
-    runs["restore"] = program.restore(folder / "back", "same")
+    fill(source, NEW, TINY, seed=4)
+    runs |= {f"{NEW} new files": program.back_up(source, "new"), "check": program.check("new")}
+    runs |= {"collect": program.collect(tenant), "restore": program.restore(folder / "back", "new")}
     for name, one in runs.items():
         memory = one.memory / MEBIBYTE
         figures.add(f"memory, {name}", memory, "MiB", memory / 200, 1.0, files=count, seconds=round(one.seconds, 1))
@@ -119,13 +132,27 @@ def fill(root, count, sizes, seed):
     return total
 
 
+def measured(root):
+    """Return how many files there are below ``root``, and their bytes."""
+    sizes = [entry.stat().st_size for one in root.iterdir() for entry in os.scandir(one)]
+    return len(sizes), sum(sizes)
+
+
+def unchanged(programs, source, rounds):
+    """Back up what has not changed, the programs by turns; return of each the run that took the median."""
+    runs = {one.name: [] for one in programs}
+    for number in range(rounds):
+        for one in programs:
+            if not number or runs[one.name][0].seconds < LONG:
+                runs[one.name].append(one.back_up(source, f"same-{number}"))
+    return {name: middle(several) for name, several in runs.items()}
+
+
 def restored(program, folder):
-    """Restore into an empty folder, and remove that."""
+    """Restore into an empty folder, which goes with all others: removing many files would slow down what follows."""
     folder.mkdir()
-    try:
-        return program.restore(folder, "new")
-    finally:
-        shutil.rmtree(folder)
+    os.sync()
+    return program.restore(folder, "new")
 
 
 def middle(runs):
