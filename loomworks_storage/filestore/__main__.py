@@ -8,6 +8,7 @@ message, too.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -56,6 +57,8 @@ class Teller:
 
 def main() -> int:
     """Do it, and return the exit code."""
+    gc.freeze()  # what was imported is not looked through again and again
+    gc.enable()
     try:
         report = run(os.environ, Teller())
     except LoomworksError as error:

@@ -11,13 +11,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
+from threading import Lock
 
 from . import lease
-from .crew import THREADS, Crew
+from .crew import THREADS, Crew, grouped
 from .errors import NotProven, ObjectMissing
 from .folder import Folder
 from .listing import Listing
-from .manifest import DIRECTORIES, NOTHING, Directory, Manifest
+from .manifest import DIRECTORIES, Directory, Manifest, State
 from .pack import FEW, batches, sparse
 from .sending import BackupReport, Look, Sender
 from .vault import Vault
@@ -53,6 +54,8 @@ class Backup:
         self._sender = Sender(vault, folder, self._crew, patience)
         self._wait = wait
         self._few = few
+        # Of threads that each ask the system about a thousand files all wait for Python's lock, three times as long.
+        self._looking = Lock()
         self._previous: Manifest | None = None
         self._reuse_states = False
         self._audit = self._distrust = False
@@ -109,11 +112,17 @@ class Backup:
     def _fill(self, manifest: Manifest, directories: Collection[str]) -> None:
         """Have the files of these directories in the store and in the manifest."""
         small: dict[str, Directory] = {}
-        for done, (name, (found, waiting)) in enumerate(self._crew.each(self._directory, directories), 1):
+        looks = [look for _, found in self._crew.each(self._looks, grouped(directories)) for look in found]
+        changed = [(look.name, look.state) for look in looks if not self._is_unchanged(look)]
+        manifest.directories |= {look.name: look.known for look in looks}
+        self._sender.count(directories_unchanged=len(looks) - len(changed), directories_scanned=len(changed))
+        for done, ((name, _), (found, waiting)) in enumerate(self._crew.each(self._scan, changed), 1):
             manifest.directories[name] = found
             small |= {name: waiting} if waiting else {}
-            self._tell("files", done / len(directories))
-        for name, parts in self._sent(small).items():
+            self._tell("files", done / len(changed))
+        sent = self._sent(small)
+        while sent:
+            name, parts = sent.popitem()
             manifest.directories[name] = manifest.directories[name].merged(parts)
 
     def _sent(self, small: dict[str, Directory]) -> dict[str, list[Directory]]:
@@ -122,8 +131,7 @@ class Backup:
         if total < self._few:
             work, items = self._sender.one_by_one, list(small.values())
         else:
-            work, items = self._sender.batch, list(batches(small))
-        small.clear()
+            work, items = self._sender.batch, batches(small)
         sent: dict[str, list[Directory]] = {}
         for item, parts in self._crew.each(work, items):
             for name, part in parts:
@@ -139,31 +147,36 @@ class Backup:
 
     # --- one directory ----------------------------------------------------------------------------
 
-    def _directory(self, name: str) -> tuple[Directory, Directory]:
-        """Return which files of a directory are in the store, and which small ones are yet to be sent."""
-        look = self._sender.look(name, self._folder.state(name))
-        unchanged = self._reuse_states and look.state is not None and look.state == look.known.state
-        if unchanged and not any(look.known.size_of(digest) is not None for digest in self._replace):
-            self._sender.count(directories_unchanged=1)
-            return look.known, NOTHING
-        self._sender.count(directories_scanned=1)
-        return self._scan(look)
+    def _looks(self, names: Sequence[str]) -> list[Look]:
+        return [self._sender.look(name, self._folder.state(name)) for name in names]
 
-    def _scan(self, look: Look) -> tuple[Directory, Directory]:
-        known = {digest: (size, place) for digest, size, place in look.known.entries()}
-        doubtful = []
-        for digest, size in self._folder.files(look.name).items():
-            earlier, place = known.get(digest, (None, None))
-            if earlier != size or self._audit or self._distrust or digest in self._replace:
-                doubtful.append((digest, size))
-            else:
-                look.keep(digest, size, place)
+    def _is_unchanged(self, look: Look) -> bool:
+        """Tell whether a directory is as the last manifest has it, and nothing of it has to be written again."""
+        same = self._reuse_states and look.state is not None and look.state == look.known.state
+        return same and not any(look.known.size_of(digest) is not None for digest in self._replace)
+
+    def _scan(self, place: tuple[str, State | None]) -> tuple[Directory, Directory]:
+        """Return which files of a directory are in the store, and which small ones are yet to be sent.
+
+        :param place: the directory's name, and how it looked before it was looked into
+        """
+        look = self._sender.look(*place)  # it names each file, so it ends here
+        with self._looking:
+            doubtful = self._compare(look)
         look.stored = self._sender.stored.directory(look.name) if doubtful else {}
         for digest, size in sorted(doubtful):
             if self._crew.stopped:
                 break
             self._sender.file(digest, size, look)
         return look.result(), Directory(look.small)
+
+    def _compare(self, look: Look) -> list[tuple[str, int]]:
+        """Return which files (digest, size in bytes) have to be looked at, and have ``look`` know what has gone."""
+        found, known = self._folder.files(look.name), look.known.sizes()
+        again = self._replace if not (self._audit or self._distrust) else found
+        doubtful = [(digest, size) for digest, size in found.items() if known.get(digest) != size or digest in again]
+        look.gone = (known.keys() - found.keys()).union(digest for digest, _ in doubtful if digest in known)
+        return doubtful
 
     # --- the proof --------------------------------------------------------------------------------
 
@@ -175,7 +188,7 @@ class Backup:
         lacking = self._lacking(manifest, DIRECTORIES)
         if lacking:
             self._distrust, self._reuse_states = True, False
-            self._sender.stored = Listing(self._vault, len(manifest))
+            self._sender.stored = Listing(self._vault, manifest.own_count)
             self._fill(manifest, lacking)
             lacking = self._lacking(manifest, lacking)
         if lacking:
@@ -186,11 +199,13 @@ class Backup:
             )
 
     def _lacking(self, manifest: Manifest, directories: Collection[str]) -> dict[str, list[str]]:
-        listing = Listing(self._vault, len(manifest))
-        checked = self._crew.each(lambda name: listing.lacking(name, manifest), directories)
-        found = {}
-        for done, (directory, digests) in enumerate(checked, 1):
-            self._tell("proof", done / len(directories))
-            if digests:
-                found[directory] = digests
+        listing = Listing(self._vault, manifest.own_count)
+
+        def lacking(names: Sequence[str]) -> dict[str, list[str]]:
+            return {name: digests for name in names if (digests := listing.lacking(name, manifest))}
+
+        found, groups = {}, grouped(directories)
+        for done, (_, digests) in enumerate(self._crew.each(lacking, groups), 1):
+            self._tell("proof", done / len(groups))
+            found |= digests
         return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
 from .crew import THREADS, Crew
@@ -16,7 +16,7 @@ from .vault import Vault
 SAMPLE = 100  # contents
 
 Tell = Callable[[str, float], None]
-Files = dict[str, list[tuple[str, int]]]  # digests and sizes in bytes, by directory
+Files = Iterator[tuple[str, int]]  # digests and sizes in bytes
 
 
 @dataclass
@@ -52,19 +52,14 @@ def check(
     report = CheckReport(len(manifest), manifest.size)
     _compare(vault, manifest, report, tell, Crew(threads))
     wrong = {*report.missing, *report.damaged}
-    chosen = _chosen(len(manifest), sample)
-    files: Files = {}
-    for number, (digest, size) in enumerate(manifest):
-        if number in chosen and digest not in wrong:
-            files.setdefault(digest[:2], []).append((digest, size))
-    _read(vault, manifest, files, report, tell, Crew(threads))
+    _read(vault, manifest, _chosen(manifest, sample, wrong), report, tell, Crew(threads))
     report.missing.sort()
     report.seconds = round(time.monotonic() - started, 3)
     return report
 
 
 def _compare(vault: Vault, manifest: Manifest, report: CheckReport, tell: Tell, crew: Crew) -> None:
-    listing = Listing(vault, len(manifest))
+    listing = Listing(vault, manifest.own_count)
 
     def compare(name: str) -> tuple[list[str], dict[str, int]]:
         digests = listing.lacking(name, manifest)
@@ -80,11 +75,20 @@ def _compare(vault: Vault, manifest: Manifest, report: CheckReport, tell: Tell, 
         tell("list", done / len(DIRECTORIES))
 
 
-def _chosen(count: int, sample: int | None) -> range | set[int]:
-    return range(count) if sample is None or sample >= count else set(random.sample(range(count), sample))
+def _chosen(manifest: Manifest, sample: int | None, wrong: Collection[str]) -> dict[str, Files]:
+    """Return which files are to be read, by directory; each is made out in its turn, as there may be a million."""
+    count, first, found = len(manifest), 0, {}
+    chosen = range(count) if sample is None or sample >= count else set(random.sample(range(count), sample))
+    for name, directory in sorted(manifest.directories.items()):
+        numbered = zip(range(first, first + len(directory)), directory, strict=True)
+        found[name] = (pair for number, pair in numbered if number in chosen and pair[0] not in wrong)
+        first += len(directory)
+    return found
 
 
-def _read(vault: Vault, manifest: Manifest, files: Files, report: CheckReport, tell: Tell, crew: Crew) -> None:
+def _read(
+    vault: Vault, manifest: Manifest, files: dict[str, Files], report: CheckReport, tell: Tell, crew: Crew
+) -> None:
     def read(name: str) -> list[tuple[str, int, Exception | None]]:
         return [
             (digest, size, _tried(vault, digest, size, manifest.at(digest)))

@@ -18,7 +18,7 @@ from . import lease
 from .crew import THREADS, Crew
 from .errors import LeaseOver
 from .location import content_name, manifest_name, pack_name
-from .manifest import DIRECTORIES
+from .manifest import DIGEST_SIZE, DIRECTORIES, Manifest
 from .store import Store
 from .vault import Vault
 
@@ -50,10 +50,18 @@ class _Swept:
 
 @dataclass
 class _Named:
-    """What manifests name: digests of contents, and identities of packs."""
+    """What manifests name: digests of contents by directory, 20 bytes each, and identities of packs."""
 
-    contents: set[bytes] = field(default_factory=set)
+    contents: dict[str, bytes] = field(default_factory=dict)
     packs: set[str] = field(default_factory=set)
+
+    def add(self, manifest: Manifest) -> None:
+        """Have all that a manifest names in it."""
+        for name, directory in manifest.directories.items():
+            before, more = self.contents.get(name, b""), directory.digests
+            if before != more:
+                self.contents[name] = b"".join(sorted(_each(before) | _each(more)))
+        self.packs.update(pack.identity for pack in manifest.packs.values())
 
 
 class Collector:
@@ -84,8 +92,8 @@ class Collector:
         named = self._named(report)
 
         def sweep(directory: str) -> _Swept:
-            digests = self._vault.sizes(directory).items()
-            found = [(bytes.fromhex(one) in named.contents, content_name(one), size) for one, size in digests]
+            contents, digests = _each(named.contents.get(directory, b"")), self._vault.sizes(directory).items()
+            found = [(bytes.fromhex(one) in contents, content_name(one), size) for one, size in digests]
             return self._remove(found, held)
 
         for _, swept in self._crew.each(sweep, DIRECTORIES):
@@ -112,11 +120,13 @@ class Collector:
         """Return what the manifests name."""
         named = _Named()
         for name in self._vault.manifests():
-            manifest = self._vault.manifest(name)
-            named.contents.update(bytes.fromhex(digest) for digest, _ in manifest)
-            named.packs.update(pack.identity for pack in manifest.packs.values())
+            named.add(self._vault.manifest(name))
             report.manifests += 1
         return named
+
+
+def _each(digests: bytes) -> set[bytes]:
+    return {digests[start : start + DIGEST_SIZE] for start in range(0, len(digests), DIGEST_SIZE)}
 
 
 def remove_all(store: Store, *, threads: int = THREADS) -> int:

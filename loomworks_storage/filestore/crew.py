@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from itertools import islice
 from threading import Event
 from typing import TypeVar
 
@@ -11,6 +12,14 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 THREADS = 8
+AHEAD = 3  # items for each thread: one is worked on, the next ones wait
+GROUP = 16  # directories: what is quickly done is not worth a turn for each
+
+
+def grouped(names: Iterable[str]) -> list[tuple[str, ...]]:
+    """Return ``names`` in groups."""
+    names = tuple(names)
+    return [names[start : start + GROUP] for start in range(0, len(names), GROUP)]
 
 
 class Crew:
@@ -26,12 +35,21 @@ class Crew:
         return self._stop.is_set()
 
     def each(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result]]:
-        """Yield every item with its result, as they are done; raise what the first to fail raised."""
+        """Yield every item with its result, as they are done; raise what the first to fail raised.
+
+        Items are taken as they are needed, so that there need not be room for all of them, or for all results.
+        """
         pool = ThreadPoolExecutor(self._threads, thread_name_prefix="filestore")
+        items, waiting = iter(items), {}
         try:
-            waiting = {pool.submit(work, item): item for item in items}
-            for done in as_completed(waiting):
-                yield waiting.pop(done), done.result()
+            while True:
+                waiting |= {
+                    pool.submit(work, item): item for item in islice(items, AHEAD * self._threads - len(waiting))
+                }
+                if not waiting:
+                    break
+                for done in wait(waiting, return_when=FIRST_COMPLETED).done:
+                    yield waiting.pop(done), done.result()
         except BaseException:
             self._stop.set()
             raise

@@ -7,6 +7,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from .blocks import Blocks
@@ -80,14 +81,28 @@ class Directory:
     __hash__ = None
 
     @property
+    def digests(self) -> bytes:
+        """The digests of all files in their order, 20 bytes each."""
+        return self._digests
+
+    @cached_property
     def size(self) -> int:
         """Bytes of all files."""
         return sum(self._sizes)
 
-    @property
-    def packs(self) -> set[int]:
+    @cached_property
+    def packs(self) -> frozenset[int]:
         """Numbers of the packs in which files of it are."""
-        return set(self._packs) - {_OWN}
+        return frozenset(self._numbers - {_OWN})
+
+    @property
+    def own_count(self) -> int:
+        """How many of its files have objects of their own."""
+        return self._packs.count(_OWN)
+
+    @cached_property
+    def _numbers(self) -> set[int]:
+        return set(self._packs)
 
     def entries(self) -> Iterator[tuple[str, int, Place | None]]:
         """Yield each file's digest, size, and place in a pack; None: it has an object of its own."""
@@ -96,6 +111,8 @@ class Directory:
 
     def own(self) -> Iterator[tuple[str, int]]:
         """Yield digest and size of the files that have objects of their own."""
+        if _OWN not in self._numbers:
+            return
         for index, number in enumerate(self._packs):
             if number == _OWN:
                 yield self._digest(index).hex(), self._sizes[index]
@@ -112,15 +129,34 @@ class Directory:
             return None
         return Place(self._packs[index], self._offsets[index])
 
+    def sizes(self) -> dict[str, int]:
+        """Return the sizes of all files by their digests."""
+        text, width = self._digests.hex(), 2 * DIGEST_SIZE
+        return dict(zip((text[at : at + width] for at in range(0, len(text), width)), self._sizes, strict=True))
+
+    def changed(self, gone: Iterable[str], other: Directory, state: State | None) -> Directory:
+        """Return one without ``gone``, with the files of ``other``, those that it has already as ``other`` has them.
+
+        It costs as much as there are changes, and a copy.
+        """
+        found, start = Directory((), state), 0
+        edits = {bytes.fromhex(digest): None for digest in gone}
+        edits |= {other._digest(index): index for index in range(len(other))}
+        for digest, index in sorted(edits.items()):
+            end = bisect_left(range(len(self)), digest, start, key=self._digest)
+            found._take(self, start, end)
+            if index is not None:
+                found._take(other, index, index + 1)
+            start = end + (end < len(self) and self._digest(end) == digest)
+        found._take(self, start, len(self))
+        return found
+
     def merged(self, others: Iterable[Directory]) -> Directory:
         """Return one with the files of ``others`` as well; its state is kept, unless one of them has none."""
-        others = list(others)
-        files, places = {}, {}
-        for one in (self, *others):
-            for digest, size, place in one.entries():
-                files[digest] = size
-                places |= {digest: place} if place else {}
-        return Directory(files, self.state if all(one.state for one in others) else None, places)
+        found = self
+        for one in others:
+            found = found.changed((), one, found.state and one.state and self.state)
+        return found
 
     def to_blocks(self) -> Iterator[bytes]:
         """Yield its files as they are stored."""
@@ -137,6 +173,13 @@ class Directory:
             values.frombytes(stream.read(count * values.itemsize))
             _little_endian(values, copy=False)
         return found
+
+    def _take(self, other: Directory, start: int, end: int) -> None:
+        """Have files of ``other`` come behind its own."""
+        self._digests += other._digests[start * DIGEST_SIZE : end * DIGEST_SIZE]
+        self._sizes += other._sizes[start:end]
+        self._packs += other._packs[start:end]
+        self._offsets += other._offsets[start:end]
 
     def _index(self, digest: str) -> int | None:
         wanted = bytes.fromhex(digest)

@@ -38,6 +38,12 @@ class ObjectMissing(PermanentError):
     code = "object_missing"
 
 
+class ObjectShort(ObjectMissing):
+    """An object is in the store, and ends before what is asked for begins."""
+
+    code = "object_short"
+
+
 class NotProven(RetryableError):
     """The store does not hold, or does not list, what was written to it; no manifest was written."""
 

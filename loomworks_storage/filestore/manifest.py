@@ -50,6 +50,11 @@ class Manifest:
         """Bytes of all files."""
         return sum(one.size for one in self.directories.values())
 
+    @property
+    def own_count(self) -> int:
+        """How many files have objects of their own."""
+        return sum(one.own_count for one in self.directories.values())
+
     def directory(self, name: str) -> Directory:
         """Return one of the 256 directories; one without files is empty."""
         return self.directories.get(name, NOTHING)

@@ -37,7 +37,7 @@ def offsets(files: Iterable[tuple[str, int]]) -> list[int]:
 
 
 def batches(files: dict[str, Directory]) -> Iterator[Directory]:
-    """Yield the contents of directories in batches for a pack each.
+    """Yield the contents of directories in batches for a pack each; ``files`` is used up meanwhile.
 
     A batch has the contents whose digests begin with the same bits, as many bits as there are files and bytes for. So
     one file more or less, between a run that was killed and the next, changes one batch and leaves the others.
@@ -45,7 +45,7 @@ def batches(files: dict[str, Directory]) -> Iterator[Directory]:
     bits = _bits(sum(one.size for one in files.values()), sum(len(one) for one in files.values()))
     waiting: dict[str, int] = {}
     beginning, size = 0, 0
-    for digest, length in (pair for name in DIRECTORIES for pair in files.get(name, ())):
+    for digest, length in (pair for name in DIRECTORIES for pair in files.pop(name, ())):
         other = int(digest[:8], 16) >> (DEEPEST - bits)
         if waiting and (other != beginning or size + length > MOST or len(waiting) >= MOST_FILES):
             yield Directory(waiting)

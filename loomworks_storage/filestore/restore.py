@@ -17,6 +17,7 @@ from threading import BoundedSemaphore, Lock
 from . import container
 from .crew import THREADS, Crew
 from .errors import ObjectDamaged, ObjectMissing, Unreadable
+from .flushing import Flushing
 from .folder import Folder
 from .manifest import DIGEST_SIZE, DIRECTORIES, At, Manifest, Place
 from .vault import Vault
@@ -81,11 +82,12 @@ class Restore:
         self._report = RestoreReport(len(manifest), manifest.size)
         self._verify, self._prune, self._manifest = verify, prune, manifest
         self._wanted: dict[int, bytearray] = {}  # by the packs' numbers, 32 bytes a file
-        for done, _ in enumerate(self._crew.each(self._directory, DIRECTORIES), 1):
-            self._tell("files", done / len(DIRECTORIES))
-        packs = len(self._wanted)
-        for done, _ in enumerate(self._crew.each(self._pack, sorted(self._wanted)), 1):
-            self._tell("packs", done / packs)
+        with Flushing(self._folder) as self._flushing:
+            for done, _ in enumerate(self._crew.each(self._directory, DIRECTORIES), 1):
+                self._tell("files", done / len(DIRECTORIES))
+            packs = len(self._wanted)
+            for done, _ in enumerate(self._crew.each(self._pack, sorted(self._wanted)), 1):
+                self._tell("packs", done / packs)
         self._tell("flush", 0.0)
         if self._folder.root.is_dir():
             self._folder.flush()
@@ -169,6 +171,7 @@ class Restore:
                 self._report.damaged[digest] = error.message
         else:
             self._count(fetched=1, fetched_bytes=size)
+            self._flushing.wrote(size)
 
     def _count(self, **more: int) -> None:
         with self._counting:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from threading import BoundedSemaphore, Lock
@@ -61,6 +61,7 @@ class Look:
     name: str
     state: State | None
     known: Directory  # by the last manifest
+    gone: Collection[str] = ()  # of what is known: not there any more, or to be looked at
     stored: dict[str, int] = field(default_factory=dict)  # of objects
     good: dict[str, int] = field(default_factory=dict)  # of contents that are in the store
     places: dict[str, Place] = field(default_factory=dict)  # of those of them that are in packs
@@ -72,9 +73,13 @@ class Look:
         if place:
             self.places[digest] = place
 
-    def result(self) -> Directory:
-        """The directory as the manifest has it."""
+    def found(self) -> Directory:
+        """The contents that were found good in this look."""
         return Directory(self.good, self.state, self.places)
+
+    def result(self) -> Directory:
+        """The directory as the manifest has it: what is known and not gone, and what was found good."""
+        return self.known.changed(self.gone, self.found(), self.state)
 
 
 class Sender:
@@ -107,7 +112,7 @@ class Sender:
         :param sparse: numbers of the packs of ``previous`` whose contents are to be packed anew
         """
         self.report = BackupReport(name)
-        self.stored = Listing(self._vault, len(previous or ()))
+        self.stored = Listing(self._vault, previous.own_count if previous else 0)
         self.packs = dict(previous.packs) if previous else {}  # by their numbers, in ``previous`` and in what becomes
         self._numbers = count(max(self.packs, default=-1) + 1)
         self._previous, self._replace, self._audit, self._sparse = previous, replace, audit, sparse
@@ -210,7 +215,7 @@ class Sender:
             if self._crew.stopped:
                 break
             self.send(digest, look)
-        return [(look.name, look.result())]
+        return [(look.name, look.found())]
 
     def batch(self, files: Directory) -> list[tuple[str, Directory]]:
         """Have small files in one pack, and return those that are in the store, by directory.
@@ -231,7 +236,7 @@ class Sender:
             looks[digest[:2]].keep(digest, size, Place(number, offset))
         for digest in odd:
             self.send(digest, looks[digest[:2]])
-        return [(name, look.result()) for name, look in looks.items()]
+        return [(name, look.found()) for name, look in looks.items()]
 
     def _seal(self, files: Directory) -> tuple[list[tuple[str, int]], list[str], list[bytes]]:
         """Return the files that are what they should be, the digests of the others, and what is to be sent."""

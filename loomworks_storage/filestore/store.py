@@ -10,20 +10,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import botocore.session
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from .errors import ObjectMissing, StoreDenied, StoreFull, StoreUnreachable
+from .client import client
+from .errors import ObjectMissing, ObjectShort, StoreDenied, StoreFull, StoreUnreachable
 from .location import TENANTS, Location
 
 CONNECT_TIMEOUT = 5  # seconds
 READ_TIMEOUT = 60
 ATTEMPTS = 4  # of each request, with growing pauses between them
-CONNECTIONS = 32
 BODIES = 3  # how often an answer is asked for again that breaks off half-way
 
-_MISSING = {"NoSuchKey", "404", "InvalidRange", "416"}  # the last two: it ends before what is asked for
+_MISSING = {"NoSuchKey", "404"}
+_SHORT = {"InvalidRange", "416"}
 _DENIED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "NoSuchBucket", "403"}
 _FULL = {"InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "507"}
 # Another writer was first (412), or is writing the same name just now (409).
@@ -47,24 +46,7 @@ class Store:
 
     def __init__(self, location: Location) -> None:
         self.location = location
-        self._client = botocore.session.get_session().create_client(
-            "s3",
-            endpoint_url=location.url,
-            region_name=location.region,
-            aws_access_key_id=location.key,
-            aws_secret_access_key=location.key_secret,
-            verify=location.ca_file or None,
-            config=Config(
-                connect_timeout=CONNECT_TIMEOUT,
-                read_timeout=READ_TIMEOUT,
-                retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-                max_pool_connections=CONNECTIONS,
-                s3={"addressing_style": "path"},
-                # Newer checksums are not known to every store. Content-MD5 is, and is given with all that is written.
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-            ),
-        )
+        self._client = client(location, connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT, attempts=ATTEMPTS)
 
     def put(self, name: str, data: bytes, *, replace: bool = False) -> bool:
         """Write an object in one piece; tell whether it was written: one that is there stays, unless ``replace``."""
@@ -113,7 +95,7 @@ class Store:
     def read_range(self, name: str, offset: int, size: int) -> bytes:
         """Return ``size`` bytes of an object; fewer where it ends before that.
 
-        :raises ObjectMissing: when it is not there, or ends before ``offset``
+        :raises ObjectMissing: when it is not there; ObjectShort when it ends before ``offset``
         """
         with self._translated(name):
             return self._body(name, Range=f"bytes={offset}-{offset + size - 1}")
@@ -134,7 +116,7 @@ class Store:
         with self._translated(folder):
             for page in pages:
                 for item in page.get("Contents", ()):
-                    yield StoredObject(item["Key"][root:], item["Size"], item["LastModified"])
+                    yield StoredObject(item["Key"][root:], item["Size"], datetime.fromisoformat(item["LastModified"]))
 
     def is_used(self) -> bool:
         """Tell whether there is any object below the tenant's prefix."""
@@ -213,6 +195,8 @@ def _md5(data: bytes) -> str:
 def _refusal(code: str, name: str, location: Location) -> Exception:
     if code in _MISSING:
         return ObjectMissing(f"{name} is not in the object store")
+    if code in _SHORT:
+        return ObjectShort(f"{name} ends before what is asked for")
     if code in _DENIED:
         return StoreDenied(
             f"the object store refuses {name} in the bucket {location.bucket}: {code}",

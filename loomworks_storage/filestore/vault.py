@@ -10,15 +10,17 @@ from typing import BinaryIO
 
 from . import container
 from .blocks import verified
-from .errors import ObjectDamaged, ObjectMissing, Unreadable, WrongKey
+from .errors import ObjectDamaged, ObjectMissing, ObjectShort, Unreadable, WrongKey
 from .key import Key
 from .location import content_name, manifest_name, pack_name
-from .manifest import DIGEST_SIZE, At, Manifest, Pack
+from .manifest import At, Manifest, Pack
 from .store import Store
 
 BLOCK = 1024 * 1024  # bytes: what is read and hashed at once
 PART = 5 * 1024 * 1024  # bytes: what is sent at once. S3 takes no less, and 10,000 of them: a file has at most 48 GiB
 FETCH = 2 * 1024 * 1024  # bytes: what is fetched at once
+MANIFEST_PART = 16 * 1024 * 1024  # bytes of a manifest that are fetched at once
+FILES_IN_ONE_PIECE = 400_000  # of a manifest that is sent with one request: some 14 MiB
 LARGE_AT_ONCE = 2  # contents of more than a block in memory at the same time
 
 _PROOF_NAME, _PROOF = "key", b"loomworks filestore"
@@ -144,7 +146,7 @@ class Vault:
         """Store a manifest, and tell whether it was written: one of this name that is there stays."""
         name = manifest_name(name)
         blocks = container.encrypt(manifest.to_blocks(), self._key, _context(name))
-        if len(manifest) * DIGEST_SIZE <= PART:
+        if len(manifest) <= FILES_IN_ONE_PIECE:
             return self.store.put(name, b"".join(blocks))
         return self.store.put_parts(name, _joined(blocks, PART))
 
@@ -182,9 +184,20 @@ class Vault:
         return None
 
     def _manifest(self, name: str) -> Manifest:
-        sealed = memoryview(self.store.read(name))
-        blocks = (sealed[start : start + BLOCK] for start in range(0, len(sealed), BLOCK))
-        return Manifest.from_blocks(container.decrypt(blocks, self._key, _context(name)))
+        return Manifest.from_blocks(container.decrypt(self._whole(name), self._key, _context(name)))
+
+    def _whole(self, name: str) -> Iterator[bytes]:
+        """Yield an object of any size, a part at a time; that it ends where it should is for its last chunk to say."""
+        offset = 0
+        while True:
+            try:
+                part = memoryview(self.store.read_range(name, offset, MANIFEST_PART))
+            except ObjectShort:
+                return
+            yield from (part[start : start + BLOCK] for start in range(0, len(part), BLOCK))
+            if len(part) < MANIFEST_PART:
+                return
+            offset += len(part)
 
     def _decrypted(self, name: str, data: bytes) -> bytes:
         return b"".join(container.decrypt([data], self._key, _context(name)))

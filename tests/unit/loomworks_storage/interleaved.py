@@ -4,7 +4,7 @@ from collections import deque
 from datetime import UTC, datetime, timedelta
 from threading import Condition, Thread
 
-from addons.loomworks_storage.filestore.errors import ObjectMissing
+from addons.loomworks_storage.filestore.errors import ObjectMissing, ObjectShort
 from addons.loomworks_storage.filestore.location import Location
 from addons.loomworks_storage.filestore.store import StoredObject
 from filestores import Killed
@@ -41,7 +41,7 @@ class MemoryStore:
     def read_range(self, name, offset, size):
         data = self.read(name)
         if offset >= len(data):
-            raise ObjectMissing(f"{name} ends before")
+            raise ObjectShort(f"{name} ends before")
         return data[offset : offset + size]
 
     def size(self, name):

@@ -12,6 +12,7 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import boto3
 import psycopg2
 import pytest
 from addons.loomworks_storage.filestore import __main__ as job
@@ -72,7 +73,10 @@ def back_up(vault, folder, name="first", **options):
 
 
 def client_of(vault):
-    return vault.store._client
+    """Return a client of the store that knows all operations."""
+    place = vault.store.location
+    account = {"aws_access_key_id": place.key, "aws_secret_access_key": place.key_secret}
+    return boto3.client("s3", endpoint_url=place.url, region_name=place.region, verify=place.ca_file, **account)
 
 
 def tamper(vault, digest, change):
@@ -282,6 +286,21 @@ def test_file_with_another_content_is_reported_and_never_sent(vault, folder):
     uploads = client_of(vault).list_multipart_uploads(Bucket=BUCKET, Prefix=vault.store.location.object_key("objects"))
     assert not uploads.get("Uploads")
     assert list(back_up(vault, folder, "second").damaged) == list(report.damaged)
+
+
+def test_file_cut_short_is_reported_when_its_directory_changes(vault, folder, tmp_path):
+    back_up(vault, folder)
+    digest = digest_of(SMALL[9])
+    folder.path(digest).write_bytes(SMALL[9][:5])
+    os.utime(folder.path(digest), (1, 1))
+    write(folder, b"x", digest[:2] + "0" * 38)  # itself no good
+    settle(folder)
+    os.utime(folder.path(digest).parent, (5, 5))
+    report = back_up(vault, folder, "second")
+    assert sorted(report.damaged) == sorted([digest, digest[:2] + "0" * 38])
+    restored = Folder(tmp_path / "restored")
+    assert Restore(vault, restored).run(vault.manifest("second")).whole
+    assert restored.path(digest).read_bytes() == SMALL[9]
 
 
 def test_file_being_written_waits_for_the_next_backup(vault, folder):
