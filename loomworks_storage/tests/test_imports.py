@@ -73,10 +73,10 @@ class TestImports(FilesCase):
         one.reconcile_at = fields.Datetime.now()
         return one._reconcile_step()
 
-    def bring_in(self, one, report=WHOLE):
+    def bring_in(self, one, report=None):
         self.have_place(one)
         self.step(one)
-        self.progress["bring"] = Progress("done", 1.0, report)
+        self.progress["bring"] = Progress("done", 1.0, report or WHOLE)
         self.step(one)
         return one
 
