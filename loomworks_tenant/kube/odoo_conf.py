@@ -10,6 +10,8 @@ from ..reconciler.spec import TenantSpec
 from . import manifests, names
 
 ADDONS_PATH = "/opt/loomworks/addons"  # of the loomworks-odoo image
+# Seconds. Odoo starts anew when crons take longer, one after another, and its users wait; 120 where nothing is said.
+CRON_LIMIT = 900
 MAX_CONNECTIONS_SHARE = 2  # Odoo keeps as many connections for its second pool
 
 
@@ -32,6 +34,7 @@ def render(spec: TenantSpec, password: str) -> str:
         "proxy_mode": True,
         "workers": 0,
         "max_cron_threads": 1,
+        "limit_time_real_cron": CRON_LIMIT,
         "server_wide_modules": "base,rpc,web,loomworks_client",
         "without_demo": True,
         "log_handler": ":INFO,py.warnings:ERROR",

@@ -104,10 +104,7 @@ def _password_file(settings: Settings, password: str) -> Path:
 
 
 def _server_arguments(settings: Settings, environment: Mapping[str, str]) -> list[str]:
-    """The command line that the pod's own script would give Odoo.
-
-    The script itself starts Odoo as a module, which Odoo's reload cannot start again.
-    """
+    """The command line that the pod's own script would give Odoo."""
     path = str(settings.repository / SCRIPTS / "loomworks-control-plane")
     loader = SourceFileLoader("control_plane", path)
     script = importlib.util.module_from_spec(importlib.util.spec_from_loader("control_plane", loader))

@@ -111,7 +111,7 @@ def test_configuration_serves_one_database_without_a_manager():
     text = odoo_conf.render(tenant_spec(), "secret%(x)s")
     lines = set(text.splitlines())
     database = tenant_spec().database
-    assert {f"db_name = {database}", "list_db = False"} <= lines
+    assert {f"db_name = {database}", "list_db = False", "limit_time_real_cron = 900"} <= lines
     assert "db_password = secret%(x)s" in lines
     assert "admin_passwd = " not in lines
 
