@@ -209,14 +209,13 @@ class Import(models.Model):
         return True
 
     def action_cancel(self):
-        """Give up an import that does not serve yet; what it has made is taken away. The source stays as it is."""
+        """Give up an import that does not serve yet; what it has made is taken away soon. The source stays as it is."""
         self._check_operator()
         for one in self:
             possible = ("draft", "waiting", "loading", "installing", "failed")
             one._check_in(possible, self.env._("It is too late: archive the tenant instead."))
             one.sudo()._end("cancelled")
             self.env["loomworks.audit"]._record("import_cancel", one)
-            one.sudo().tenant_id._abandon_import()
         return True
 
     def action_tenant(self):

@@ -38,6 +38,7 @@ class ImportWorkRow(models.Model):
         steps = {step.code: step.state for step in self.tenant_id.step_ids}
         if any(steps.get(code) != StepState.DONE.value for code in AFTER):
             return self._pause(READY_LOOK)
+        flow.clean_up(*self._work())  # the report of an attempt that failed would be taken for this one's
         self.write({"state": "loading", "stage": "start", "stage_share": 0.0, **QUIET})
         return 0
 
@@ -61,6 +62,11 @@ class ImportWorkRow(models.Model):
         self.write({"state": "starting", "report": report, "stage": "modules", "stage_share": 1.0, **QUIET})
         self.tenant_id._request_reconcile()
         return 0
+
+    def _step_cancelled(self):
+        """Take the new tenant away again, and what the Jobs have left."""
+        self.tenant_id._abandon_import()
+        self._step_over()
 
     def _step_over(self):
         """Remove what the Jobs have left in the cluster, now that the row knows their end."""
