@@ -1,7 +1,7 @@
 """Have an Odoo's scheduled actions outlive the absence of its database server.
 
-A thread of Odoo 19 that runs crons ends with the first connection that is refused (odoo/service/server.py, ``cron_thread``),
-and nothing starts another: pages are served again after a restart of the server, and no cron ever runs.
+A thread of Odoo 19 that runs crons (odoo/service/server.py, ``cron_thread``) ends with the first connection that is
+refused, and nothing starts another: pages are served again after a restart of the server, and no cron ever runs.
 """
 
 import functools
@@ -23,7 +23,7 @@ def activate(server_class):
         while True:
             try:
                 once(self, number)
-            except Exception as error:  # whatever it is, a server without crons is worse
+            except Exception as error:  # noqa: BLE001  (whatever it is, a server without crons is worse)
                 threading.current_thread().start_time = None
                 _logger.warning("cron%d begins again: %s", number, " ".join(str(error).split()))
                 time.sleep(PAUSE)
