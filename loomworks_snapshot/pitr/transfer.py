@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from ...loomworks_tenant.errors import ServerUnreachable
 from .checks import AMCHECK
 from .errors import LoadFailed, ProgramFailed
 from .programs import Programs
 from .scratch_server import ScratchServer
+
+# How libpq says that a server has ended, or is about to.
+AWAY = ("FATAL:", "closed the connection", "closed unexpectedly", "connection to server", "no connection to the server")
 
 
 def dump(programs: Programs, server: ScratchServer, database: str, folder: Path, jobs: int) -> None:
@@ -50,6 +54,7 @@ def load(programs: Programs, folder: Path, address: Mapping[str, str], jobs: int
 
     :param address: PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE and whatever else libpq needs
     :raises LoadFailed: at the first statement that fails
+    :raises ServerUnreachable: when the server goes away meanwhile
     """
     try:
         programs.run(
@@ -64,6 +69,8 @@ def load(programs: Programs, folder: Path, address: Mapping[str, str], jobs: int
             env=address,
         )
     except ProgramFailed as error:
+        if any(words in error.message for words in AWAY):
+            raise ServerUnreachable(f"the server went away while the database was loaded: {error.message}") from error
         raise LoadFailed(f"the restored database could not be loaded: {error.message}") from error
     programs.run(
         "vacuumdb", "--analyze-only", f"--jobs={jobs}", f"--dbname={address['PGDATABASE']}", "--quiet", env=address
