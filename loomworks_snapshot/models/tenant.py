@@ -1,6 +1,6 @@
 """A tenant's snapshots."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError
@@ -85,8 +85,20 @@ class Tenant(models.Model):
         return self.env["loomworks.restore"]._request(self, self._moment_values(moment)).id
 
     def _moment_values(self, moment):
-        """Return what of a restore's row names ``moment`` (UTC)."""
-        return {"target_kind": "time", "target_value": f"{fields.Datetime.to_string(moment)}+00", "moment": moment}
+        """Return what of a restore's row names ``moment`` (UTC), to the microsecond."""
+        target = f"{moment.isoformat(sep=' ')}+00"
+        return {"target_kind": "time", "target_value": target, "moment": moment.replace(microsecond=0)}
+
+    def _moment_or_now(self, moment):
+        """Return ``moment`` as a UTC time, or the present one to the microsecond: what was just saved belongs to it.
+
+        :raises UserError: when the tenant can have had no data then
+        """
+        if not moment:
+            return datetime.now(UTC).replace(tzinfo=None)
+        moment = fields.Datetime.to_datetime(moment)
+        self._check_moment(moment)
+        return moment
 
     def _check_moment(self, moment):
         """See whether the tenant can have had data then.

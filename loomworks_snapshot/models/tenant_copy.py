@@ -46,9 +46,7 @@ class TenantCopy(models.Model):
         :raises UserError: when the plan's number of copies is reached, or the moment is none of this tenant's
         """
         self.ensure_one()
-        moment = fields.Datetime.to_datetime(moment) or fields.Datetime.now()
-        self._check_moment(moment)
-        return self._clone(name, subdomain, neutralise, self._moment_values(moment)).id
+        return self._clone(name, subdomain, neutralise, self._moment_values(self._moment_or_now(moment))).id
 
     def _clone(self, name, subdomain, neutralise, target):
         """Make the copy's row and the restore that fills it.

@@ -40,9 +40,7 @@ class Tenant(models.Model):
         """
         self.ensure_one()
         self._check_admin()
-        moment = fields.Datetime.to_datetime(moment) or fields.Datetime.now()
-        self._check_moment(moment)
-        return self._export(self._moment_values(moment)).id
+        return self._export(self._moment_values(self._moment_or_now(moment))).id
 
     def _export(self, target):
         """Make the restore that makes the file.

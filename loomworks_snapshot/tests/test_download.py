@@ -1,7 +1,7 @@
 """Files for customers as rows: who may have them made, what they wait for, and what becomes of them."""
 
 import os
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from unittest.mock import patch
 
@@ -104,6 +104,14 @@ class TestDownload(DownloadCase):
         self.assertIn("2 files", restore.report_text)
         self.assertEqual(self.tenant.sudo().message_ids[0].partner_ids, self.customer.partner_id)
         self.assertEqual(self.audited(self.tenant)[-2:], ["export", "export_done"])
+
+    def test_file_of_now_has_what_was_saved_in_this_second(self):
+        before = datetime.now(UTC)
+        restore = self.env["loomworks.restore"].browse(self.tenant.with_user(self.customer).action_export())
+        self.assertTrue(before <= datetime.fromisoformat(restore.target_value) <= datetime.now(UTC))
+        self.assertEqual(
+            restore.moment, datetime.fromisoformat(restore.target_value).replace(microsecond=0, tzinfo=None)
+        )
 
     def test_missing_files_are_told_in_words(self):
         missing = {"ab/abc": "not in S3"}

@@ -145,7 +145,6 @@ def test_copy_is_finished_by_the_next_control_plane(make_tenant, call, kube, ser
     partner = work("res.partner", "create", [{"name": "as it was"}])[0]
     work("ir.mail_server", "create", [{"name": "own", "smtp_host": "smtp.example.com", "smtp_port": 25}])
     before = business(server, tenant.database)
-    time.sleep(1.1)  # moments are given in whole seconds, the present one as well
     copy = copy_of("loomworks.tenant", tenant.id, name="For tests", subdomain=f"{tenant.subdomain}-test")
     while copy.steps().get(step, {}).get("state") in (None, "pending"):
         time.sleep(0.01)
