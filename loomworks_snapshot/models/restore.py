@@ -187,8 +187,6 @@ class Restore(models.Model):
         self.ensure_one()
         self.tenant_id._check_admin()
         self._cancel()
-        if self.copy_id:
-            self.sudo().copy_id._abandon_copy()
         return True
 
     def _cancel(self):

@@ -26,6 +26,11 @@ class RestoreCopy(models.Model):
         self._end_with({})
         return self.copy_id._request_reconcile()
 
+    def _step_cancelled(self):
+        """Take the new tenant away as well: here, where whoever else works on its row is waited for."""
+        self.copy_id._abandon_copy()
+        return super()._step_cancelled()
+
     def _manifest_for_copy(self):
         """Return the manifest that has the files of the moment; None while it is being made, which this begins.
 

@@ -161,11 +161,15 @@ class RestoreWork(models.Model):
         return self._follow_switch(self.new_database, self.old_database, "gone_back")
 
     def _step_cancelled(self):
-        flow.discard(self._restore_spec(), self._world())
-        return self._rest()
+        return self._clear_away()
 
     def _step_failed(self):
-        return self._step_cancelled()
+        return self._clear_away()
+
+    def _clear_away(self):
+        """Remove what was made of a restore that comes to nothing."""
+        flow.discard(self._restore_spec(), self._world())
+        return self._rest()
 
     def _step_done(self):
         """The other database's time is over; the row says so first, so that nobody goes back to what may be gone."""

@@ -271,9 +271,9 @@ class RestoreDownload(models.Model):
             body = f"{body} {self.missing_text}"
         self.tenant_id.message_post(body=body, partner_ids=self.requested_by_id.partner_id.ids)
 
-    def _step_cancelled(self):
+    def _clear_away(self):
         if self.purpose != "download":
-            return super()._step_cancelled()
+            return super()._clear_away()
         spec, world = self._restore_spec(), self._world()
         flow.discard(spec, world)
         if download.still_runs(spec, world):

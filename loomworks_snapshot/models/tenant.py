@@ -134,7 +134,6 @@ class Tenant(models.Model):
                     self.env._("A restore of “%s” is being put in place. Wait for its end.", restore.tenant_id.name)
                 )
             restore._cancel()
-            (restore.copy_id - self)._abandon_copy()
 
     def action_restores(self):
         """Show this tenant's restores."""

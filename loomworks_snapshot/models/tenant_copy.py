@@ -1,11 +1,14 @@
 """Copies of a tenant: a new tenant with its data as of a moment, for tests (neutralised) or for good."""
 
+from functools import partial
+
 from odoo import api, fields, models
 from odoo.addons.loomworks_tenant.models.tenant import LIMITS
 from odoo.addons.loomworks_tenant.reconciler.engine import StepState
+from odoo.addons.loomworks_tenant.reconciler.steps.awaited import Awaited
 from odoo.exceptions import AccessError, UserError
 
-from ..reconciler.steps import Copied, Neutralised
+from ..reconciler.steps import Neutralised
 from ..restoring.flow import RestoreFailed
 from .restore import STAGES
 
@@ -146,15 +149,16 @@ class TenantCopy(models.Model):
 
     def _copied(self):
         restore = self.sudo().copied_by_id
+        step = partial(Awaited, "copy", "Data of the original", restore.id)
         if restore.state == "done":
-            return Copied(restore.id, self.env._("as of %s UTC", fields.Datetime.to_string(self.copied_moment)))
+            return step(done=self.env._("as of %s UTC", fields.Datetime.to_string(self.copied_moment)))
         if restore.state in ("failed", "cancelled"):
-            problem = restore.error_message or self.env._("the copy was cancelled: archive this tenant")
-            return Copied(restore.id, problem=problem)
+            problem = restore.error_message or self.env._("the copy was cancelled")
+            return step(problem=problem)
         if restore.state == "copying":
-            return Copied(restore.id, progress=self.env._("waiting for a backup of the original's files"))
+            return step(progress=self.env._("waiting for a backup of the original's files"))
         stage = STAGES[restore.stage][0] if restore.stage else self.env._("Waiting for the archive")
-        return Copied(restore.id, progress=f"{stage} ({restore.progress} %)")
+        return step(progress=f"{stage} ({restore.progress} %)")
 
     def _is_ready_for_data(self):
         """Tell whether the new tenant's role is there, which the restored database will belong to.

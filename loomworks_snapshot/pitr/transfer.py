@@ -11,8 +11,19 @@ from .errors import LoadFailed, ProgramFailed
 from .programs import Programs
 from .scratch_server import ScratchServer
 
-# How libpq says that a server has ended, or is about to.
-AWAY = ("FATAL:", "closed the connection", "closed unexpectedly", "connection to server", "no connection to the server")
+# How libpq and a server say that it has ended, is about to, or is not there yet (PostgreSQL 17, errcodes of class 57P).
+AWAY = (
+    "closed the connection",
+    "closed unexpectedly",
+    "no connection to the server",
+    "terminating connection",
+    "the database system is",  # starting up, shutting down, in recovery mode
+    "Connection refused",
+    "could not translate host name",
+    "SYSCALL error",
+    "timeout expired",
+    "No route to host",
+)
 
 
 def dump(programs: Programs, server: ScratchServer, database: str, folder: Path, jobs: int) -> None:

@@ -1,4 +1,4 @@
-"""What a copy of a tenant needs beside a tenant's own steps: another one's data, and that nothing leaves it."""
+"""What a copy of a tenant needs beside a tenant's own steps: that nothing leaves it."""
 
 from __future__ import annotations
 
@@ -11,33 +11,13 @@ from ...loomworks_tenant.reconciler.step import Answer, Boundaries, Done, Step, 
 from ...loomworks_tenant.reconciler.steps.data import owner
 from ..restoring import neutral, neutralise_job
 
-LOOK = 1.0  # seconds between two looks at a restore
-PROBLEM_LOOK = 10.0  # seconds between two looks at one that has failed
+LOOK = 1.0  # seconds between two looks at the Job
 
 
 class NeutralisingFailed(PermanentError):
     """The Job ended with an error; its last words are in the message."""
 
     code = "neutralising_failed"
-
-
-class Copied(Step):
-    """The database is there, restored from another tenant's; how far it is, whoever makes this step knows."""
-
-    code = "copy"
-    title = "Data of the original"
-
-    def __init__(self, number: int, done: str = "", progress: str = "", problem: str = "") -> None:
-        """Be the step of the restore ``number``, of which one of the three texts tells how it stands."""
-        self._number, self._done, self._progress, self._problem = number, done, progress, problem
-
-    def inputs(self, spec: TenantSpec) -> Any:
-        return [spec.uuid, self._number]
-
-    def ensure(self, spec: TenantSpec, world: Boundaries) -> Answer:
-        if self._problem:
-            return Waiting(self._problem, PROBLEM_LOOK, "copy_failed")
-        return Waiting(self._progress, LOOK) if self._progress else Done(self._done)
 
 
 class Neutralised(Step):

@@ -1,8 +1,10 @@
 """A tenant that was brought in from another platform, and what the reconciler is told of it."""
 
-from odoo import api, fields, models
+from functools import partial
 
-from ..reconciler.imported import Imported
+from odoo import api, fields, models
+from odoo.addons.loomworks_tenant.reconciler.steps.awaited import Awaited
+
 from .imports import RUNNING, STAGES
 
 
@@ -44,13 +46,14 @@ class Tenant(models.Model):
 
     def _imported(self):
         one = self.sudo().imported_by_id
+        step = partial(Awaited, "import", "Data of the source", one.id)
         if one.state in ("starting", "done"):
-            return Imported(one.id, one.result or "")
+            return step(done=one.result or "")
         if one.state in ("failed", "cancelled", "erased", "draft"):
             problem = one.error_message or self.env._("the import was cancelled: archive this tenant")
-            return Imported(one.id, problem=problem)
+            return step(problem=problem)
         stage = STAGES[one.stage][0] if one.stage else self.env._("Getting ready")
-        return Imported(one.id, progress=f"{stage} ({one.progress} %)")
+        return step(progress=f"{stage} ({one.progress} %)")
 
     def _settle(self):
         """The tenant serves what was brought in: the import is done; or all of it is deleted again."""

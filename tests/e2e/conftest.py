@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 from harness import engines
+from psycopg2 import sql
 
 engines.register()
 
@@ -25,6 +26,7 @@ ENV_FILE = Path(os.environ.get("LOOMWORKS_STATE") or Path(__file__).parents[2] /
 PASSWORD = "correct horse battery staple"
 PATIENCE = int(os.environ.get("LOOMWORKS_E2E_PATIENCE", "150"))  # seconds; a template may have to be built
 EXPORT = re.compile(r"^export (\w+)=(.*)$")
+BUSINESS = ("res_partner", "res_company", "res_users", "ir_attachment", "ir_sequence", "ir_model_data")
 
 
 def pytest_collection_modifyitems(items):
@@ -266,3 +268,47 @@ def secret(kube):
         return base64.b64decode(kube.get("Secret", name, namespace)["data"][key]).decode()
 
     return read
+
+
+def business(server, database):
+    """Return a checksum of each table that no cron of an idle Odoo writes to."""
+    found = {}
+    with server.connect(database) as cr:
+        for table in BUSINESS:
+            query = "SELECT count(*) AS count, md5(string_agg(t::text, '|' ORDER BY t::text)) AS sum FROM {} t"
+            cr.execute(sql.SQL(query).format(sql.Identifier(table)))
+            found[table] = tuple(cr.fetchone().values())
+    return found
+
+
+@dataclass
+class Mistaken:
+    """A tenant whose partner was "as it was" at ``moment``, when its tables were ``before``, and is no longer."""
+
+    tenant: object
+    work: object
+    partner: int
+    moment: str
+    before: dict
+
+    def name(self):
+        return self.work("res.partner", "read", [self.partner], ["name"])[0]["name"]
+
+    def take_back(self):
+        """Have the tenant restored; return the restore's id."""
+        return self.tenant.act("restore_to", moment=self.moment)
+
+
+@pytest.fixture
+def mistaken(make_tenant, administrator, server):
+    """Make such a tenant."""
+    tenant = make_tenant()
+    tenant.wait_settled("active")
+    work = administrator(tenant)
+    (partner,) = work("res.partner", "create", [{"name": "as it was"}])
+    time.sleep(1.1)  # moments are given in whole seconds
+    moment = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+    time.sleep(1.1)
+    before = business(server, tenant.database)
+    work("res.partner", "write", [partner], {"name": "a mistake"})
+    return Mistaken(tenant, work, partner, moment, before)

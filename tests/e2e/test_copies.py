@@ -5,10 +5,10 @@ import time
 
 import pytest
 import requests
-from conftest import PASSWORD, Administrator, Refused, Tenant
+from conftest import PASSWORD, Administrator, Refused, Tenant, business
 from harness import engines
 from test_killed_control_plane import kill, wait_back
-from test_restore import business, snapshot_of, wait_for  # noqa: F401 (a fixture)
+from test_restore import snapshot_of, wait_for  # noqa: F401 (a fixture)
 
 engines.register()
 
@@ -108,19 +108,12 @@ def test_copy_for_tests_reaches_nobody_and_leaves_the_original_alone(
     assert tenant.get("/web/login").status_code == 200
 
 
-def test_copy_for_good_of_a_moment(make_tenant, call, server, administrator, copy_of):
-    tenant = make_tenant()
-    tenant.wait_settled("active")
-    work = administrator(tenant)
-    partner = work("res.partner", "create", [{"name": "as it was"}])[0]
-    time.sleep(1.1)
-    moment = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
-    time.sleep(1.1)
-    work("res.partner", "unlink", [partner])
-    values = {"name": "Next", "subdomain": f"{tenant.subdomain}-next", "neutralise": False, "moment": moment}
+def test_copy_for_good_of_a_moment(mistaken, call, server, copy_of):
+    tenant, partner = mistaken.tenant, mistaken.partner
+    values = {"name": "Next", "subdomain": f"{tenant.subdomain}-next", "neutralise": False, "moment": mistaken.moment}
     copy = copy_of("loomworks.tenant", tenant.id, **values)
     copy.wait_settled("active")
-    there = log_in(copy, work("res.users", "read", [2], ["login"])[0]["login"])
+    there = log_in(copy, mistaken.work("res.users", "read", [2], ["login"])[0]["login"])
     assert there("res.partner", "read", [partner], ["name"])[0]["name"] == "as it was"
     with server.connect(copy.database) as cr:
         cr.execute("SELECT value FROM ir_config_parameter WHERE key = 'database.is_neutralized'")

@@ -13,13 +13,13 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
-from conftest import Refused, names
+from conftest import Refused, business, names
 from harness.cell import PATHS
 from psycopg2 import sql
 from stack import postgres_root
 from stack.settings import Settings
 from test_killed_control_plane import kill, wait_back
-from test_restore import business, wait_for
+from test_restore import wait_for
 
 RESTORE = "loomworks.restore"
 SAME = (

@@ -6,26 +6,14 @@ import threading
 import time
 import xmlrpc.client
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import pytest
 import requests
-from conftest import PATIENCE, Refused, provisioning_server
-from psycopg2 import sql
+from conftest import PATIENCE, Refused, business, provisioning_server
 from test_killed_control_plane import kill, wait_back
 
-BUSINESS = ("res_partner", "res_company", "res_users", "ir_attachment", "ir_sequence", "ir_model_data")
 GOING_ON = ("waiting", "restoring", "placing", "going_back")
-
-
-def business(server, database):
-    """Return a checksum of each table that no cron of an idle Odoo writes to."""
-    found = {}
-    with server.connect(database) as cr:
-        for table in BUSINESS:
-            query = "SELECT count(*) AS count, md5(string_agg(t::text, '|' ORDER BY t::text)) AS sum FROM {} t"
-            cr.execute(sql.SQL(query).format(sql.Identifier(table)))
-            found[table] = tuple(cr.fetchone().values())
-    return found
 
 
 def wait_for(reached, seconds=PATIENCE, otherwise=lambda: ""):
@@ -140,20 +128,12 @@ def test_back_to_a_snapshot_and_back_again(make_tenant, acme, call, server, admi
         call("loomworks.restore", "action_go_back", ids=[number])
 
 
-def test_back_to_a_time(make_tenant, call, administrator, settled):
-    tenant = make_tenant()
-    tenant.wait_settled("active")
-    work = administrator(tenant)
-    partner = work("res.partner", "create", [{"name": "as it was"}])[0]
-    time.sleep(1.1)  # moments are given in whole seconds
-    moment = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
-    time.sleep(1.1)
-    work("res.partner", "write", [partner], {"name": "a mistake"})
-    number = tenant.act("restore_to", moment=moment)
+def test_back_to_a_time(mistaken, settled):
+    number = mistaken.take_back()
     with pytest.raises(Refused, match="going on already"):
-        tenant.act("restore_to", moment=moment)
+        mistaken.take_back()
     settled(number)
-    assert work("res.partner", "read", [partner], ["name"])[0]["name"] == "as it was"
+    assert mistaken.name() == "as it was"
 
 
 def test_moments_that_cannot_be_restored(acme, call):
@@ -165,21 +145,14 @@ def test_moments_that_cannot_be_restored(acme, call):
 
 @pytest.mark.alone
 @pytest.mark.parametrize("state", ["restoring", "placing"])
-def test_control_plane_killed_meanwhile(make_tenant, call, kube, server, administrator, settled, state):
-    tenant = make_tenant()
-    tenant.wait_settled("active")
-    work = administrator(tenant)
-    partner = work("res.partner", "create", [{"name": "as it was"}])[0]
-    time.sleep(1.1)
-    moment = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
-    time.sleep(1.1)
-    work("res.partner", "write", [partner], {"name": "a mistake"})
-    number = tenant.act("restore_to", moment=moment)
+def test_control_plane_killed_meanwhile(mistaken, call, kube, server, settled, state):
+    tenant = mistaken.tenant
+    number = mistaken.take_back()
     wait_for(lambda: call("loomworks.restore", "read", ids=[number], fields=["state"])[0]["state"] == state)
     kill(kube, tenant.stack)
     wait_back(tenant.stack)
     row = settled(number)
-    assert work("res.partner", "read", [partner], ["name"])[0]["name"] == "as it was"
+    assert mistaken.name() == "as it was"
     assert sorted(server.databases_of(tenant.database)) == sorted([row["old_database"], row["new_database"]])
 
 
@@ -206,25 +179,43 @@ def restart(kube, stack):
     wait_for(served)
 
 
+@pytest.fixture
+def neighbour(acme, administrator):
+    """The administrator of a tenant whose Odoo has been running for long, and goes on."""
+    return administrator(acme)
+
+
+@dataclass
+class Due:
+    """A scheduled action that is due, and when it ran last."""
+
+    number: int
+    last: str
+
+
+def make_due(work):
+    """Have an Odoo's cleaning up be due, which nobody wakes it for."""
+    (row,) = work(
+        "ir.model.data", "search_read", [["name", "=", "autovacuum_job"], ["module", "=", "base"]], ["res_id"]
+    )
+    (cron,) = work("ir.cron", "read", [row["res_id"]], ["lastcall"])
+    work("ir.cron", "write", [cron["id"]], {"nextcall": time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())})
+    return Due(cron["id"], cron["lastcall"])
+
+
 @pytest.mark.alone
 @pytest.mark.parametrize("stage", ["replay", "load"])
-def test_database_server_restarted_meanwhile(make_tenant, call, kube, stack, administrator, settled, stage):
-    tenant = make_tenant()
-    tenant.wait_settled("active")
-    work = administrator(tenant)
-    partner = work("res.partner", "create", [{"name": "as it was"}])[0]
-    time.sleep(1.1)
-    moment = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
-    time.sleep(1.1)
-    before = business(provisioning_server(kube), tenant.database)
-    work("res.partner", "write", [partner], {"name": "a mistake"})
-    number = tenant.act("restore_to", moment=moment)
+def test_database_server_restarted_meanwhile(mistaken, neighbour, call, kube, stack, settled, stage):
+    tenant = mistaken.tenant
+    number = mistaken.take_back()
     at_last = [stage, "restored"]  # a stage can be over before anybody looks
     wait_for(lambda: call("loomworks.restore", "read", ids=[number], fields=["stage"])[0]["stage"] in at_last)
     restart(kube, stack)
+    cron = make_due(neighbour)
     row = settled(number)
-    assert business(provisioning_server(kube), row["new_database"]) == before
+    assert business(provisioning_server(kube), row["new_database"]) == mistaken.before
     wait_for(lambda: tenant.get("/web/login").status_code == 200)
-    assert work("res.partner", "read", [partner], ["name"])[0]["name"] == "as it was"
+    assert mistaken.name() == "as it was"
     names = provisioning_server(kube).databases_of(tenant.database)
     assert sorted(names) == sorted([row["old_database"], row["new_database"]])  # nothing half done is left
+    wait_for(lambda: neighbour("ir.cron", "read", [cron.number], ["lastcall"])[0]["lastcall"] != cron.last)

@@ -1,11 +1,17 @@
 """A tenant's past as its time machine tells it, and the way back to just before an agent's operation."""
 
+import itertools
 import secrets
+import threading
+import time
+from contextlib import contextmanager, suppress
 
 import pytest
-from conftest import Json2, Refused
-from test_restore import business, settled  # noqa: F401  (a fixture)
+import requests
+from conftest import Json2, Refused, business
+from test_restore import settled, wait_for  # noqa: F401 (a fixture)
 
+MADE = "made by the agent "
 LOG = "loomworks.ai.operation.log"
 GROUPS = ("group_agent", "group_partner_manager")
 
@@ -82,3 +88,65 @@ def test_to_just_before_an_agents_operation(make_tenant, call, server, administr
     call("loomworks.restore", "action_go_back", ids=[number])
     settled(number, "gone_back")
     assert work("res.partner", "read", [partner], ["name"])[0]["name"] == "a mistake"
+
+
+@contextmanager
+def at_work(agent):
+    """Have the agent make one partner after another; offer the numbers of those it was told were made."""
+    told, over = [], threading.Event()
+
+    def work():
+        for number in itertools.count():
+            if over.is_set():
+                return
+            with suppress(Refused, requests.RequestException):
+                agent("res.partner", "create", vals_list=[{"name": f"{MADE}{number:06}"}])
+                told.append(number)
+            time.sleep(0.1)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield told
+    finally:
+        over.set()
+        thread.join()
+
+
+def made_in(server, database):
+    """Return the numbers of the agent's partners that a database has."""
+    with server.connect(database) as cr:
+        cr.execute("SELECT name FROM res_partner WHERE name LIKE %s ORDER BY name", [f"{MADE}%"])
+        return {int(row["name"].removeprefix(MADE)) for row in cr.fetchall()}
+
+
+def test_an_agent_that_works_on_meanwhile_loses_nothing_it_was_told_of(
+    make_tenant,
+    server,
+    administrator,
+    hire,
+    settled,  # noqa: F811
+):
+    tenant = make_tenant()
+    tenant.wait_settled("active")
+    _login, agent = hire(tenant, administrator(tenant))
+    with at_work(agent) as told:
+        wait_for(lambda: len(told) > 20)
+        time.sleep(2.1)  # moments are given in whole seconds
+        moment = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+        time.sleep(1.1)
+        after = len(told)
+        row = settled(tenant.act("restore_to", moment=moment))
+        reached = len(told)
+        wait_for(lambda: len(told) > reached + 20)
+    old, new = made_in(server, row["old_database"]), made_in(server, row["new_database"])
+    assert set(told) <= old | new  # what it was told was made is in the one or the other
+    kept, later = old & new, new - old
+    assert kept == {number for number in told if number <= max(kept)}  # everything until the moment,
+    assert 10 < len(kept) <= after  # nothing that came after it,
+    assert later
+    assert min(later) > max(old)
+    assert set(told[reached:]) <= later
+    listed = [one for one in tenant.act("read_operations", limit=500) if one["state"] == "done"]
+    assert len({one["number"] for one in listed}) == len(listed) == len(new)  # the journal goes with its database
+    print(f"{len(kept)} before the moment, {len(old - new)} in the old database only, {len(later)} in the new one")

@@ -7,6 +7,11 @@ from addons.loomworks_tenant.errors import ServerUnreachable
 
 RESTARTED = "pg_restore failed (1): FATAL:  terminating connection due to administrator command"
 GONE = "pg_restore failed (1): could not execute query: server closed the connection unexpectedly"
+STARTING = "pg_restore failed (1): connection to server failed: FATAL:  the database system is starting up"
+REFUSED = 'connection to server at "db" (10.1.0.3), port 5432 failed: Connection refused'
+DENIED = (
+    'connection to server at "db" (10.1.0.3), port 5432 failed: FATAL:  password authentication failed for user "o"'
+)
 WRONG = 'pg_restore failed (1): could not execute query: ERROR:  type "vector" does not exist'
 
 
@@ -21,7 +26,11 @@ class Failing:
 
 
 @pytest.mark.parametrize(
-    ("words", "error"), [(RESTARTED, ServerUnreachable), (GONE, ServerUnreachable), (WRONG, LoadFailed)]
+    ("words", "error"),
+    [
+        *((words, ServerUnreachable) for words in (RESTARTED, GONE, STARTING, REFUSED)),
+        *((words, LoadFailed) for words in (WRONG, DENIED)),
+    ],
 )
 def test_a_server_that_went_away_is_worth_another_try(words, error):
     with pytest.raises(error):

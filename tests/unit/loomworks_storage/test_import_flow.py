@@ -8,10 +8,10 @@ from addons.loomworks_storage.files.place import Place
 from addons.loomworks_storage.imports import flow, job
 from addons.loomworks_storage.imports.errors import ImportJobBrokeOff, ImportJobFailed
 from addons.loomworks_storage.imports.spec import SUFFIX, ImportWork, Sources
-from addons.loomworks_storage.reconciler.imported import Imported
 from addons.loomworks_tenant.kube import names
 from addons.loomworks_tenant.reconciler.spec import VolumeSpec
 from addons.loomworks_tenant.reconciler.step import Boundaries, Done, Waiting
+from addons.loomworks_tenant.reconciler.steps.awaited import Awaited
 from factories import UUID, tenant_spec
 from test_files_flow import Cluster
 
@@ -145,13 +145,14 @@ def test_clean_up_takes_what_is_secret_first(made):
 
 
 @pytest.mark.parametrize(
-    ("step", "answer"),
+    ("state", "answer"),
     [
-        (Imported(7, done="12 files"), Done("12 files")),
-        (Imported(7, progress="Files (5 %)"), Waiting("Files (5 %)", 1.0)),
-        (Imported(7, problem="no dump"), Waiting("no dump", 10.0, "import_failed")),
+        ({"done": "12 files"}, Done("12 files")),
+        ({"progress": "Files (5 %)"}, Waiting("Files (5 %)", 1.0)),
+        ({"problem": "no dump"}, Waiting("no dump", 10.0, "import_failed")),
     ],
 )
-def test_step_says_how_the_import_stands(step, answer):
+def test_step_says_how_the_import_stands(state, answer):
+    step = Awaited("import", "Data of the source", 7, **state)
     assert step.ensure(tenant_spec(), None) == answer
     assert step.inputs(tenant_spec()) == [UUID, 7]
