@@ -2,6 +2,7 @@
 
 import logging
 from collections import defaultdict, namedtuple
+from functools import partial
 
 from odoo import api, fields, models
 from odoo.addons.loomworks_tenant.errors import LoomworksError
@@ -21,9 +22,9 @@ _logger = logging.getLogger(__name__)
 NOBODY = "00000000-0000-0000-0000-000000000000"  # the bucket is listed as a whole
 STANDING = ("active", "suspended", "archived")
 
-# One place that is listed as a whole: which rows say where it is, which kinds are there, how it is listed, and whether
-# there is anything in what was listed: a store may list the folder of objects that are gone.
-Area = namedtuple("Area", "cluster server kinds look used", defaults=[lambda one: True])
+# One place that is listed as a whole: which rows (clusters or servers) say where it is, which kinds are there, how it
+# is listed, and whether there is anything in what was listed: a store may list the folder of objects that are gone.
+Area = namedtuple("Area", "rows kinds look used", defaults=[lambda one: True])
 
 
 class OrphanSweep(models.Model):
@@ -54,17 +55,20 @@ class OrphanSweep(models.Model):
 
     @api.model
     def _areas(self):
-        """Return the places to look at; what they need is read from the rows now."""
-        areas = []
-        for cluster in self.env["loomworks.cluster"].search([]):
-            client = cluster._client()
-            areas.append(Area(cluster, None, IN_CLUSTER, lambda client=client: listing.of_cluster(client)))
-            if place := cluster._files_place():
-                areas.append(_bucket(cluster, place))
+        """Return the places to look at, each once; what they need is read from the rows now."""
+        clusters = self.env["loomworks.cluster"].search([])
         servers = self.env["loomworks.database.server"].with_context(active_test=False).search([])
-        for server in servers.filtered(lambda one: one.active or one.tenant_count):  # an inactive one keeps its tenants
-            spec = server._to_spec()
-            areas.append(Area(None, server, ON_SERVER, lambda spec=spec: listing.of_server(Server(spec))))
+        servers = servers.filtered(lambda one: one.active or one.tenant_count)  # an inactive one keeps its tenants
+        areas = [
+            Area(same, IN_CLUSTER, partial(listing.of_cluster, same[0]._client()))
+            for same in clusters.grouped(lambda one: (one.kubeconfig, one.context)).values()
+        ]
+        areas += [
+            _bucket(same, place) for place, same in clusters.grouped(lambda one: one._files_place()).items() if place
+        ]
+        for same in servers.grouped(lambda one: (one.host, one.port)).values():
+            spec = same[0]._to_spec()
+            areas.append(Area(same, ON_SERVER, lambda spec=spec: listing.of_server(Server(spec))))
         return areas
 
     # --- what rows name -------------------------------------------------------------------------------
@@ -128,13 +132,9 @@ class OrphanSweep(models.Model):
 
     def _record_area(self, area, found, expected, seen):
         """Bring the rows of one area to what was found there."""
-        place = area.cluster or area.server
-        wanted = [one for where, one in expected if where == place and one.kind in area.kinds]
-        where = {
-            "cluster_id": area.cluster.id if area.cluster else False,
-            "server_id": area.server.id if area.server else False,
-        }
-        rows = self._live_rows(area, where)
+        wanted = [one for where, one in expected if one.kind in area.kinds and where in area.rows]
+        where = {_naming(area): area.rows[0].id}
+        rows, again = self._live_rows(area)
         now = fields.Datetime.now()
         fresh = []
         for values in [*map(_orphan_values, found), *(self._missing_values(one) for one in missing(wanted, seen))]:
@@ -144,14 +144,15 @@ class OrphanSweep(models.Model):
             else:
                 fresh.append({**values, **where, "first_seen_at": now, "last_seen_at": now})
         self.create(fresh)
-        gone = self.browse([row.id for row in rows.values()])
+        gone = again.union(*rows.values())
         gone.filtered(lambda one: one.state == "open").write({"state": "gone", "closed_at": now})
 
-    def _live_rows(self, area, where):
-        domain = [(name, "=", value) for name, value in where.items()]
+    def _live_rows(self, area):
+        """Return the rows there are of an area by their keys, and those that name the same once more."""
         kinds = [kind.value for kind in area.kinds]
-        rows = self.search([*domain, ("state", "in", LIVE), ("kind", "in", kinds)])
-        return {_key(row): row for row in rows}
+        found = self.search([(_naming(area), "in", area.rows.ids), ("state", "in", LIVE), ("kind", "in", kinds)])
+        rows = {_key(row): row for row in found.sorted("id", reverse=True)}
+        return rows, found - self.union(*rows.values())
 
     def _missing_values(self, one):
         tenant = self.env["loomworks.tenant"].search([("uuid", "=", one.tenant)], limit=1)
@@ -173,7 +174,8 @@ class OrphanSweep(models.Model):
         """Say on the clusters' forms when orphans were last looked for, and what could not be asked."""
         problems = defaultdict(list)
         for area, _found, error in listed:
-            problems[area.cluster or area.server.cluster_id] += [str(error).split("\n")[0]] if error else []
+            for cluster in area.rows if area.rows._name == "loomworks.cluster" else area.rows.cluster_id:
+                problems[cluster] += [str(error).split("\n")[0]] if error else []
         for cluster, texts in problems.items():
             cluster.write({"orphans_swept_at": fields.Datetime.now(), "orphans_problem": "; ".join(texts) or False})
 
@@ -189,14 +191,19 @@ class Tenant(models.Model):
         return {name for name in (self.database_name, self.previous_database) if name}
 
 
-def _bucket(cluster, place):
+def _naming(area):
+    """Return the field of an orphan that names the place."""
+    return "cluster_id" if area.rows._name == "loomworks.cluster" else "server_id"
+
+
+def _bucket(clusters, place):
     def look():
         return listing.of_bucket(Store(place.location(NOBODY)))
 
     def used(one):
         return Store(place.location(one.tenant)).is_used()
 
-    return Area(cluster, None, frozenset({Kind.FILES}), look, used)
+    return Area(clusters, frozenset({Kind.FILES}), look, used)
 
 
 def _listed(area):

@@ -10,6 +10,7 @@ from odoo.addons.loomworks_tenant.errors import RetryableError
 from odoo.addons.loomworks_tenant.kube import names
 from odoo.exceptions import AccessError, UserError
 from odoo.tests import tagged
+from odoo.tools import SQL
 
 from ..models import orphan_sweep, orphan_work
 from ..orphans import listing
@@ -129,6 +130,25 @@ class TestOrphans(FilesCase):
         del self.in_cluster[-2:]
         self.assertFalse(self.sweep())
         self.assertEqual(set(found.mapped("state")), {"gone"})
+
+    def test_place_that_several_rows_name_is_looked_at_once(self):
+        second = self.cluster.copy({"name": "The same cluster, with another storage class", "sequence": 99})
+        server = self.tenant.server_id.copy({"name": "The same server", "cluster_id": second.id})
+        self.in_cluster += [namespace()]
+        self.on_server += [role()]
+        self.in_bucket += [Sighting(Kind.FILES, LOST, LOST)]
+        found = self.sweep()
+        self.assertEqual(sorted(found.mapped("kind")), ["files", "namespace", "role"])
+        self.assertEqual((found.cluster_id, found.server_id), (self.cluster, self.tenant.server_id))
+        self.assertTrue(second.orphans_swept_at)
+        found.sudo().filtered("cluster_id")[0].copy({"cluster_id": second.id})  # as earlier sweeps left them
+        found.sudo().filtered("server_id").copy({"server_id": server.id})
+        self.assertEqual(self.sweep(), found)
+        move = SQL("UPDATE loomworks_tenant SET cluster_id = %s WHERE id = %s", second.id, self.tenant.id)
+        self.env.cr.execute(move)  # as if it had been made by the other row: it is the same place
+        self.env.invalidate_all()
+        self.in_cluster = [one for one in self.in_cluster if one.name != names.volume_claim(self.tenant.uuid)]
+        self.assertEqual((self.sweep() - found).mapped("kind"), ["claim"])
 
     def test_another_object_of_the_same_name_is_another_finding(self):
         self.in_cluster += [namespace(uid="first")]

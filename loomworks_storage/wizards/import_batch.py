@@ -132,6 +132,7 @@ class ImportBatch(models.TransientModel):
             "res_id": self.id,
             "view_mode": "form",
             "target": "new",
+            "context": {"dialog_size": "extra-large"},
         }
 
 
@@ -154,7 +155,7 @@ class ImportBatchLine(models.TransientModel):
     files = fields.Integer(readonly=True)
     bytes = fields.Float(digits=(20, 0), readonly=True)
     state = fields.Selection([("good", "Right"), ("bad", "Wrong"), ("known", "Already there")], readonly=True)
-    problems = fields.Char("What was found", readonly=True)
+    problems = fields.Text("What was found", readonly=True)
     import_id = fields.Many2one("loomworks.import", readonly=True)
 
     def _import_values(self):

@@ -47,9 +47,13 @@ def subdomain(call):
 
 
 def upload(page, text):
-    page.set_input_files(
-        ".modal .o_field_binary input[type=file]",
-        files=[{"name": "tenants.csv", "mimeType": "text/csv", "buffer": text.encode()}],
+    name = f"{secrets.token_hex(4)}.csv"
+    files = [{"name": name, "mimeType": "text/csv", "buffer": text.encode()}]
+    page.set_input_files(".modal .o_field_binary input[type=file]", files=files)
+    page.wait_for_function(
+        "name => [...document.querySelectorAll('.modal .o_field_binary, .modal .o_field_binary input')]"
+        ".some(one => (one.value || one.textContent).includes(name))",
+        arg=name,
     )
 
 
@@ -72,7 +76,8 @@ def test_list_is_looked_at_corrected_and_brought_in(page, picture, log_in, stack
 
     upload(page, lines)
     page.click(".modal button:has-text('Look at the list')")
-    page.wait_for_selector(".modal .o_data_row .badge:has-text('Right')")
+    page.wait_for_function("document.querySelectorAll('.modal .o_data_row').length == 1")
+    assert "Right" in page.locator(".modal .o_data_row").inner_text()
     page.check(".modal div[name=source_off] input")
     page.click(".modal button:has-text('Import them')")
     page.wait_for_selector(".modal", state="detached")
@@ -86,6 +91,7 @@ def test_list_is_looked_at_corrected_and_brought_in(page, picture, log_in, stack
         assert time.monotonic() < end, row
         time.sleep(0.5)
     page.wait_for_selector(".alert-success:has-text('all digests equal')")
+    page.wait_for_selector(".o_statusbar_status .o_arrow_button_current:has-text('Done')")
     picture("import-done")
 
     page.goto(f"{stack['LOOMWORKS_URL']}/odoo/action-loomworks_storage.action_import")

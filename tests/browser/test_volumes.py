@@ -22,6 +22,7 @@ def test_volume_of_a_tenant_is_shown_and_grown(page, picture, log_in, stack, cal
     page.click(".o_notebook .nav-link:has-text('Volume')")
     page.wait_for_selector(".o_loomworks_volume_chart canvas")
     assert "5Gi" in page.locator(".tab-pane.active div[name=volume_used]").inner_text()
+    page.locator(".o_loomworks_volume_chart").scroll_into_view_if_needed()
     picture("tenant-volume")
 
     page.click("button:has-text('Resize volume')")

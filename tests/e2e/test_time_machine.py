@@ -122,6 +122,7 @@ def made_in(server, database):
 
 def test_an_agent_that_works_on_meanwhile_loses_nothing_it_was_told_of(
     make_tenant,
+    call,
     server,
     administrator,
     hire,
@@ -139,14 +140,17 @@ def test_an_agent_that_works_on_meanwhile_loses_nothing_it_was_told_of(
         row = settled(tenant.act("restore_to", moment=moment))
         reached = len(told)
         wait_for(lambda: len(told) > reached + 20)
-    old, new = made_in(server, row["old_database"]), made_in(server, row["new_database"])
+    new = made_in(server, row["new_database"])
+    listed = [one for one in tenant.act("read_operations", limit=500) if one["state"] == "done"]
+    assert len({one["number"] for one in listed}) == len(listed) == len(new)  # the journal goes with its database
+    call("loomworks.restore", "action_go_back", ids=[row["id"]])
+    settled(row["id"], "gone_back")
+    old = made_in(server, row["old_database"])
     assert set(told) <= old | new  # what it was told was made is in the one or the other
     kept, later = old & new, new - old
     assert kept == {number for number in told if number <= max(kept)}  # everything until the moment,
     assert 10 < len(kept) <= after  # nothing that came after it,
     assert later
-    assert min(later) > max(old)
+    assert min(later) > max(old)  # and then what was made in the database that came
     assert set(told[reached:]) <= later
-    listed = [one for one in tenant.act("read_operations", limit=500) if one["state"] == "done"]
-    assert len({one["number"] for one in listed}) == len(listed) == len(new)  # the journal goes with its database
     print(f"{len(kept)} before the moment, {len(old - new)} in the old database only, {len(later)} in the new one")
