@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import re
+import shutil
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -27,6 +28,7 @@ LOOK = 0.01  # seconds between two looks at what is wanted
 OBJECT = re.compile(r"/([0-9A-F]{24}|[0-9A-F]{8}\.history)(-[0-9a-f]{40})?(\.[a-z0-9]+)?$")
 
 HISTORY = ".history"
+CONTROL, LABEL = "global/pg_control", "backup_label"  # in a folder of data
 
 # Linked, not copied: the scratch server only reads what is restored, and its pg_wal is on the same file system.
 COMMAND = """#!/bin/sh
@@ -47,7 +49,7 @@ log-level-console=warn
 log-level-stderr=warn
 
 [{stanza}]
-pg1-path={data}
+pg1-path={known}
 """
 
 
@@ -107,7 +109,19 @@ class WalFeed:
         return segment.name in self._objects
 
     def unpack(self) -> None:
-        """Begin to unpack: the data folder, by which pgBackRest knows the server, is there."""
+        """Begin to unpack: the control file, by which pgBackRest knows the server, has been restored.
+
+        It reads a copy. The server that starts now writes its own anew and then takes the label of the backup away, and
+        pgBackRest refuses what it reads before the one with what it does not find after the other.
+        """
+        known = self._folder / "known"
+        for folder in (known, known / "global"):
+            folder.mkdir(mode=0o700)
+            self._scratch.own(folder)
+        shutil.copy(self._scratch.data / CONTROL, known / CONTROL)
+        (known / LABEL).touch()
+        for path in (known / CONTROL, known / LABEL):
+            self._scratch.own(path)
         self._unpacking.set()
 
     def close(self) -> None:
@@ -203,7 +217,7 @@ class WalFeed:
             "overlay": self._scratch.overlay,
             "lock": self._scratch.lock,
             "stanza": self._store.location.stanza,
-            "data": self._scratch.data,
+            "known": self._folder / "known",
         }
         (self._folder / "pgbackrest.conf").write_text(CONFIGURATION.format(**values))
 

@@ -3,6 +3,7 @@
 import dataclasses
 import shutil
 import subprocess
+import time
 
 import pytest
 from addons.loomworks_snapshot.pitr import errors, overlay, scratch, transfer, wal
@@ -121,6 +122,25 @@ def test_a_damaged_segment_behind_the_target_is_nobodys_matter(server, objects):
     assert objects.names(behind)
     objects.change(behind, lambda data: data[: len(data) // 2])
     restore(server, "t_mine", server.target, "t_back")
+
+
+def test_wal_is_unpacked_whatever_the_starting_server_does_to_its_folder(server):
+    folder = server.folder / "scratch" / "restore"
+    label, aside = folder / "data" / "backup_label", folder / "data" / "aside"
+    waited = []
+
+    def tell(stage, share):
+        if stage != "replay" or waited:
+            return
+        label.rename(aside)  # as it is taken away by the server, which is just about to start
+        end = time.monotonic() + 30
+        while not (found := list((folder / "wal" / "ready").iterdir())) and time.monotonic() < end:
+            time.sleep(0.01)
+        waited.append(found)
+        aside.rename(label)
+
+    restore(server, "t_mine", server.target, "t_back", tell=tell)
+    assert waited[0]
 
 
 @pytest.mark.parametrize("part", ["bundle/1", "backup.manifest"])
