@@ -23,7 +23,8 @@ STACK = Suite("stack", ("tests/stack",))
 MANIFESTS = Suite("kubernetes", ("tests/kubernetes",))
 # What goes on with a tenant's data, beside what goes on with its life; whatever disturbs all of it comes after.
 DATA_TESTS = tuple(
-    f"tests/e2e/test_{name}.py" for name in "restore copies files download backups template_build".split()
+    f"tests/e2e/test_{name}.py"
+    for name in "restore copies files download backups template_build time_machine import".split()
 )
 BESIDE = ("-m", "not alone and not long")
 DATA = Suite("data", DATA_TESTS, BESIDE)
