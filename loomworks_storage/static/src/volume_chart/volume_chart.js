@@ -6,6 +6,8 @@ import { registry } from "@web/core/registry";
 import { standardFieldProps } from "@web/views/fields/standard_field_props";
 
 const GIB = 1024 ** 3;
+const DAY = 24 * 3600 * 1000; // milliseconds: the least that is shown
+const FEW = 24; // readings that are shown as points, too
 const USED = "#017e84";
 const ROOM = "#6c757d";
 const AHEAD = "#e99d00";
@@ -58,7 +60,12 @@ export class VolumeChartField extends Component {
                 parsing: false,
                 interaction: { mode: "nearest", axis: "x", intersect: false },
                 scales: {
-                    x: { type: "time", time: { tooltipFormat: "DDD T" }, ticks: { maxTicksLimit: 8 } },
+                    x: {
+                        type: "time",
+                        min: Math.min(this.readings[0][0], this.readings.at(-1)[0] - DAY),
+                        time: { tooltipFormat: "DDD T", minUnit: "minute" },
+                        ticks: { maxTicksLimit: 8 },
+                    },
                     y: { beginAtZero: true, title: { display: true, text: "GiB" } },
                 },
                 plugins: {
@@ -73,7 +80,7 @@ export class VolumeChartField extends Component {
 
     line(label, color, points, more) {
         const data = points.map(([at, bytes]) => ({ x: at, y: bytes / GIB }));
-        return { label, data, borderColor: color, borderWidth: 2, pointRadius: 0, pointHitRadius: 8, ...more };
+        return { label, data, borderColor: color, borderWidth: 2, pointRadius: data.length > FEW ? 0 : 3, pointHitRadius: 8, ...more };
     }
 }
 
