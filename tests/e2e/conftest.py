@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import shlex
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -268,6 +269,24 @@ def secret(kube):
         return base64.b64decode(kube.get("Secret", name, namespace)["data"][key]).decode()
 
     return read
+
+
+@contextlib.contextmanager
+def repeated(work, pause):
+    """Do ``work`` again and again beside the block, ``pause`` seconds apart."""
+    over = threading.Event()
+
+    def run():
+        while not over.wait(pause):
+            work()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def business(server, database):

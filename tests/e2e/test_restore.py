@@ -2,7 +2,6 @@
 
 import base64
 import subprocess
-import threading
 import time
 import xmlrpc.client
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 import requests
-from conftest import PATIENCE, Refused, business, provisioning_server
+from conftest import PATIENCE, Refused, business, provisioning_server, repeated
 from test_killed_control_plane import kill, wait_back
 
 GOING_ON = ("waiting", "restoring", "placing", "going_back")
@@ -65,24 +64,15 @@ def settled(call):
 @contextmanager
 def watched(tenant):
     """Ask the tenant's login page all the time; offer how long its users were without it, in seconds."""
-    gaps, over = [0.0], threading.Event()
+    gaps, last = [0.0], [time.monotonic()]
 
     def watch():
-        last = time.monotonic()
-        while not over.is_set():
-            if tenant.get("/web/login").status_code == 200:
-                now = time.monotonic()
-                gaps.append(now - last)
-                last = now
-            time.sleep(0.05)
+        if tenant.get("/web/login").status_code == 200:
+            last.append(time.monotonic())
+            gaps.append(last[-1] - last[-2])
 
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
+    with repeated(watch, 0.05):
         yield gaps
-    finally:
-        over.set()
-        thread.join()
 
 
 def by_xml_rpc(tenant, database, method, *params):

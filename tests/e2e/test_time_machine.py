@@ -2,13 +2,12 @@
 
 import itertools
 import secrets
-import threading
 import time
 from contextlib import contextmanager, suppress
 
 import pytest
 import requests
-from conftest import Json2, Refused, business
+from conftest import Json2, Refused, business, repeated
 from test_restore import settled, wait_for  # noqa: F401 (a fixture)
 
 MADE = "made by the agent "
@@ -93,24 +92,16 @@ def test_to_just_before_an_agents_operation(make_tenant, call, server, administr
 @contextmanager
 def at_work(agent):
     """Have the agent make one partner after another; offer the numbers of those it was told were made."""
-    told, over = [], threading.Event()
+    told, numbers = [], itertools.count()
 
     def work():
-        for number in itertools.count():
-            if over.is_set():
-                return
-            with suppress(Refused, requests.RequestException):
-                agent("res.partner", "create", vals_list=[{"name": f"{MADE}{number:06}"}])
-                told.append(number)
-            time.sleep(0.1)
+        number = next(numbers)
+        with suppress(Refused, requests.RequestException):
+            agent("res.partner", "create", vals_list=[{"name": f"{MADE}{number:06}"}])
+            told.append(number)
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
+    with repeated(work, 0.1):
         yield told
-    finally:
-        over.set()
-        thread.join()
 
 
 def made_in(server, database):
