@@ -8,11 +8,16 @@ who are not captured at all. Each result is one JSON object a line in ``build/be
 import argparse
 import os
 import statistics
+import sys
 import time
+from pathlib import Path
 
 import psycopg2
 from figures import Figures
 from psycopg2.extensions import make_dsn, parse_dsn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+from harness.dropping import drop_database
 
 ROWS = 20_000
 DATABASE = "loomworks_bench_capture"
@@ -73,12 +78,12 @@ def main():
     server = psycopg2.connect(os.environ["PG_URL"])
     server.autocommit = True
     with server.cursor() as admin:
-        admin.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
+        drop_database(admin, DATABASE)
         admin.execute(f"CREATE DATABASE {DATABASE} TEMPLATE template0")
         try:
             measure(make_dsn(**{**parse_dsn(os.environ["PG_URL"]), "dbname": DATABASE}), rounds)
         finally:
-            admin.execute(f"DROP DATABASE {DATABASE} WITH (FORCE)")
+            drop_database(admin, DATABASE)
 
 
 def measure(dsn, rounds):

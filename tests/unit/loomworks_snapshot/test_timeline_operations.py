@@ -13,6 +13,7 @@ from addons.loomworks_snapshot.timeline.operations import Found, LogNotPlain
 from addons.loomworks_tenant.errors import DatabaseRefused, RetryableError
 from addons.loomworks_tenant.postgres.server import DatabaseServer
 from factories import server_spec
+from harness.dropping import drop_database
 from psycopg2 import sql
 
 URL = os.environ.get("PG_URL", "")
@@ -71,7 +72,9 @@ def database(roles):
     name = f"lw_timeline_{secrets.token_hex(4)}"
     as_superuser("CREATE DATABASE {} OWNER {}", name, roles[0])
     yield name
-    as_superuser("DROP DATABASE {} WITH (FORCE)", name)
+    with closing(psycopg2.connect(URL)) as connection:
+        connection.autocommit = True
+        drop_database(connection.cursor(), name)
 
 
 @pytest.fixture

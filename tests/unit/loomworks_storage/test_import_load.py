@@ -12,6 +12,7 @@ import pytest
 from addons.loomworks_storage.importing.errors import DumpRefused
 from addons.loomworks_storage.importing.load import BLOCK, _restricted, load, look, require_harmless
 from addons.loomworks_storage.importing.source import DumpKind
+from harness.dropping import drop_database
 from psycopg2 import sql
 from stack import postgres_root
 from stack.settings import Settings
@@ -63,6 +64,16 @@ class Server:
         self.databases.append(name)
         return name
 
+    def remove(self):
+        """Take away what it made."""
+        connection = self.connect()
+        connection.autocommit = True
+        with connection.cursor() as cr:
+            for name in self.databases:
+                drop_database(cr, name)
+        connection.close()
+        self.ask(f"DROP ROLE {self.role}")
+
     def address(self, database):
         return {
             "PGHOST": self.url.hostname,
@@ -106,9 +117,7 @@ class Server:
 def server():
     one = Server()
     yield one
-    for name in one.databases:
-        one.ask(f"DROP DATABASE {name} WITH (FORCE)")
-    one.ask(f"DROP ROLE {one.role}")
+    one.remove()
 
 
 @pytest.fixture(scope="module")
