@@ -58,21 +58,24 @@ def counts(cr: Cursor, operations: Sequence[int]) -> dict[int, int]:
     return {row["operation"]: row["entries"] for row in rows(cr, query, [list(operations)])}
 
 
-def touched(cr: Cursor) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return what the undo just done in this transaction has touched: table -> act -> ``keys`` and ``columns``.
+def touched(cr: Cursor, tables: Sequence[str]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return what the undo just done in this transaction has touched: table -> act -> ``ids`` and ``columns``.
 
     Acts are restored, inserted and deleted; the columns are those written, of a deleted row none.
+
+    :param tables: only of these, in the schema ``public``, whose keys are a column ``id``
     """
     query = """
         SELECT r.table_name AS table,
                CASE n.act WHEN 'D' THEN 'deleted' WHEN 'I' THEN 'inserted' ELSE 'restored' END AS act,
-               jsonb_agg(loomworks.key_to_json(n.key)) AS keys,
+               array_agg(({h}.fetchval(n.key, 'id'))::bigint) AS ids,
                COALESCE({h}.akeys(loomworks.merge(n.target)), '{{}}') AS columns
-        FROM loomworks_net n JOIN loomworks.relation r ON r.id = n.relation WHERE r.schema_name = 'public' GROUP BY 1, 2
+        FROM loomworks_net n JOIN loomworks.relation r ON r.id = n.relation
+        WHERE r.schema_name = 'public' AND r.table_name = ANY(%s) AND {h}.exist(n.key, 'id') GROUP BY 1, 2
     """
     found: dict[str, dict[str, dict[str, Any]]] = {}
-    for row in rows(cr, query, h=schema.hstore(cr)):
-        found.setdefault(row["table"], {})[row["act"]] = {"keys": row["keys"], "columns": row["columns"]}
+    for row in rows(cr, query, [list(tables)], h=schema.hstore(cr)):
+        found.setdefault(row["table"], {})[row["act"]] = {"ids": row["ids"], "columns": row["columns"]}
     return found
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from . import rules
 from .sqltext import Cursor, Part, compose, execute, rows, value
@@ -29,13 +30,14 @@ CREATE = """
         entries integer NOT NULL, gap text[], theirs {h}.hstore, secret text[], copies integer NOT NULL DEFAULT 1
     ) ON COMMIT DROP
 """
-ENTRIES = """
+CHANGED = """
     SELECT e.seq, s.relation, s.key AS key_columns, e.action, e.secret, e.old, e.new,
            COALESCE(e.key, {h}.slice(COALESCE(e.old, e.new), s.key)) AS key
     FROM loomworks.entry e JOIN loomworks.shape s ON s.id = e.shape
     WHERE e.operation = ANY(%(operations)s) AND e.action IN ('I', 'U', 'D')
       AND (%(relations)s IS NULL OR s.relation = ANY(%(relations)s))
-  UNION ALL
+"""
+REKEYED = """
     SELECT e.seq, s.relation, s.key, half.action, e.secret, half.old, half.new,
            {h}.slice(COALESCE(half.old, half.new), s.key)
     FROM loomworks.entry e JOIN loomworks.shape s ON s.id = e.shape
@@ -44,6 +46,7 @@ ENTRIES = """
     WHERE e.operation = ANY(%(operations)s) AND e.action = 'K'
       AND (%(relations)s IS NULL OR s.relation = ANY(%(relations)s))
 """
+ENTRIES = CHANGED + " UNION ALL " + REKEYED
 # Most rows have changed once: they are told from the others by hashing, where a window would have to sort them all. Of
 # the others, before the operations: the oldest value of each column; after: the newest.
 NETTED = """
@@ -160,16 +163,27 @@ GAPS_LEFT = """
 """
 # A row that a transaction has changed is locked to its end: nobody else comes between within one.
 SEVERAL_TRANSACTIONS = "SELECT count(*) > 1 FROM loomworks.transaction WHERE operation = ANY(%s)"
-UNVERIFIED = """
-    SELECT operation, restore_only, entries, found FROM (
-        SELECT operation, (SELECT string_agg(restore_only, '; ') FROM loomworks.transaction t
-                           WHERE t.operation = o.operation) AS restore_only,
-               (SELECT COALESCE(SUM(t.entries), 0) FROM loomworks.transaction t
-                WHERE t.operation = o.operation) AS entries,
-               (SELECT count(*) FROM loomworks.entry e WHERE e.operation = o.operation) AS found
-        FROM unnest(%s::bigint[]) AS o(operation)
-    ) counted
+HELD = """
+    SELECT e.operation, e.shape, e.entries, e.rekeyed, s.key = '{{}}' AS keyless
+    FROM (
+        SELECT operation, shape, count(*) AS entries, bool_or(action = 'K') AS rekeyed FROM loomworks.entry
+        WHERE operation = ANY(%s) GROUP BY operation, shape
+    ) e JOIN loomworks.shape s ON s.id = e.shape
 """
+ACCOUNTED = """
+    SELECT operation, string_agg(restore_only, '; ') AS restore_only, COALESCE(SUM(entries), 0) AS entries
+    FROM loomworks.transaction WHERE operation = ANY(%s) GROUP BY operation
+"""
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the journal holds of some operations."""
+
+    counts: Mapping[int, int]  # operation -> entries
+    shapes: frozenset[int]
+    rekeyed: bool  # whether a row was given another key
+    keyless: bool  # whether a table without key was changed
 
 
 def query(h: Part) -> Part:
@@ -188,30 +202,47 @@ def query(h: Part) -> Part:
     )
 
 
-def unverified(cr: Cursor, operations: Sequence[int]) -> list[str]:
+def held(cr: Cursor, operations: Sequence[int]) -> Held:
+    """Return what the journal holds of ``operations``."""
+    found = rows(cr, HELD, [list(operations)])
+    counts: dict[int, int] = {}
+    for row in found:
+        counts[row["operation"]] = counts.get(row["operation"], 0) + row["entries"]
+    return Held(
+        counts,
+        frozenset(row["shape"] for row in found),
+        rekeyed=any(row["rekeyed"] for row in found),
+        keyless=any(row["keyless"] for row in found),
+    )
+
+
+def unverified(cr: Cursor, operations: Sequence[int], known: Held) -> list[str]:
     """Return why operations cannot be undone from the journal: it has not seen all of them."""
+    accounted = {row["operation"]: row for row in rows(cr, ACCOUNTED, [list(operations)])}
     reasons = []
-    for row in rows(cr, UNVERIFIED, [list(operations)]):
+    for operation in operations:
+        row = accounted.get(operation, {"restore_only": None, "entries": 0})
+        found = known.counts.get(operation, 0)
         if row["restore_only"]:
-            reasons.append(f"operation {row['operation']} can only be taken back by a restore: {row['restore_only']}")
-        elif row["entries"] != row["found"]:
+            reasons.append(f"operation {operation} can only be taken back by a restore: {row['restore_only']}")
+        elif row["entries"] != found:
             reasons.append(
-                f"operation {row['operation']} was not ended properly: {row['found']} entries, "
-                f"{row['entries']} accounted for"
+                f"operation {operation} was not ended properly: {found} entries, {row['entries']} accounted for"
             )
     return reasons
 
 
-def collect(cr: Cursor, operations: Sequence[int], h: Part) -> None:
+def collect(cr: Cursor, operations: Sequence[int], known: Held, h: Part) -> None:
     """Fill the temporary table with the net change of ``operations``."""
-    _fill(cr, operations, h)
-    execute(cr, "ANALYZE loomworks_net (relation, key, act, copies)")
+    _fill(cr, operations, known, h)
+    _analyse(cr)
 
 
 def collect_rest(
     cr: Cursor,
     operations: Sequence[int],
     undone_by: Sequence[int],
+    known: Held,
     computed: Mapping[str, Collection[str]],
     h: Part,
 ) -> None:
@@ -220,28 +251,37 @@ def collect_rest(
     That is the net change of all of them together, as far as ``operations`` had changed the same themselves.
 
     :param undone_by: those others, and what has taken back parts of those in turn
+    :param known: what the journal holds of all of them
     :param computed: table -> columns that follow from others: they may have been computed anew meanwhile
     """
-    _fill(cr, [*operations, *undone_by], h)
+    _fill(cr, [*operations, *undone_by], known, h)
     execute(cr, CREATE_OWN, h=h)
     execute(cr, "TRUNCATE pg_temp.loomworks_own")
     execute(cr, FILL_OWN, {"operations": list(operations), "relations": None}, h=h, net=query(h))
     execute(cr, "ANALYZE loomworks_own")
-    execute(cr, "ANALYZE loomworks_net (relation, key, act, copies)")
+    _analyse(cr)
     execute(cr, NOT_OWN, h=h)
     execute(cr, ONLY_OWN, h=h)
     named = json.dumps({table: sorted(names) for table, names in computed.items()})
     execute(cr, GAPS_LEFT, {"bookkeeping": sorted(rules.BOOKKEEPING), "computed": named}, h=h)
     execute(cr, "DELETE FROM loomworks_net WHERE act = 'U' AND target OPERATOR({h}.=) '' AND secret IS NULL", h=h)
+    _analyse(cr)
+
+
+def _analyse(cr: Cursor) -> None:
+    """Have the server know how many rows there are of what; that needs no more than a few thousand of them."""
+    target = value(cr, "SELECT current_setting('default_statistics_target')")
+    execute(cr, "SET LOCAL default_statistics_target = 10")
     execute(cr, "ANALYZE loomworks_net (relation, key, act, copies)")
+    execute(cr, "SET LOCAL default_statistics_target = %s", [int(target)])
 
 
-def _fill(cr: Cursor, operations: Sequence[int], h: Part) -> None:
+def _fill(cr: Cursor, operations: Sequence[int], known: Held, h: Part) -> None:
     execute(cr, CREATE, h=h)
     execute(cr, "TRUNCATE pg_temp.loomworks_net")
     parameters = {"operations": list(operations), "relations": None}
-    entries = compose(ENTRIES, h=h)
-    for statement in (FILL + NETTED, FILL + NETTED_KEYLESS):
+    entries = compose(ENTRIES if known.rekeyed else CHANGED, h=h)
+    for statement in (FILL + NETTED, *([FILL + NETTED_KEYLESS] if known.keyless else [])):
         execute(cr, statement, parameters, h=h, entries=entries)
     if value(cr, SEVERAL_TRANSACTIONS, [list(operations)]):
         execute(cr, GAPS, parameters, h=h, entries=entries)

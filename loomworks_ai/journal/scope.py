@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from . import catalog
@@ -24,8 +24,7 @@ RELATIONS = """
 # What the tables looked like when the operations changed them.
 SHAPES = """
     SELECT s.relation, jsonb_agg(s.columns) AS shapes, jsonb_agg(s.key) AS keys
-    FROM loomworks.shape s
-    WHERE s.id IN (SELECT e.shape FROM loomworks.entry e WHERE e.operation = ANY(%s)) GROUP BY s.relation
+    FROM loomworks.shape s WHERE s.id = ANY(%s) GROUP BY s.relation
 """
 TEXTS = ("text", "character varying")
 
@@ -81,9 +80,12 @@ class Scope:
         return next((one for one in self.relations if one.table and one.table.oid == oid), None)
 
 
-def read(cr: Cursor, h: Part, operations: Sequence[int], structure: Structure) -> Scope:
-    """Read the scope of what is in ``loomworks_net``, the net change of ``operations``."""
-    shapes = {row["relation"]: row for row in rows(cr, SHAPES, [list(operations)])}
+def read(cr: Cursor, h: Part, shapes: Iterable[int], structure: Structure) -> Scope:
+    """Read the scope of what is in ``loomworks_net``.
+
+    :param shapes: numbers of what the tables looked like when the operations changed them
+    """
+    past = {row["relation"]: row for row in rows(cr, SHAPES, [sorted(shapes)])}
     found = rows(cr, RELATIONS, h=h)
     names = [(row["schema_name"], row["table_name"]) for row in found]
     structure.look_into(structure.oids[one.table] for one in structure.references)
@@ -93,7 +95,7 @@ def read(cr: Cursor, h: Part, operations: Sequence[int], structure: Structure) -
             *(oid for oid in (structure.oids[one.table] for one in structure.references) if structure.is_filled(oid)),
         ]
     )
-    relations = tuple(_relation(row, structure, shapes.get(row["id"])) for row in found)
+    relations = tuple(_relation(row, structure, past.get(row["id"])) for row in found)
     present = [one for one in relations if one.table]
     foreign_keys = structure.foreign_keys(
         referring=(one.table.oid for one in present if one.acts & {"U", "I"}),

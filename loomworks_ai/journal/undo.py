@@ -183,19 +183,20 @@ def _run(cr: Cursor, operations: Sequence[int], by: int, terms: Terms) -> Report
 
 def _work(cr: Cursor, operations: list[int], by: int, terms: Terms, report: Report, counted: capture.Counts) -> None:
     every = [*operations, *terms.undone_by]
-    reasons = net.unverified(cr, every)
+    known = net.held(cr, every)
+    reasons = net.unverified(cr, every, known)
     if reasons:
         raise Refused("; ".join(reasons))
     h = schema.hstore(cr)
     if terms.undone_by:
-        net.collect_rest(cr, operations, terms.undone_by, terms.computed, h)
+        net.collect_rest(cr, operations, terms.undone_by, known, terms.computed, h)
     else:
-        net.collect(cr, operations, h)
+        net.collect(cr, operations, known, h)
     if terms.only is not None:
         _keep_only(cr, terms.only, h)
     structure = Structure(cr)
     for _round in range(ROUNDS):
-        seen = scope.read(cr, h, every, structure)
+        seen = scope.read(cr, h, known.shapes, structure)
         if _round_of(cr, seen, by, terms, report, counted):
             sequences.follow(cr, h, by)
             report["touched"] = value(cr, "SELECT COALESCE(sum(copies), 0)::bigint FROM loomworks_net")

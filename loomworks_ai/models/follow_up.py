@@ -17,6 +17,11 @@ class FollowUp:
             if not model._abstract and not model._transient:
                 self._models.setdefault(model._table, []).append(model.sudo().with_context(active_test=False))
 
+    @property
+    def tables(self):
+        """The tables of models: nothing follows from what an undo has done to others."""
+        return list(self._models)
+
     @functools.cached_property
     def computed_columns(self):
         """Table -> stored columns that Odoo works out from others and that nobody may type in."""
@@ -35,7 +40,7 @@ class FollowUp:
     def run(self, touched, recompute, since):
         """Follow up on an undo.
 
-        :param touched: table -> act -> ``keys`` and ``columns``
+        :param touched: table -> act -> ``ids`` and ``columns``
         :param recompute: table -> column -> keys of what is to be computed anew
         :param since: when what was undone had been done: what follows from it in records written later, is, too
         """
@@ -48,7 +53,7 @@ class FollowUp:
                 self._compute_anew(table, name, keys)
         self.env.flush_all()
         for table, acts in touched.items():
-            self._tell(table, [key for act in acts.values() for key in act["keys"]])
+            self._tell(table, [number for act in acts.values() for number in act["ids"]])
 
     def _mark_later(self, table, acts, since):
         """Have stored fields that depend on what came back computed anew, in records that were written since.
@@ -57,11 +62,11 @@ class FollowUp:
         """
         for model in self._models.get(table, []):
             for act in ("restored", "inserted"):
-                touched = acts.get(act, {"keys": [], "columns": []})
+                touched = acts.get(act, {"ids": [], "columns": []})
                 names = [name for name in touched["columns"] if name in model._fields]
-                for keys in split_every(BATCH, touched["keys"]):
+                for ids in split_every(BATCH, touched["ids"]):
                     # Marked at its end only: it searches, which would compute what is marked already.
-                    _records(model, keys).modified(names, before=True)
+                    model.browse(ids).exists().modified(names, before=True)
                     self._keep_later(since)
 
     def _keep_later(self, since):
@@ -79,13 +84,9 @@ class FollowUp:
         for model in self._models.get(table, []):
             field = model._fields.get(name)
             if field is not None and field.compute:
-                self.env.add_to_compute(field, _records(model, keys))
+                self.env.add_to_compute(field, model.browse(int(key["id"]) for key in keys).exists())
 
-    def _tell(self, table, keys):
+    def _tell(self, table, ids):
         for model in self._models.get(table, []):
             if hasattr(model, "_after_undo"):
-                _records(model, keys)._after_undo()
-
-
-def _records(model, keys):
-    return model.browse([int(key["id"]) for key in keys if "id" in key]).exists()
+                model.browse(ids).exists()._after_undo()

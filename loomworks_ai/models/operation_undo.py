@@ -128,7 +128,8 @@ class OperationLog(models.Model):
             number = operation.arm(self.env.cr._cnx)
             with self.env.cr._cnx.cursor() as cr:
                 report = journal.undo(cr, self.ids, by=number, **arguments)
-                touched, since = journal.touched(cr) if report["done"] else {}, journal.first_moment(cr, self.ids)
+                touched = journal.touched(cr, follow_up.tables) if report["done"] else {}
+                since = journal.first_moment(cr, self.ids)
             if report["done"]:
                 operation.undoes = tuple(self.ids)
                 operation.partly = partial or bool(report["skipped"])

@@ -29,6 +29,7 @@ STATUS_LINE = 7  # of postmaster.pid, counted from 0
 
 INSIDE = postgres_root.MOUNTS  # where the server sees its state folder
 
+# Nothing safe on disk; otherwise what plans depend on is as in infrastructure/docker/postgres/conf/postgresql.conf.
 CONFIGURATION = """
 listen_addresses = '{address}'
 port = {port}
@@ -40,6 +41,8 @@ fsync = off
 synchronous_commit = off
 full_page_writes = off
 max_wal_size = 4GB
+random_page_cost = 1.1
+jit = off
 timezone = 'UTC'
 log_timezone = 'UTC'
 log_line_prefix = '%m [%p] %q%u@%d '
@@ -68,6 +71,7 @@ def ensure(settings: Settings) -> None:
     """Make the server's files and data ready to be started; harmless when they already are."""
     folder = _folder(settings)
     if (folder / "ready").exists():
+        _configure(settings, folder / "data")
         return
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -162,8 +166,8 @@ def _initialise(settings: Settings, folder: Path) -> None:
 
 
 def _configure(settings: Settings, data: Path) -> None:
-    with (data / "postgresql.conf").open("a") as stream:
-        stream.write(CONFIGURATION.format(address=ADDRESS, port=settings.test_database_port, inside=INSIDE))
+    text = CONFIGURATION.format(address=ADDRESS, port=settings.test_database_port, inside=INSIDE)
+    (data / "postgresql.auto.conf").write_text(text)  # it comes after all that initdb has written
     (data / "pg_hba.conf").write_text(ACCESS)
     (data / "pg_ident.conf").write_text(IDENTITIES)
 
