@@ -171,12 +171,17 @@ class Backup:
         return look.result(), Directory(look.small)
 
     def _compare(self, look: Look) -> list[tuple[str, int]]:
-        """Return which files (digest, size in bytes) have to be looked at, and have ``look`` know what has gone."""
-        found, known = self._folder.files(look.name), look.known.sizes()
-        again = self._replace if not (self._audit or self._distrust) else found
-        doubtful = [(digest, size) for digest, size in found.items() if known.get(digest) != size or digest in again]
-        look.gone = (known.keys() - found.keys()).union(digest for digest, _ in doubtful if digest in known)
-        return doubtful
+        """Return which files (digest, size in bytes) have to be looked at, and have ``look`` know what has gone.
+
+        What the last manifest has is in the store, as it was when its content was what its name says: its size is
+        not asked for. What has become of it since is for an audit to find, as in a directory that has not changed;
+        then each backup tells it until it is mended.
+        """
+        known = look.known.names()
+        trusted = frozenset() if self._audit or self._distrust else known - self._sender.doubted
+        found, gone = self._folder.changes(look.name, trusted)
+        look.gone = gone | (known - trusted)
+        return list(found.items())
 
     # --- the proof --------------------------------------------------------------------------------
 

@@ -129,10 +129,10 @@ class Directory:
             return None
         return Place(self._packs[index], self._offsets[index])
 
-    def sizes(self) -> dict[str, int]:
-        """Return the sizes of all files by their digests."""
+    def names(self) -> frozenset[str]:
+        """Return the digests of all files."""
         text, width = self._digests.hex(), 2 * DIGEST_SIZE
-        return dict(zip((text[at : at + width] for at in range(0, len(text), width)), self._sizes, strict=True))
+        return frozenset(text[at : at + width] for at in range(0, len(text), width))
 
     def changed(self, gone: Iterable[str], other: Directory, state: State | None) -> Directory:
         """Return one without ``gone``, with the files of ``other``, those that it has already as ``other`` has them.

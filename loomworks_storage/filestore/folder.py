@@ -15,7 +15,7 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from pathlib import Path
 from typing import BinaryIO
 
@@ -68,6 +68,15 @@ class Folder:
 
         :raises FolderMissing: when it may not be read
         """
+        return self.changes(directory, frozenset())[0]
+
+    def changes(self, directory: str, known: Set[str]) -> tuple[dict[str, int], Set[str]]:
+        """Return the files of a directory that are not ``known``, with their sizes in bytes, and what of it is gone.
+
+        Of what is known nothing is looked at but the name.
+
+        :raises FolderMissing: when it may not be read
+        """
         path = self.root / directory
         try:
             number = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -76,14 +85,12 @@ class Folder:
         except OSError as error:
             if error.errno not in _NO_DIRECTORY:
                 raise
-            return {}
+            return {}, known
         try:
-            found = _plain_files(number, directory)
+            names = set(os.listdir(number))  # noqa: PTH208  (of the open directory)
+            return _plain_files(number, directory, names - known), known - names
         finally:
             os.close(number)
-        if _DIGITS.fullmatch("".join(found)):
-            return found
-        return {name: size for name, size in found.items() if _DIGITS.fullmatch(name)}
 
     def open(self, digest: str) -> BinaryIO:
         """Open a file for reading.
@@ -177,20 +184,20 @@ class Folder:
         return f"{self.root}/{digest[:2]}/.{digest}.{secrets.token_hex(4)}.new"
 
 
-def _plain_files(number: int, beginning: str) -> dict[str, int]:
-    """Return those of an open directory whose names begin so and are as long as a digest, and their sizes.
+def _plain_files(number: int, beginning: str, names: Iterable[str]) -> dict[str, int]:
+    """Return those of these files of an open directory that are plain and called as they should be, and their sizes.
 
     Thousands are looked at: there is one request to the system for each, and little more.
     """
     found = {}
-    with os.scandir(number) as entries:
-        for entry in entries:
-            name = entry.name
-            if len(name) == DIGITS and name[:2] == beginning and entry.is_file(follow_symlinks=False):
-                try:
-                    found[name] = entry.stat(follow_symlinks=False).st_size
-                except FileNotFoundError:
-                    continue
+    for name in names:
+        if len(name) == DIGITS and name[:2] == beginning and _DIGITS.fullmatch(name):
+            try:
+                facts = os.stat(name, dir_fd=number, follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            if stat.S_ISREG(facts.st_mode):
+                found[name] = facts.st_size
     return found
 
 

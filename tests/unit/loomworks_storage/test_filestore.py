@@ -289,19 +289,25 @@ def test_file_with_another_content_is_reported_and_never_sent(vault, folder):
     assert list(back_up(vault, folder, "second").damaged) == list(report.damaged)
 
 
-def test_file_cut_short_is_reported_when_its_directory_changes(vault, folder, tmp_path):
-    back_up(vault, folder)
-    digest = digest_of(SMALL[9])
-    folder.path(digest).write_bytes(SMALL[9][:5])
-    os.utime(folder.path(digest), (1, 1))
-    write(folder, b"x", digest[:2] + "0" * 38)  # itself no good
+def test_file_known_to_be_damaged_is_told_by_each_backup_until_it_is_mended(vault, folder, tmp_path):
+    back_up(vault, folder, "f")
+    cut, flipped, unread = digest_of(SMALL[9]), digest_of(SMALL[7]), digest_of(SMALL[5])
+    write(folder, SMALL[9][:5], cut)
+    write(folder, b"x" * len(SMALL[7]), flipped)
+    never = write(folder, b"x", cut[:2] + "0" * 38)
     settle(folder)
-    os.utime(folder.path(digest).parent, (5, 5))
-    report = back_up(vault, folder, "second")
-    assert sorted(report.damaged) == sorted([digest, digest[:2] + "0" * 38])
+    assert set(back_up(vault, folder, "g", audit=True).damaged) == {cut, flipped, never}
+    write(folder, SMALL[5][:5], unread)  # since the audit, so for the next one to find
+    settle(folder)
+    assert set(back_up(vault, folder, "h").damaged) == {cut, flipped, never}
+    assert set(back_up(vault, folder, "i").damaged) == {cut, flipped, never}
     restored = Folder(tmp_path / "restored")
-    assert Restore(vault, restored).run(vault.manifest("second")).whole
-    assert restored.path(digest).read_bytes() == SMALL[9]
+    assert Restore(vault, restored).run(vault.manifest("i")).whole
+    for content in (SMALL[9], SMALL[7], SMALL[5]):
+        assert restored.path(digest_of(content)).read_bytes() == content
+    write(folder, SMALL[9], cut)
+    settle(folder)
+    assert set(back_up(vault, folder, "j").damaged) == {flipped, never}
 
 
 def test_file_being_written_waits_for_the_next_backup(vault, folder):
@@ -325,15 +331,15 @@ def test_file_written_meanwhile_is_waited_for(vault, folder):
 
 def test_file_that_vanishes_is_not_in_the_manifest(vault, folder, monkeypatch):
     victims = {digest_of(one) for one in SMALL[:5]}
-    original = Folder.files
+    original = Folder.changes
 
-    def vanishing(self, directory):
-        found = original(self, directory)
+    def vanishing(self, directory, known):
+        found, gone = original(self, directory, known)
         for digest in found.keys() & victims:
             self.remove(digest)
-        return found
+        return found, gone
 
-    monkeypatch.setattr(Folder, "files", vanishing)
+    monkeypatch.setattr(Folder, "changes", vanishing)
     report = Backup(vault, folder, threads=1).run("first", "t_one")
     assert (report.vanished, report.whole, report.files) == (5, True, len(SMALL) - len(victims))
     assert check(vault, vault.manifest("first"), sample=None).whole
