@@ -59,9 +59,8 @@ class OrphanSweep(models.Model):
         clusters = self.env["loomworks.cluster"].search([])
         servers = self.env["loomworks.database.server"].with_context(active_test=False).search([])
         servers = servers.filtered(lambda one: one.active or one.tenant_count)  # an inactive one keeps its tenants
-        servers = servers.sorted(
-            "active", reverse=True
-        )  # of rows for one server, one that is in use knows the password
+        # Of several rows for one server, one that is in use knows the password.
+        servers = servers.sorted("active", reverse=True)
         areas = [
             Area(same, IN_CLUSTER, partial(listing.of_cluster, same[0]._client()))
             for same in clusters.grouped(lambda one: (one.kubeconfig, one.context)).values()

@@ -131,6 +131,15 @@ class TestOrphans(FilesCase):
         self.assertFalse(self.sweep())
         self.assertEqual(set(found.mapped("state")), {"gone"})
 
+    def test_of_rows_for_one_server_the_one_in_use_is_asked(self):
+        server = self.tenant.server_id
+        second = server.copy({"name": "The same server, with the new password"})
+        for row, other in ((second, server), (server, second)):
+            row.active, other.active = True, False
+            areas = self.env["loomworks.orphan"].sudo()._areas()
+            (area,) = [area for area in areas if area.rows._name == server._name and second in area.rows]
+            self.assertEqual(area.rows[0], row)
+
     def test_place_that_several_rows_name_is_looked_at_once(self):
         second = self.cluster.copy({"name": "The same cluster, with another storage class", "sequence": 99})
         server = self.tenant.server_id.copy({"name": "The same server", "cluster_id": second.id})

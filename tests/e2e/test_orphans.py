@@ -4,6 +4,7 @@ import secrets
 import uuid
 
 import pytest
+import requests
 import test_files
 import test_restore
 from addons.loomworks_tenant.kube import manifests, names
@@ -120,7 +121,14 @@ def no_grace(call):
     clusters = call("loomworks.cluster", "search", domain=[])
     days = call("loomworks.cluster", "read", ids=clusters, fields=["orphan_grace_days"])[0]["orphan_grace_days"]
     yield lambda: call("loomworks.cluster", "write", ids=clusters, vals={"orphan_grace_days": 0})
-    call("loomworks.cluster", "write", ids=clusters, vals={"orphan_grace_days": days})
+
+    def put_back():
+        try:
+            return call("loomworks.cluster", "write", ids=clusters, vals={"orphan_grace_days": days})
+        except (Refused, requests.RequestException):
+            return False  # the control plane is on its way back from something
+
+    test_restore.wait_for(put_back)
 
 
 @pytest.fixture
