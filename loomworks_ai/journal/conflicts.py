@@ -74,7 +74,7 @@ def find(cr: Cursor, scope: Scope, computed: Computed) -> int:
     execute(cr, CREATE, h=scope.h)
     execute(cr, "TRUNCATE pg_temp.loomworks_conflict")
     _structure(cr, scope)
-    _credentials(cr)
+    _credentials(cr, scope)
     for relation in scope.present():
         if _values(cr, scope, relation):
             _computed(cr, scope, relation, sorted({*rules.BOOKKEEPING, *computed.get(relation.label, ())}))
@@ -186,12 +186,13 @@ def _columns(cr: Cursor, scope: Scope, relation: Relation, names: tuple[str, ...
         execute(cr, INSERT + query, [list(names), reason, relation.id, list(names)], h=scope.h)
 
 
-def _credentials(cr: Cursor) -> None:
+def _credentials(cr: Cursor, scope: Scope) -> None:
     query = """
         SELECT relation, key, 'secret', NULL, jsonb_build_object('columns', secret)
         FROM loomworks_net WHERE secret IS NOT NULL AND act <> 'D'
     """
-    execute(cr, INSERT + query)
+    if any(relation.credentials for relation in scope.relations):
+        execute(cr, INSERT + query)
 
 
 def _values(cr: Cursor, scope: Scope, relation: Relation) -> int:
@@ -202,7 +203,8 @@ def _values(cr: Cursor, scope: Scope, relation: Relation) -> int:
     for act, image in (("U", restored), ("D", everything)):
         if act in relation.acts:
             found += _compare(cr, scope, relation, act, image)
-    found += execute(cr, INSERT + GAPS, [relation.id])
+    if relation.gapped:
+        found += execute(cr, INSERT + GAPS, [relation.id])
     if "I" in relation.acts:
         query = """
             SELECT n.relation, n.key, 'key_taken', NULL, NULL FROM loomworks_net n JOIN {table} t ON {match}

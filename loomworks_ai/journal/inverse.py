@@ -16,6 +16,7 @@ from . import capture
 from .catalog import UniqueIndex
 from .conflicts import holders
 from .images import filled_credentials, key_match, key_of, some, whole
+from .net import Totals
 from .scope import Relation, Scope
 from .sqltext import Constant, Cursor, Name, Part, as_written, compose, execute, rows
 
@@ -51,9 +52,10 @@ class Unmeant:
     rows: list[dict[str, Any]]  # table and key
 
 
-def apply(cr: Cursor, scope: Scope, by: int, before: capture.Counts) -> Unmeant:
+def apply(cr: Cursor, scope: Scope, by: int, meant: Totals, before: capture.Counts) -> Unmeant:
     """Restore, delete and insert as ``loomworks_net`` says, and write it down as operation ``by``.
 
+    :param meant: how many rows that is
     :param before: the server's counts as they are now
     :return: where rows are not as they were meant to be, or more was touched; nothing may be kept then
     :raises psycopg2.IntegrityError, psycopg2.DataError: what the database refuses
@@ -61,7 +63,7 @@ def apply(cr: Cursor, scope: Scope, by: int, before: capture.Counts) -> Unmeant:
     with capture.paused(cr, by):
         parked = _park(cr, scope)
         found = _in_one_statement(cr, scope, by)
-    unmeant = _unmeant(cr, scope, found)
+    unmeant = _unmeant(scope, meant, found)
     return unmeant if unmeant.reasons else Unmeant(_uncalled_for(cr, scope, before, parked, found), [])
 
 
@@ -286,24 +288,20 @@ def _park_rows(cr: Cursor, scope: Scope, relation: Relation, index: UniqueIndex,
 
 # --- what was touched is what was meant ---
 
-MEANT = """
-    SELECT relation, sum(copies)::bigint AS rows FROM loomworks_net GROUP BY relation
-"""
 
-
-def _unmeant(cr: Cursor, scope: Scope, found: list[dict]) -> Unmeant:
+def _unmeant(scope: Scope, meant: Totals, found: list[dict]) -> Unmeant:
     """Return the rows that did not become what they were."""
     labels = {one.id: one.label for one in scope.relations}
     done = {row["relation"]: row for row in found}
     unmeant = Unmeant([], [])
-    for relation, meant in ((row["relation"], row["rows"]) for row in rows(cr, MEANT)):
+    for relation, count in ((relation, sum(acts.values())) for relation, acts in meant.items()):
         made = done.get(relation, {"done": 0, "wrong": 0, "wrong_keys": None})
         label = labels[relation]
         unmeant.rows.extend({"table": label, "key": key} for key in made["wrong_keys"] or [])
         if made["wrong"]:
-            unmeant.reasons.append(f"{label}: {made['wrong']} of {meant} rows would not become what they were")
-        if made["done"] != meant:
-            unmeant.reasons.append(f"{label}: {made['done']} of {meant} rows would become what they were")
+            unmeant.reasons.append(f"{label}: {made['wrong']} of {count} rows would not become what they were")
+        if made["done"] != count:
+            unmeant.reasons.append(f"{label}: {made['done']} of {count} rows would become what they were")
     return unmeant
 
 
@@ -320,5 +318,7 @@ def _uncalled_for(
         for oid, (written, deleted) in changed.items()
         if (written - parked.get(oid, 0), deleted) != meant.get(oid, (0, 0))
     ]
+    if not wrong:
+        return []
     names = rows(cr, "SELECT oid::regclass::text AS name FROM unnest(%s::oid[]) AS oid ORDER BY 1", [wrong])
     return [f"{row['name']}: other rows would be changed as well" for row in names]

@@ -176,6 +176,15 @@ ACCOUNTED = """
 """
 
 
+TOTALS = """
+    SELECT relation, COALESCE(sum(copies) FILTER (WHERE act = 'U'), 0)::bigint AS restored,
+           COALESCE(sum(copies) FILTER (WHERE act = 'I'), 0)::bigint AS inserted,
+           COALESCE(sum(copies) FILTER (WHERE act = 'D'), 0)::bigint AS deleted
+    FROM loomworks_net GROUP BY relation
+"""
+Totals = dict[int, dict[str, int]]  # relation -> rows to be restored, inserted and deleted
+
+
 @dataclass(frozen=True)
 class Held:
     """What the journal holds of some operations."""
@@ -266,6 +275,11 @@ def collect_rest(
     execute(cr, GAPS_LEFT, {"bookkeeping": sorted(rules.BOOKKEEPING), "computed": named}, h=h)
     execute(cr, "DELETE FROM loomworks_net WHERE act = 'U' AND target OPERATOR({h}.=) '' AND secret IS NULL", h=h)
     _analyse(cr)
+
+
+def totals(cr: Cursor) -> Totals:
+    """Return how many rows of each relation are to be restored, inserted and deleted."""
+    return {row.pop("relation"): row for row in rows(cr, TOTALS)}
 
 
 def _analyse(cr: Cursor) -> None:

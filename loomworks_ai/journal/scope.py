@@ -12,12 +12,15 @@ from .sqltext import Cursor, Part, rows
 from .structure import Structure
 
 RELATIONS = """
-    SELECT r.id, r.schema_name, r.table_name, r.shape, n.acts, n.restored, n.inserted
+    SELECT r.id, r.schema_name, r.table_name, r.shape, n.acts, n.restored, n.inserted, n.gapped, n.credentials
     FROM (
         SELECT relation, array_agg(act::text) AS acts, max(names) FILTER (WHERE act = 'U') AS restored,
-               max(names) FILTER (WHERE act = 'I') AS inserted
+               max(names) FILTER (WHERE act = 'I') AS inserted, bool_or(gapped) AS gapped,
+               bool_or(credentials) FILTER (WHERE act <> 'D') IS TRUE AS credentials
         FROM (
-            SELECT relation, act, {h}.akeys(loomworks.merge(target)) AS names FROM loomworks_net GROUP BY relation, act
+            SELECT relation, act, {h}.akeys(loomworks.merge(target)) AS names, bool_or(gap IS NOT NULL) AS gapped,
+                   bool_or(secret IS NOT NULL) AS credentials
+            FROM loomworks_net GROUP BY relation, act
         ) named GROUP BY relation
     ) n JOIN loomworks.relation r ON r.id = n.relation ORDER BY r.id
 """
@@ -46,6 +49,8 @@ class Relation:
     dropped: tuple[str, ...]
     retyped: tuple[str, ...]
     added: tuple[str, ...]  # columns that the operations did not know
+    gapped: bool  # whether somebody else changed rows of it between two of the operations
+    credentials: bool  # whether the operations changed some that the undo would have to restore
 
     @property
     def keyed(self) -> bool:
@@ -139,6 +144,8 @@ def _relation(row: dict, structure: Structure, past: dict | None) -> Relation:
         dropped=tuple(sorted(name for name in then if name not in now)),
         retyped=tuple(sorted(name for name, kinds in then.items() if name in now and not _same(kinds, now[name]))),
         added=tuple(sorted(now.keys() - then.keys() - set(table.hidden))) if table and then else (),
+        gapped=row["gapped"],
+        credentials=row["credentials"],
     )
 
 

@@ -199,7 +199,7 @@ def _work(cr: Cursor, operations: list[int], by: int, terms: Terms, report: Repo
         seen = scope.read(cr, h, known.shapes, structure)
         if _round_of(cr, seen, by, terms, report, counted):
             sequences.follow(cr, h, by)
-            report["touched"] = value(cr, "SELECT COALESCE(sum(copies), 0)::bigint FROM loomworks_net")
+            report["touched"] = sum(sum(acts.values()) for acts in report["rows"].values())
             return
     raise Refused("rows that depend on each other are nested too deep")
 
@@ -214,8 +214,9 @@ def _round_of(cr: Cursor, seen: scope.Scope, by: int, terms: Terms, report: Repo
     report["gone"] += conflicts.forget_gone(cr, seen)
     failed = None
     if not conflicts.find(cr, seen, terms.computed):
-        report["rows"] = _counts(cr)
-        failed = _attempt(cr, seen, by, counted)
+        meant = net.totals(cr)
+        report["rows"] = _by_label(seen, meant)
+        failed = _attempt(cr, seen, by, meant, counted)
         if failed is None:
             return True
     if not conflicts.find_minded(cr, seen):
@@ -225,11 +226,11 @@ def _round_of(cr: Cursor, seen: scope.Scope, by: int, terms: Terms, report: Repo
     return False
 
 
-def _attempt(cr: Cursor, seen: scope.Scope, by: int, counted: capture.Counts) -> Exception | None:
+def _attempt(cr: Cursor, seen: scope.Scope, by: int, meant: net.Totals, counted: capture.Counts) -> Exception | None:
     """Apply it; return what speaks against it, with nothing changed then, or None."""
     execute(cr, "SAVEPOINT loomworks_attempt")
     try:
-        unmeant = inverse.apply(cr, seen, by, counted)
+        unmeant = inverse.apply(cr, seen, by, meant, counted)
         failed = Unmeant(unmeant) if unmeant.reasons else None
     except REFUSALS as error:
         failed = error
@@ -245,7 +246,7 @@ def _settle(cr: Cursor, seen: scope.Scope, terms: Terms, report: Report) -> None
     found = _conflicts(cr, [*report["operations"], *terms.undone_by])
     if undecided:
         report["conflicts"] = [*report["conflicts"], *found]
-        report["rows"] = _counts(cr)
+        report["rows"] = _by_label(seen, net.totals(cr))
         raise Refused(f"{undecided} conflict(s) with what was done since")
     _note_recompute(cr, report)
     report["conflicts"] += found
@@ -289,17 +290,10 @@ def _json(key: Any) -> str:
     return json.dumps(key if isinstance(key, Mapping) else {"id": key})
 
 
-def _counts(cr: Cursor) -> dict[str, dict[str, int]]:
-    """Return what is meant: table -> rows to be restored, inserted and deleted."""
-    query = """
-        SELECT CASE r.schema_name WHEN 'public' THEN r.table_name ELSE r.schema_name || '.' || r.table_name END
-               AS label,
-               COALESCE(sum(n.copies) FILTER (WHERE n.act = 'U'), 0)::bigint AS restored,
-               COALESCE(sum(n.copies) FILTER (WHERE n.act = 'I'), 0)::bigint AS inserted,
-               COALESCE(sum(n.copies) FILTER (WHERE n.act = 'D'), 0)::bigint AS deleted
-        FROM loomworks_net n JOIN loomworks.relation r ON r.id = n.relation GROUP BY 1 ORDER BY 1
-    """
-    return {row.pop("label"): row for row in rows(cr, query)}
+def _by_label(seen: scope.Scope, meant: net.Totals) -> dict[str, dict[str, int]]:
+    """Return what is meant, as reports have it: table -> rows to be restored, inserted and deleted."""
+    labels = sorted((one.label, one.id) for one in seen.relations)
+    return {label: meant[relation] for label, relation in labels if relation in meant}
 
 
 def _conflicts(cr: Cursor, operations: Sequence[int]) -> list[dict[str, Any]]:
