@@ -173,12 +173,11 @@ class Backup:
     def _compare(self, look: Look) -> list[tuple[str, int]]:
         """Return which files (digest, size in bytes) have to be looked at, and have ``look`` know what has gone.
 
-        What the last manifest has is in the store, as it was when its content was what its name says: its size is
-        not asked for. What has become of it since is for an audit to find, as in a directory that has not changed;
-        then each backup tells it until it is mended.
+        What the last manifest has of the folder is in the store, as it was when its content was what its name said. Its
+        size is not asked for: what has become of it since is for an audit to find, as where nothing has changed.
         """
         known = look.known.names()
-        trusted = frozenset() if self._audit or self._distrust else known - self._sender.doubted
+        trusted = known - self._replace if self._reuse_states else frozenset()
         found, gone = self._folder.changes(look.name, trusted)
         look.gone = gone | (known - trusted)
         return list(found.items())

@@ -121,7 +121,7 @@ class Restore:
         return True
 
     def _good(self, folder: Folder, digest: str) -> bool:
-        return not self._verify or folder.has_content(digest)
+        return not (self._verify or digest in self._manifest.damaged) or folder.has_content(digest)
 
     def _adopt(self, digest: str) -> bool:
         try:

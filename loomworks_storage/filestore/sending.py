@@ -115,9 +115,10 @@ class Sender:
         self.stored = Listing(self._vault, previous.own_count if previous else 0)
         self.packs = dict(previous.packs) if previous else {}  # by their numbers, in ``previous`` and in what becomes
         self._numbers = count(max(self.packs, default=-1) + 1)
-        self._previous, self._replace, self._audit, self._sparse = previous, replace, audit, sparse
-        self._damaged = frozenset(previous.damaged if previous else ())
-        self.doubted = replace | self._damaged  # what has to be looked at although the last manifest has it
+        self._previous, self._audit, self._sparse = previous, audit, sparse
+        # What has no good copy may have an object that is no good: one that was to be replaced by a file that is none.
+        lost = previous.damaged.keys() if previous else ()
+        self._replace = replace | {digest for digest in lost if previous.size_of(digest) is None}
 
     def look(self, name: str, state: State | None) -> Look:
         """Return what is known of a directory."""
@@ -127,8 +128,7 @@ class Sender:
 
     def file(self, digest: str, size: int, look: Look) -> None:
         """Have a file among the good ones when it is in the store; else among the small ones, or sent."""
-        hashed = self._audit or digest in self._damaged
-        if self._is_there(digest, size, look) and (not hashed or self._folder.has_content(digest)):
+        if self._is_there(digest, size, look) and (not self._audit or self._folder.has_content(digest)):
             self.count(there=1)
             look.keep(digest, size, self._place(digest, size, look))
         elif size <= SMALL and self._is_new(digest, look):

@@ -21,7 +21,7 @@ from addons.loomworks_storage.filestore import needed
 from addons.loomworks_storage.filestore import store as stores
 from addons.loomworks_storage.filestore.backup import Backup
 from addons.loomworks_storage.filestore.check import check
-from addons.loomworks_storage.filestore.container import encrypt
+from addons.loomworks_storage.filestore.container import encrypt, sealed_size
 from addons.loomworks_storage.filestore.errors import (
     FolderMissing,
     NotProven,
@@ -289,25 +289,46 @@ def test_file_with_another_content_is_reported_and_never_sent(vault, folder):
     assert list(back_up(vault, folder, "second").damaged) == list(report.damaged)
 
 
-def test_file_known_to_be_damaged_is_told_by_each_backup_until_it_is_mended(vault, folder, tmp_path):
+def test_what_a_file_has_become_since_is_for_an_audit_to_find(vault, folder, tmp_path):
     back_up(vault, folder, "f")
-    cut, flipped, unread = digest_of(SMALL[9]), digest_of(SMALL[7]), digest_of(SMALL[5])
+    cut, flipped = digest_of(SMALL[9]), digest_of(SMALL[7])
     write(folder, SMALL[9][:5], cut)
     write(folder, b"x" * len(SMALL[7]), flipped)
-    never = write(folder, b"x", cut[:2] + "0" * 38)
+    never = write(folder, b"x", cut[:2] + "0" * 38)  # new, and no good
     settle(folder)
-    assert set(back_up(vault, folder, "g", audit=True).damaged) == {cut, flipped, never}
-    write(folder, SMALL[5][:5], unread)  # since the audit, so for the next one to find
-    settle(folder)
-    assert set(back_up(vault, folder, "h").damaged) == {cut, flipped, never}
-    assert set(back_up(vault, folder, "i").damaged) == {cut, flipped, never}
+    assert set(back_up(vault, folder, "g").damaged) == {never}
+    assert set(back_up(vault, folder, "h", audit=True).damaged) == {cut, flipped, never}
+    assert set(back_up(vault, folder, "i").damaged) == {never}
     restored = Folder(tmp_path / "restored")
     assert Restore(vault, restored).run(vault.manifest("i")).whole
-    for content in (SMALL[9], SMALL[7], SMALL[5]):
+    for content in (SMALL[9], SMALL[7]):
         assert restored.path(digest_of(content)).read_bytes() == content
-    write(folder, SMALL[9], cut)
+    assert Restore(vault, folder).run(vault.manifest("h")).fetched == 2  # in place: what is known to be damaged
+    assert set(back_up(vault, folder, "j", audit=True).damaged) == {never}
+
+
+def test_folder_of_another_database_is_compared_by_size(vault, folder, tmp_path):
+    back_up(vault, folder)
+    subprocess.run(["cp", "-al", folder.root, tmp_path / "t_two"], check=True)
+    other, cut = Folder(tmp_path / "t_two"), digest_of(SMALL[9])
+    other.remove(cut)
+    write(other, SMALL[9][:5], cut)
+    settle(other)
+    assert set(Backup(vault, other).run("second", "t_two").damaged) == {cut}
+
+
+def test_damaged_object_is_replaced_once_its_file_is_mended(vault, folder, tmp_path):
+    back_up(vault, folder, "f")
+    digest = digest_of(SMALL[9])
+    (key,) = keys_of(vault, digest)
+    client_of(vault).put_object(Bucket=BUCKET, Key=key, Body=bytes(sealed_size(len(SMALL[9]))))
+    write(folder, b"x" * len(SMALL[9]), digest)
     settle(folder)
-    assert set(back_up(vault, folder, "j").damaged) == {flipped, never}
+    assert list(Backup(vault, folder).run("g", "t_one", replace=[digest]).damaged) == [digest]
+    write(folder, SMALL[9], digest)
+    settle(folder)
+    assert back_up(vault, folder, "h").whole
+    assert check(vault, vault.manifest("h"), sample=None).whole
 
 
 def test_file_being_written_waits_for_the_next_backup(vault, folder):
