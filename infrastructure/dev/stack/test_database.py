@@ -158,6 +158,8 @@ def _initialise(settings: Settings, folder: Path) -> None:
     options = ["--data-checksums", "--encoding=UTF8", "--locale=C.UTF-8", "--auth-local=peer", "--auth-host=reject"]
     run(inside(settings, [f"{BINARIES}/initdb", "-D", f"{INSIDE}/data", *options]), log=log)
     _configure(settings, folder / "data")
+    (folder / "data" / "pg_hba.conf").write_text(ACCESS)
+    (folder / "data" / "pg_ident.conf").write_text(IDENTITIES)
     password = secrets.token_urlsafe(24)
     _keep_password(settings, password)
     statements = ROLES.format(role=ROLE, password=password)
@@ -168,8 +170,6 @@ def _initialise(settings: Settings, folder: Path) -> None:
 def _configure(settings: Settings, data: Path) -> None:
     text = CONFIGURATION.format(address=ADDRESS, port=settings.test_database_port, inside=INSIDE)
     (data / "postgresql.auto.conf").write_text(text)  # it comes after all that initdb has written
-    (data / "pg_hba.conf").write_text(ACCESS)
-    (data / "pg_ident.conf").write_text(IDENTITIES)
 
 
 def _keep_password(settings: Settings, password: str) -> None:
