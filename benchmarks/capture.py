@@ -8,16 +8,12 @@ who are not captured at all. Each result is one JSON object a line in ``build/be
 import argparse
 import os
 import statistics
-import sys
 import time
-from pathlib import Path
 
 import psycopg2
 from figures import Figures
-from psycopg2.extensions import make_dsn, parse_dsn
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from harness.dropping import drop_database
+from psycopg2.extensions import make_dsn, parse_dsn
 
 ROWS = 20_000
 DATABASE = "loomworks_bench_capture"

@@ -45,7 +45,6 @@ def main():
     parser.add_argument("--rows", type=int, default=SIZES[-1], help="the most rows of the growth")
     parser.add_argument("--only", default="mix,raw,growth,sizes,months", help="what to measure")
     arguments = parser.parse_args()
-    wanted = arguments.only.split(",")
     figures = Figures("undo")
     databases = OdooDatabases(Settings.from_environment())
     with contextlib.ExitStack() as stack:
@@ -60,7 +59,7 @@ def main():
             "sizes": lambda: database_sizes(figures, office, arguments.rows),
             "months": lambda: months(figures, office),
         }
-        for name in wanted:
+        for name in arguments.only.split(","):
             parts[name]()
 
 
@@ -133,7 +132,7 @@ def mix(figures, office, none, arguments):
     for one in (office, none):
         with one.person() as env:
             env["product.product"].create({"name": "Bench", "type": "consu", "is_storable": True})
-    seconds = {name: [] for name in ("none", "captured", "undo", "parts", "idle")}
+    seconds = {name: [] for name in ("none", "captured", "undo", "none by turns", "idle by turns")}
     written = {name: [] for name in ("none", "captured")}
     rows = 0
     for pair in range(arguments.pairs + 1):  # the first one warms up
@@ -151,12 +150,12 @@ def mix(figures, office, none, arguments):
         took["undo"] = time.perf_counter() - began
         assert report["done"], report
         rows = sum(sum(counts.values()) for counts in report["rows"].values())
-        took |= by_turns({"parts": none, "idle": office}, arguments.orders, pair)
+        took |= by_turns({"none by turns": none, "idle by turns": office}, arguments.orders, pair)
         for name in seconds if pair else ():
             seconds[name].append(took[name])
     figures.add("mix_seconds", statistics.median(seconds["none"]), "s", 1.0)
     figures.add("mix_net_rows", rows, "rows", 1.0)
-    compare(figures, "mix_idle", seconds["idle"], seconds["parts"], 1.03)
+    compare(figures, "mix_idle", seconds["idle by turns"], seconds["none by turns"], 1.03)
     compare(figures, "mix_captured", seconds["captured"], seconds["none"], 1.05)
     compare(figures, "mix_wal_captured", written["captured"], written["none"], None)
     compare(figures, "mix_undo", seconds["undo"], seconds["captured"], 0.05)

@@ -58,7 +58,6 @@ class Backup:
         self._looking = Lock()
         self._previous: Manifest | None = None
         self._reuse_states = False
-        self._audit = self._distrust = False
         self._replace: frozenset[str] = frozenset()
 
     def run(
@@ -94,7 +93,7 @@ class Backup:
         return report
 
     def _collect(self, name: str, database: str, *, audit: bool, replace: frozenset[str]) -> Manifest:
-        self._audit, self._replace = audit, replace
+        self._replace = replace
         self._previous = self._vault.newest_manifest()
         self._reuse_states = self._previous is not None and self._previous.database == database and not audit
         dying = sparse(self._previous) if self._previous and audit else frozenset()
@@ -191,7 +190,7 @@ class Backup:
         """
         lacking = self._lacking(manifest, DIRECTORIES)
         if lacking:
-            self._distrust, self._reuse_states = True, False
+            self._reuse_states = False
             self._sender.stored = Listing(self._vault, manifest.own_count)
             self._fill(manifest, lacking)
             lacking = self._lacking(manifest, lacking)
