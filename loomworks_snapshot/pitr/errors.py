@@ -23,6 +23,12 @@ class WalDamaged(PermanentError):
     code = "wal_damaged"
 
 
+class WalNotFiltered(PermanentError):
+    """A WAL segment is not as the filter knows it; it can be replayed whole all the same."""
+
+    code = "wal_not_filtered"
+
+
 class DatabaseNotThere(PermanentError):
     """The server had no database of this name at the target."""
 

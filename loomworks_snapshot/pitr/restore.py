@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,8 +16,8 @@ from ..repository.errors import ObjectMissing, UnknownFormat
 from ..repository.segments import Segment, between, parse_lsn
 from ..repository.store import Store
 from . import checks, overlay, transfer
-from .errors import DatabaseNotThere, NoBaseBackup, TargetNotReached
-from .manifest import Manifest
+from .errors import DatabaseNotThere, NoBaseBackup, TargetNotReached, WalNotFiltered
+from .manifest import SHARED_DATABASES, Manifest
 from .overlay import Plan
 from .programs import Programs
 from .request import Request, Target, TargetKind
@@ -40,6 +40,7 @@ class Report:
     fetched: int = 0  # bytes
     size: int = 0  # bytes of the restored files
     segments: int = 0  # of WAL that were replayed
+    passed: int = 0  # records of WAL that changed pages of other databases, and were passed over
     tables: int = 0
     rows: int = 0  # in all of them
     export: dict[str, Any] = field(default_factory=dict)  # of a file for the customer: what is in it
@@ -144,8 +145,7 @@ class Restore:
             self._selectively(catalog, backup)
         except UnknownFormat as error:
             self.report.method, self.report.note = "include", error.message
-            self._server.stop()
-            self._scratch.prepare()
+            self._again()
             with self._wal(catalog, backup) as wal:
                 with self._stage("restore"):
                     included = [f"--db-include={self.request.database}"]
@@ -162,13 +162,30 @@ class Restore:
         """
         name = self.request.database
         manifest = self._manifest(catalog, backup, lambda known: [known[name]] if name in known else [])
-        self._replay_selected(catalog, backup, manifest)
         known = manifest.databases()
+        self._replay_only(catalog, backup, manifest, known.get(name))
         number = self._server.database_number(name)
         if number is not None and number in known.values() and number != known.get(name):
-            self._server.stop()
-            self._scratch.prepare()
-            self._replay_selected(catalog, backup, self._manifest(catalog, backup, lambda known: [number]))
+            self._again()
+            self._replay_only(catalog, backup, self._manifest(catalog, backup, lambda known: [number]), number)
+
+    def _replay_only(self, catalog: Catalog, backup: Backup, manifest: Manifest, number: int | None) -> None:
+        """Replay what concerns the database ``number``, and those that the backup does not know.
+
+        Where WAL is not as expected, all of it is replayed, which takes longer and comes to the same.
+        """
+        others = set(manifest.databases().values()) - {number, *SHARED_DATABASES}
+        one_timeline = self.request.target.timeline == Segment.parse(backup.first_segment).timeline
+        try:
+            self._replay_selected(catalog, backup, manifest, others if one_timeline else ())
+        except WalNotFiltered as error:
+            self.report.note = f"All WAL was replayed, not the tenant's alone: {error.message}"
+            self._again()
+            self._replay_selected(catalog, backup, manifest, ())
+
+    def _again(self) -> None:
+        self._server.stop()
+        self._scratch.prepare()
 
     def _manifest(self, catalog: Catalog, backup: Backup, choose: Callable[[Mapping[str, int]], list[int]]) -> Manifest:
         with self._stage("catalogue"):
@@ -184,25 +201,26 @@ class Restore:
             )
         return number
 
-    def _replay_selected(self, catalog: Catalog, backup: Backup, manifest: Manifest) -> None:
+    def _replay_selected(self, catalog: Catalog, backup: Backup, manifest: Manifest, others: Collection[int]) -> None:
         planned = overlay.plan(self._store, manifest)
         self.report.size, self.report.fetched = planned.size, planned.transfer
         self._scratch.require(planned.transfer + planned.size * (1 + ROOM_FOR_DUMP))
-        with self._wal(catalog, backup) as wal:
+        with self._wal(catalog, backup, others) as wal:
             with self._stage("fetch"):
                 self._fetch(catalog, planned)
             with self._stage("restore"):
                 self._server.restore(planned, wal.command)
             self._replay(wal)
+            self.report.passed = wal.passed
 
     @contextmanager
-    def _wal(self, catalog: Catalog, backup: Backup) -> Iterator[WalFeed]:
+    def _wal(self, catalog: Catalog, backup: Backup, others: Collection[int] = ()) -> Iterator[WalFeed]:
         """Offer the WAL from the backup on; it comes while the rest is being done.
 
         :raises TargetNotReached: naming the first segment before the target that the archive does not have
         """
         first = Segment.parse(backup.first_segment)
-        feed = WalFeed(self._store, self._programs, self._scratch, catalog.archive_id, first)
+        feed = WalFeed(self._store, self._programs, self._scratch, catalog.archive_id, first, others)
         try:
             feed.open()
             for segment in self._known_segments(first):

@@ -2,24 +2,29 @@
 
 The server's restore command is a few lines of shell: it says what it wants in one folder and waits until that lies in
 another one, or is said not to exist. Objects go through the overlay repository, so that it is pgBackRest that decrypts
-and unpacks them and compares their checksums.
+and unpacks them and compares their checksums. What they say of other databases is taken out then (``wal_filter``), one
+segment after another.
 """
 
 from __future__ import annotations
 
 import errno
+import mmap
 import re
 import shutil
 import threading
+from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 
 from ...loomworks_tenant.errors import LoomworksError
 from ..repository.segments import NAME, Segment
 from ..repository.store import Store
-from .errors import ProgramFailed, WalDamaged
+from .errors import ProgramFailed, WalDamaged, WalNotFiltered
 from .overlay import write_file
 from .programs import Programs
 from .scratch import Scratch, no_room
+from .wal_filter import PAGE, WalFilter
 
 AHEAD = 16  # segments beyond the one that is asked for
 KEPT = 4  # segments behind it: the last ones are asked for again when recovery ends
@@ -54,9 +59,20 @@ pg1-path={known}
 
 
 class WalFeed:
-    """The WAL of one archive from a segment on, for the server in ``scratch``."""
+    """The WAL of one archive from a segment on, for the server in ``scratch``.
 
-    def __init__(self, store: Store, programs: Programs, scratch: Scratch, archive_id: str, first: Segment) -> None:
+    :param others: numbers of the databases whose pages replay passes over, where all is on one timeline
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        programs: Programs,
+        scratch: Scratch,
+        archive_id: str,
+        first: Segment,
+        others: Collection[int] = (),
+    ) -> None:
         self._store = store
         self._programs = programs
         self._scratch = scratch
@@ -67,12 +83,16 @@ class WalFeed:
         self._order: list[str] = []
         self._fetched: dict[str, Future] = {}
         self._unpacked: dict[str, Future] = {}
+        self._ready: dict[str, Future] = {}
         self._asked: set[str] = set()
+        self._filter = WalFilter(others) if others else None
+        self._filtered = 0  # segments whose turn has come
         self._reached = 0
         self._ended = threading.Event()
         self._unpacking = threading.Event()
         self._fetching = ThreadPoolExecutor(FETCHING, thread_name_prefix="wal-fetch")
         self._working = ThreadPoolExecutor(UNPACKING, thread_name_prefix="wal-unpack")
+        self._filtering = ThreadPoolExecutor(1, thread_name_prefix="wal-filter")  # each needs what the one before left
         self._thread = threading.Thread(target=self._run, name="wal-feed", daemon=True)
         self.error: LoomworksError | None = None  # why no more WAL came
         self.newest: Segment | None = None  # the last one asked for that there is
@@ -95,6 +115,8 @@ class WalFeed:
             (name for name in self._objects if NAME.match(name) and Segment.parse(name).number >= self.first.number),
             key=lambda name: (Segment.parse(name).number, name),
         )
+        if self._filter:
+            self._order = [name for name in self._order if Segment.parse(name).timeline == self.first.timeline]
         info = f"archive/{self._store.location.stanza}/archive.info"
         write_file(self._scratch.overlay / info, self._store.read(info))
         for name in self._objects:
@@ -103,6 +125,11 @@ class WalFeed:
         self._make_folders()
         self._scratch.owned()
         self._thread.start()
+
+    @property
+    def passed(self) -> int:
+        """How many records have been taken out so far."""
+        return self._filter.passed if self._filter else 0
 
     def has(self, segment: Segment) -> bool:
         """Tell whether the archive has a segment."""
@@ -132,7 +159,7 @@ class WalFeed:
             (self._folder / "over").touch()
         if self._thread.is_alive():
             self._thread.join()
-        for pool in (self._fetching, self._working):
+        for pool in (self._fetching, self._working, self._filtering):
             pool.shutdown(cancel_futures=True)
 
     # --- the feeding thread -------------------------------------------------------------------------
@@ -168,19 +195,36 @@ class WalFeed:
 
     def _check_asked(self) -> None:
         """Raise what went wrong with a segment that recovery waits for; one behind the target need not be good."""
-        for name in [name for name in self._asked if name in self._unpacked and self._unpacked[name].done()]:
+        for name in [name for name in self._asked if name in self._ready and self._ready[name].done()]:
             self._asked.discard(name)
-            self._unpacked[name].result()
+            self._ready[name].result()
 
     def _start(self, name: str) -> None:
-        """Have it fetched and unpacked, unless that has been begun and not been forgotten since."""
-        if name not in self._unpacked:
-            self._fetched[name] = self._fetching.submit(self._fetch, name)
-            self._unpacked[name] = self._working.submit(self._unpack, name)
+        """Have it made ready, and before it those that the filter has not seen yet."""
+        if name not in self._order:
+            self._make_ready_soon(name, None)
+            return
+        index = self._order.index(name)
+        for number in range(min(self._filtered, index), index + 1):
+            following = self._order[number + 1] if number + 1 < len(self._order) else None
+            self._make_ready_soon(self._order[number], following)
+        self._filtered = max(self._filtered, index + 1)
+
+    def _make_ready_soon(self, name: str, following: str | None) -> None:
+        """Have it made ready, unless that has been begun and not been forgotten since."""
+        if name in self._ready:
+            return
+        for one in (name, following):
+            if one and one not in self._unpacked:
+                self._fetched[one] = self._fetching.submit(self._fetch, one)
+                self._unpacked[one] = self._working.submit(self._unpack, one)
+        then = self._unpacked.get(following) if self._filter else None
+        self._ready[name] = self._filtering.submit(self._make_ready, name, self._unpacked[name], following, then)
 
     def _forget(self) -> None:
         for name in self._order[max(0, self._reached - 2 * AHEAD) : max(0, self._reached - KEPT)]:
-            if self._unpacked.pop(name, None):
+            if self._ready.pop(name, None):
+                del self._unpacked[name]
                 (self._folder / "ready" / name).unlink(missing_ok=True)
                 (self._scratch.overlay / self._objects[name]).unlink(missing_ok=True)
 
@@ -194,7 +238,7 @@ class WalFeed:
         self._unpacking.wait()
         if self._ended.is_set():
             return
-        new, ready = self._folder / "unpacked" / name, self._folder / "ready" / name
+        new = self._folder / "unpacked" / name
         options = [f"--config={self._folder}/pgbackrest.conf", f"--stanza={self._store.location.stanza}"]
         secret = {"PGBACKREST_REPO1_CIPHER_PASS": self._store.location.cipher_pass}
         try:
@@ -203,7 +247,27 @@ class WalFeed:
             if self._scratch.is_full(error.message):
                 raise no_room() from error
             raise WalDamaged(f"the WAL segment {name} cannot be read: {error.message}") from error
-        new.rename(ready)
+
+    def _make_ready(self, name: str, unpacked: Future, following: str | None, then: Future | None) -> None:
+        unpacked.result()
+        new = self._folder / "unpacked" / name
+        if self._ended.is_set():
+            return
+        if self._filter and NAME.match(name):
+            if name not in self._order:
+                raise WalNotFiltered(f"{name} is asked for, of another timeline")
+            with new.open("r+b") as stream, mmap.mmap(stream.fileno(), 0) as data, memoryview(data) as view:
+                self._filter.segment(Segment.parse(name).number, view, lambda: self._beginning(following, then))
+        new.rename(self._folder / "ready" / name)
+
+    def _beginning(self, name: str | None, unpacked: Future | None) -> bytes | None:
+        """Return the first page of a segment; None where it is not there or not good: whoever asks for it is told."""
+        if name is None or unpacked is None or unpacked.exception():
+            return None
+        for folder in ("unpacked", "ready"):
+            with suppress(FileNotFoundError), (self._folder / folder / name).open("rb") as stream:
+                return stream.read(PAGE)
+        return None
 
     def _make_folders(self) -> None:
         for name in ("", "wanted", "none", "ready", "unpacked"):

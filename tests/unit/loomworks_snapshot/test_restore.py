@@ -81,9 +81,25 @@ def test_what_neighbours_do_in_the_window_changes_nothing(server):
     server.ask("CREATE UNLOGGED TABLE quick AS SELECT generate_series(1, 10)", "t_n2")
     target = named(server, "busy neighbours")
     others = {name: whole(server, name) for name in (*NEIGHBOURS, "t_n5")}
-    restore(server, "t_mine", target, "t_back")
+    report = restore(server, "t_mine", target, "t_back")
+    assert (report.passed > 1000, report.note) == (True, "")
     assert whole(server, "t_back") == before
     assert {name: whole(server, name) for name in others} == others
+
+
+def test_pages_of_neighbours_never_come_to_scratch_space(server):
+    server.ask("UPDATE line SET big = big || 'z'", "t_n1")
+    server.ask("VACUUM FULL line", "t_n1")
+    [(number,)] = server.ask("SELECT oid::int8 FROM pg_database WHERE datname = 't_n1'")
+    sizes = []
+
+    def tell(stage, share):
+        if (stage, share) == ("check", 0.0):
+            folder = server.folder / "scratch" / "restore" / "data" / "base" / str(number)
+            sizes.append(sum(file.stat().st_size for file in folder.iterdir()) if folder.exists() else 0)
+
+    restore(server, "t_mine", named(server, "strangers"), "t_back", tell=tell)
+    assert sizes == [0]
 
 
 def test_tables_dropped_created_and_rewritten_in_the_window(server):

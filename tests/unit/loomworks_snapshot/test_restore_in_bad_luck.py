@@ -18,6 +18,7 @@ from harness.restoring import location, named, restore, whole
 @pytest.fixture(scope="module")
 def server(own_cell):
     """A server with one tenant, a backup, and a restore point some segments after it."""
+    own_cell.ask("CREATE DATABASE t_other STRATEGY wal_log")
     own_cell.ask("CREATE DATABASE t_mine STRATEGY wal_log")
     own_cell.ask("CREATE TABLE line AS SELECT g, md5(g::text) FROM generate_series(1, 5000) g", "t_mine")
     own_cell.before_backup = own_cell.restore_point("before the backup")
@@ -254,6 +255,22 @@ def test_an_unknown_format_is_left_to_pgbackrest(server, monkeypatch):
     monkeypatch.setattr(overlay, "read_manifest", unknown)
     report = restore(server, "t_mine", server.target, "t_back")
     assert (report.method, report.note) == ("include", "a block map of the repository has another version")
+    assert server.ask("SELECT count(*) FROM line", "t_back") == [(5003,)]
+
+
+@pytest.mark.parametrize("from_the", [0, 2])
+def test_wal_that_is_not_as_expected_is_replayed_whole(server, monkeypatch, from_the):
+    seen = []
+
+    def segment(filtering, number, data, following):
+        seen.append(number)
+        if len(seen) > from_the:
+            raise errors.WalNotFiltered("its pages are not of PostgreSQL 17")
+
+    monkeypatch.setattr(wal.WalFilter, "segment", segment)
+    report = restore(server, "t_mine", server.target, "t_back")
+    assert (report.method, report.passed) == ("selective", 0)
+    assert report.note == "All WAL was replayed, not the tenant's alone: its pages are not of PostgreSQL 17"
     assert server.ask("SELECT count(*) FROM line", "t_back") == [(5003,)]
 
 
