@@ -8,11 +8,13 @@ restore (both replayed to the same target, and nothing more), and copies the liv
 
 import argparse
 import contextlib
+import os
 import re
 import statistics
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 from figures import Figures
 from harness import engines
@@ -48,6 +50,10 @@ CREATE INDEX ON large (name);
 CHANGE = "UPDATE large SET body = md5(body) || body WHERE id %% %s = %s"
 ROWS_OF_A_MEBIBYTE = 4600  # of the large table with its indexes
 SCRATCH_MIB = 12 << 10  # memory that is taken as it is needed; the full restore needs most
+# Of a processor in thousands, by 1.024, as the kubelet gives them: what the server's pod asks for in the overlay for
+# production (2), and the restore's Job (100m), with which the object store counts here.
+CGROUPS = Path("/sys/fs/cgroup/cpu")
+SHARES = {"server": 2048, "restore": 102}
 NEIGHBOURS = 2  # connections, each in a database of its own server's neighbours
 QUIET = 10  # seconds of the neighbours' work before the restore
 LEAST = 8  # seconds of it beside restores: a short one is done again
@@ -117,7 +123,7 @@ def fill(cell, count, options):
             if written(cell, start) >= options.wal << 20:
                 break
         share += 1
-    return Target(TargetKind.NAME, "target", lsn=parse_lsn(cell.restore_point("target")))
+    return Target(TargetKind.NAME, "target", timeline=1, lsn=parse_lsn(cell.restore_point("target")))
 
 
 def written(cell, start):
@@ -168,7 +174,41 @@ def restored(cell, request, store, programs):
 
 
 def neighbours(figures, cell, target, facts):
-    """Restore while others work on the server, and compare what they get done with the seconds before."""
+    """Restore while others work on the server, and compare what they get done with the seconds before.
+
+    Processors are shared out as the kernel does it for the pods of production: see :data:`SHARES`.
+    """
+    with shares() as join:
+        join("restore", os.getpid(), cell.s3.pid)
+        join("server", *cell.pids())
+        at_work_beside(figures, cell, target, facts, join)
+
+
+@contextlib.contextmanager
+def shares():
+    """Offer a function that has processes, and what they start from then on, be in one of the groups."""
+    groups = {name: CGROUPS / f"loomworks-bench-{name}" for name in SHARES}
+    for name, folder in groups.items():
+        folder.mkdir()
+        (folder / "cpu.shares").write_text(str(SHARES[name]))
+
+    def join(name, *pids):
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                (groups[name] / "cgroup.procs").write_text(str(pid))
+
+    try:
+        yield join
+    finally:
+        for folder in groups.values():
+            for pid in (folder / "cgroup.procs").read_text().split():
+                with contextlib.suppress(ProcessLookupError):
+                    (CGROUPS / "cgroup.procs").write_text(pid)
+            folder.rmdir()
+
+
+def at_work_beside(figures, cell, target, facts, join):
+    """Measure it."""
     store = Store(Location.from_environment(cell.environment()))
     programs = Programs(lambda argv: cell.command(*argv), PATHS)
     request = Request("t_1", target)
@@ -180,6 +220,7 @@ def neighbours(figures, cell, target, facts):
         pace = [f"--rate={full / 2:.0f}"] if full else []
         seconds = []  # when, and how many transactions
         with at_work(cell, f"--client={NEIGHBOURS}", "--time=600", "--progress=1", *pace) as process:
+            join("server", process.pid, *cell.pids())
             thread = threading.Thread(target=listen, args=(process, seconds))
             thread.start()
             time.sleep(QUIET)

@@ -135,6 +135,8 @@ class Restore(models.Model):
             lines = [f"{title}: {seconds[code]:.1f} s" for code, (title, _share) in STAGES.items() if code in seconds]
             if report.get("tables"):
                 lines.append(f"{report['tables']} tables with {report['rows']} rows")
+            if report.get("note"):
+                lines.append(report["note"])
             if report:
                 lines.insert(0, f"Base backup {report['backup']}, {report['segments']} WAL segment(s), ")
                 lines[0] += f"{report['fetched'] / 2**20:.1f} MiB fetched"

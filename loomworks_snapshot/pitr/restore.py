@@ -144,7 +144,8 @@ class Restore:
         try:
             self._selectively(catalog, backup)
         except UnknownFormat as error:
-            self.report.method, self.report.note = "include", error.message
+            self.report.method = "include"
+            self.report.note = f"pgBackRest restored by itself (--db-include), which takes longer: {error.message}"
             self._again()
             with self._wal(catalog, backup) as wal:
                 with self._stage("restore"):
@@ -175,9 +176,8 @@ class Restore:
         Where WAL is not as expected, all of it is replayed, which takes longer and comes to the same.
         """
         others = set(manifest.databases().values()) - {number, *SHARED_DATABASES}
-        one_timeline = self.request.target.timeline == Segment.parse(backup.first_segment).timeline
         try:
-            self._replay_selected(catalog, backup, manifest, others if one_timeline else ())
+            self._replay_selected(catalog, backup, manifest, others)
         except WalNotFiltered as error:
             self.report.note = f"All WAL was replayed, not the tenant's alone: {error.message}"
             self._again()
@@ -220,7 +220,8 @@ class Restore:
         :raises TargetNotReached: naming the first segment before the target that the archive does not have
         """
         first = Segment.parse(backup.first_segment)
-        feed = WalFeed(self._store, self._programs, self._scratch, catalog.archive_id, first, others)
+        timeline = self.request.target.timeline
+        feed = WalFeed(self._store, self._programs, self._scratch, catalog.archive_id, first, others, timeline)
         try:
             feed.open()
             for segment in self._known_segments(first):

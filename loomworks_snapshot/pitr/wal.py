@@ -33,6 +33,7 @@ LOOK = 0.01  # seconds between two looks at what is wanted
 OBJECT = re.compile(r"/([0-9A-F]{24}|[0-9A-F]{8}\.history)(-[0-9a-f]{40})?(\.[a-z0-9]+)?$")
 
 HISTORY = ".history"
+TIMELINE_DIGITS = 8  # hexadecimal, with which names of segments and histories begin
 CONTROL, LABEL = "global/pg_control", "backup_label"  # in a folder of data
 
 # Linked, not copied: the scratch server only reads what is restored, and its pg_wal is on the same file system.
@@ -62,6 +63,7 @@ class WalFeed:
     """The WAL of one archive from a segment on, for the server in ``scratch``.
 
     :param others: numbers of the databases whose pages replay passes over, where all is on one timeline
+    :param timeline: that is replayed to; None: the newest
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class WalFeed:
         archive_id: str,
         first: Segment,
         others: Collection[int] = (),
+        timeline: int | None = None,
     ) -> None:
         self._store = store
         self._programs = programs
@@ -86,6 +89,7 @@ class WalFeed:
         self._ready: dict[str, Future] = {}
         self._asked: set[str] = set()
         self._filter = WalFilter(others) if others else None
+        self._timeline = timeline
         self._filtered = 0  # segments whose turn has come
         self._reached = 0
         self._ended = threading.Event()
@@ -115,6 +119,8 @@ class WalFeed:
             (name for name in self._objects if NAME.match(name) and Segment.parse(name).number >= self.first.number),
             key=lambda name: (Segment.parse(name).number, name),
         )
+        if (self._timeline or self._newest_timeline()) != self.first.timeline:
+            self._filter = None
         if self._filter:
             self._order = [name for name in self._order if Segment.parse(name).timeline == self.first.timeline]
         info = f"archive/{self._store.location.stanza}/archive.info"
@@ -161,6 +167,9 @@ class WalFeed:
             self._thread.join()
         for pool in (self._fetching, self._working, self._filtering):
             pool.shutdown(cancel_futures=True)
+
+    def _newest_timeline(self) -> int:
+        return max(int(name[:TIMELINE_DIGITS], 16) for name in self._objects) if self._objects else 0
 
     # --- the feeding thread -------------------------------------------------------------------------
 

@@ -153,6 +153,10 @@ class TestPage(TimeMachineCase):
         with self.assertRaisesRegex(UserError, "it is away"):
             self.as_user().read_operations()
 
+    def test_why_a_restore_went_a_longer_way_is_on_its_row(self):
+        restore = self.make_restore(state="done", report={**REPORT, "note": "All WAL was replayed"})
+        self.assertEqual(restore.report_text.splitlines()[-1], "All WAL was replayed")
+
     def test_as_many_queries_for_many_rows_as_for_few(self):
         self.take_ready()
 

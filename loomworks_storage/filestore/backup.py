@@ -88,7 +88,7 @@ class Backup:
                 manifest = self._vault.manifest(name)  # another run was first
         report = self._sender.report
         report.files, report.bytes, report.repeated = len(manifest), manifest.size, repeated
-        report.damaged = dict(manifest.damaged)
+        report.damaged, report.mendable = manifest.split_damaged()
         report.seconds = round(time.monotonic() - started, 3)
         return report
 
@@ -173,10 +173,11 @@ class Backup:
         """Return which files (digest, size in bytes) have to be looked at, and have ``look`` know what has gone.
 
         What the last manifest has of the folder is in the store, as it was when its content was what its name said. Its
-        size is not asked for: what has become of it since is for an audit to find, as where nothing has changed.
+        size is not asked for: what has become of it since is for an audit to find, as where nothing has changed. What
+        an audit has found is looked at until it is mended.
         """
         known = look.known.names()
-        trusted = known - self._replace if self._reuse_states else frozenset()
+        trusted = known - self._replace - self._sender.suspects if self._reuse_states else frozenset()
         found, gone = self._folder.changes(look.name, trusted)
         look.gone = gone | (known - trusted)
         return list(found.items())

@@ -35,7 +35,9 @@ class Manifest:
     database: str
     taken_at: str
     directories: dict[str, Directory] = field(default_factory=dict)
-    damaged: dict[str, str] = field(default_factory=dict)  # files of the folder without a good copy, and why
+    damaged: dict[str, str] = field(
+        default_factory=dict
+    )  # files that are not what their name says, and how it is known
     packs: dict[int, Pack] = field(default_factory=dict)  # by their numbers in this manifest
 
     def __len__(self) -> int:
@@ -54,6 +56,11 @@ class Manifest:
     def own_count(self) -> int:
         """How many files have objects of their own."""
         return sum(one.own_count for one in self.directories.values())
+
+    def split_damaged(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the damaged files that this backup has no good copy of, and those that it has one of."""
+        mendable = {digest: why for digest, why in self.damaged.items() if self.size_of(digest) is not None}
+        return {digest: why for digest, why in self.damaged.items() if digest not in mendable}, mendable
 
     def directory(self, name: str) -> Directory:
         """Return one of the 256 directories; one without files is empty."""

@@ -42,15 +42,16 @@ class BackupReport:
     directories_unchanged: int = 0
     vanished: int = 0  # files that Odoo removed meanwhile
     unfinished: list[str] = field(default_factory=list)  # files being written; the next backup has them
-    damaged: dict[str, str] = field(
+    damaged: dict[str, str] = field(default_factory=dict)  # files without a good copy, and how it is known
+    mendable: dict[str, str] = field(
         default_factory=dict
-    )  # files that are not what their name says, and how it is known
+    )  # files that are damaged on the volume, and good in the store
     repeated: bool = False  # the manifest was there already
     seconds: float = 0.0
 
     @property
     def whole(self) -> bool:
-        """Whether every file of the folder is what it should be, and in the store."""
+        """Whether the store has every file of the folder as it should be."""
         return not self.damaged
 
 
@@ -117,8 +118,9 @@ class Sender:
         self._numbers = count(max(self.packs, default=-1) + 1)
         self._previous, self._audit, self._sparse = previous, audit, sparse
         # What has no good copy may have an object that is no good: one that was to be replaced by a file that is none.
-        lost = previous.damaged.keys() if previous else ()
-        self._replace = replace | {digest for digest in lost if previous.size_of(digest) is None}
+        lost, mendable = previous.split_damaged() if previous else ({}, {})
+        self._replace = replace | lost.keys()
+        self.suspects = frozenset(mendable)  # files that were damaged, and may be still
 
     def look(self, name: str, state: State | None) -> Look:
         """Return what is known of a directory."""
@@ -128,7 +130,8 @@ class Sender:
 
     def file(self, digest: str, size: int, look: Look) -> None:
         """Have a file among the good ones when it is in the store; else among the small ones, or sent."""
-        if self._is_there(digest, size, look) and (not self._audit or self._folder.has_content(digest)):
+        read = self._audit or digest in self.suspects
+        if self._is_there(digest, size, look) and (not read or self._folder.has_content(digest)):
             self.count(there=1)
             look.keep(digest, size, self._place(digest, size, look))
         elif size <= SMALL and self._is_new(digest, look):

@@ -56,6 +56,7 @@ class FilesBackup(models.Model):
     damaged = fields.Integer(
         "Damaged files", readonly=True, help="On the volume, without a good copy in an earlier backup."
     )
+    mendable = fields.Integer("Damaged on the volume", readonly=True, help="This backup has a good copy of them in S3.")
     report = fields.Json(readonly=True)
     checked_at = fields.Datetime("Checked", readonly=True, help="When S3 was last asked for every object.")
     lost = fields.Integer("Damaged objects", readonly=True, help="Missing or damaged in S3, by the last check.")

@@ -149,6 +149,7 @@ class FilesWorkRow(models.Model):
                 "new_files": report["uploaded"],
                 "new_bytes": report["uploaded_bytes"],
                 "damaged": len(report["damaged"]),
+                "mendable": len(report.get("mendable", ())),  # a Job of an older image does not tell
                 "report": report,
                 "stage": "done",
                 "stage_share": 1.0,
@@ -156,8 +157,11 @@ class FilesWorkRow(models.Model):
             }
         )
         if self.damaged:
-            text = self.env._("%s file(s) on the volume are not what their names say.", self.damaged)
+            text = self.env._("%s file(s) on the volume are damaged, and no backup has them.", self.damaged)
             self._raise_alarm(f"{text} {', '.join(list(report['damaged'])[:5])}")
+        elif self.mendable:
+            text = self.env._("%s file(s) on the volume are damaged; S3 has them.", self.mendable)
+            self._raise_alarm(f"{text} {', '.join(list(report['mendable'])[:5])}")
         else:
             self._give_all_clear()
 

@@ -17,7 +17,7 @@ PLACE = {
     "files_key_reference": "env:FILES_KEY",
     "files_key_secret_reference": "env:FILES_SECRET",
 }
-REPORT = {"files": 7, "bytes": 70, "uploaded": 3, "uploaded_bytes": 30, "damaged": {}, "whole": True}
+REPORT = {"files": 7, "bytes": 70, "uploaded": 3, "uploaded_bytes": 30, "damaged": {}, "mendable": {}, "whole": True}
 
 
 class Server:

@@ -118,6 +118,13 @@ class TestFilesBackup(FilesCase):
         self.assertEqual((backup.state, backup.damaged, backup.whole), ("done", 1, False))
         self.assertTrue(self.alarms)
 
+    def test_files_that_are_good_in_s3_are_told_and_the_backup_is_whole(self):
+        backup = self.finish(self.ask(), mendable={"ab" * 20: "another content"})
+        self.assertEqual((backup.damaged, backup.mendable, backup.whole), (0, 1, True))
+        self.assertIn("S3 has them", self.alarms.summary)
+        self.finish(self.ask())
+        self.assertFalse(self.alarms)
+
     def test_cluster_without_a_place_says_so(self):
         self.cluster.files_bucket = False
         backup = self.ask()

@@ -100,6 +100,12 @@ class Cell:
         """PGDATA."""
         return self.folder / "data"
 
+    def pids(self) -> list[int]:
+        """Return the numbers of the server's processes."""
+        first = int((self.data / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        return [first, *map(int, children)]
+
     def environment(self) -> dict[str, str]:
         """Return the environment in which its programs run, secrets of the repository included."""
         return {

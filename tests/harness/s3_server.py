@@ -49,6 +49,11 @@ class S3Server:
         """The address, with https."""
         return f"https://127.0.0.1:{self._ports['https']}"
 
+    @property
+    def pid(self) -> int:
+        """The number of the server's process."""
+        return self._process.pid
+
     def start(self) -> None:
         """Start it and wait until it answers, and gives out again what it had."""
         with (self._folder / "log").open("a") as log:

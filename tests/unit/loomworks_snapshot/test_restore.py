@@ -58,11 +58,13 @@ def test_a_position_holds_what_was_committed_before_it_and_no_more(server):
 
 
 def test_a_time_holds_what_was_committed_until_then(server):
+    server.ask("UPDATE line SET name = name || '.'", "t_n1")
     before = whole(server, "t_mine")
     [(moment, seconds)] = server.ask("SELECT clock_timestamp()::text, extract(epoch FROM clock_timestamp())::int")
     server.ask("INSERT INTO line (name) VALUES ('after the time')", "t_mine")
     server.archive()
-    restore(server, "t_mine", Target(TargetKind.TIME, moment, timestamp=seconds), "t_back")
+    report = restore(server, "t_mine", Target(TargetKind.TIME, moment, timestamp=seconds), "t_back")
+    assert (report.passed > 1000, report.note) == (True, "")
     assert whole(server, "t_back") == before
 
 

@@ -254,7 +254,8 @@ def test_an_unknown_format_is_left_to_pgbackrest(server, monkeypatch):
 
     monkeypatch.setattr(overlay, "read_manifest", unknown)
     report = restore(server, "t_mine", server.target, "t_back")
-    assert (report.method, report.note) == ("include", "a block map of the repository has another version")
+    assert report.method == "include"
+    assert report.note.endswith("which takes longer: a block map of the repository has another version")
     assert server.ask("SELECT count(*) FROM line", "t_back") == [(5003,)]
 
 

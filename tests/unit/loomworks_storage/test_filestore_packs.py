@@ -243,7 +243,7 @@ def test_audit_finds_what_has_rotted_and_keeps_it_from_the_pack(vault, folder, t
     back_up(vault, folder)
     rotten = write(folder, b"x" * len(SMALL[5]), digest_of(SMALL[5]))
     settle(folder)
-    assert list(back_up(vault, folder, "audit", audit=True).damaged) == [rotten]
+    assert list(back_up(vault, folder, "audit", audit=True).mendable) == [rotten]
     there = restored(vault, "audit", tmp_path)[1]
     assert there[f"{rotten[:2]}/{rotten}"] == SMALL[5]
 
@@ -379,7 +379,7 @@ def test_rotten_file_in_a_dead_pack_keeps_its_place(vault, folder, tmp_path):
     rotten = write(folder, b"x" * len(SMALL[5]), digest_of(SMALL[5]))
     settle(folder)
     back_up(vault, folder, "second")
-    assert list(back_up(vault, folder, "audit", audit=True).damaged) == [rotten]
+    assert list(back_up(vault, folder, "audit", audit=True).mendable) == [rotten]
     Collector(vault).run(["first", "second"])
     report, there = restored(vault, "audit", tmp_path)
     assert report.whole

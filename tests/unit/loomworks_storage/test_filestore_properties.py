@@ -117,7 +117,8 @@ class World:
         found = {digest for digest, _ in self.vault.manifest(name)}
         assert digests(before & self.here) <= found <= digests(seen)
         if audit and not which:
-            assert set(report.damaged) == digests(self.spoilt)
+            assert set(report.damaged) | set(report.mendable) == digests(self.spoilt)
+            assert set(report.mendable) == set(report.mendable) & found
         self.manifests[name] = found
 
     def prove(self, folder):
