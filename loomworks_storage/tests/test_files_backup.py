@@ -121,7 +121,7 @@ class TestFilesBackup(FilesCase):
     def test_files_that_are_good_in_s3_are_told_and_the_backup_is_whole(self):
         backup = self.finish(self.ask(), mendable={"ab" * 20: "another content"})
         self.assertEqual((backup.damaged, backup.mendable, backup.whole), (0, 1, True))
-        self.assertIn("S3 has them", self.alarms.summary)
+        self.assertIn("S3 has them", self.alarms[0].summary)
         self.finish(self.ask())
         self.assertFalse(self.alarms)
 
