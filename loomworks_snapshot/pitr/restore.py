@@ -16,7 +16,7 @@ from ..repository.errors import ObjectMissing, UnknownFormat
 from ..repository.segments import Segment, between, parse_lsn
 from ..repository.store import Store
 from . import checks, overlay, transfer
-from .errors import DatabaseNotThere, NoBaseBackup, TargetNotReached, WalNotFiltered
+from .errors import DatabaseNotThere, NoBaseBackup, ProgramFailed, TargetNotReached, WalNotFiltered
 from .manifest import SHARED_DATABASES, Manifest
 from .overlay import Plan
 from .programs import Programs
@@ -173,7 +173,8 @@ class Restore:
     def _replay_only(self, catalog: Catalog, backup: Backup, manifest: Manifest, number: int | None) -> None:
         """Replay what concerns the database ``number``, and those that the backup does not know.
 
-        Where WAL is not as expected, all of it is replayed, which takes longer and comes to the same.
+        Where WAL is not as expected, or the server stumbles over it, all of it is replayed. That takes longer and
+        comes to the same, or to the server's own reason.
         """
         others = set(manifest.databases().values()) - {number, *SHARED_DATABASES}
         try:
@@ -251,9 +252,11 @@ class Restore:
         with self._stage("replay"):
             try:
                 self._server.replay(done)
-            except LoomworksError:
+            except LoomworksError as error:
                 if wal.error:
                     raise wal.error from None  # PostgreSQL takes a segment that does not come for the end of all WAL
+                if wal.filters and isinstance(error, (ProgramFailed, TargetNotReached)):
+                    raise WalNotFiltered(f"replay ended: {error.message}") from error
                 raise
         done()
 

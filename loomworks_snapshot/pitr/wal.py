@@ -27,6 +27,7 @@ from .scratch import Scratch, no_room
 from .wal_filter import PAGE, WalFilter
 
 AHEAD = 16  # segments beyond the one that is asked for
+MOST_AT_ONCE = 24  # segments: 384 MiB of scratch space
 KEPT = 4  # segments behind it: the last ones are asked for again when recovery ends
 FETCHING, UNPACKING = 4, 2  # threads
 LOOK = 0.01  # seconds between two looks at what is wanted
@@ -88,9 +89,10 @@ class WalFeed:
         self._unpacked: dict[str, Future] = {}
         self._ready: dict[str, Future] = {}
         self._asked: set[str] = set()
-        self._filter = WalFilter(others) if others else None
+        self._filter = WalFilter(others, first.number) if others else None
         self._timeline = timeline
         self._filtered = 0  # segments whose turn has come
+        self._served: set[str] = set()  # that were asked for, and are ready
         self._reached = 0
         self._ended = threading.Event()
         self._unpacking = threading.Event()
@@ -137,6 +139,11 @@ class WalFeed:
         """How many records have been taken out so far."""
         return self._filter.passed if self._filter else 0
 
+    @property
+    def filters(self) -> bool:
+        """Whether anything is taken out."""
+        return self._filter is not None
+
     def has(self, segment: Segment) -> bool:
         """Tell whether the archive has a segment."""
         return segment.name in self._objects
@@ -181,7 +188,7 @@ class WalFeed:
                 self._check_asked()
                 self._forget()
                 self._ended.wait(LOOK)
-        except (LoomworksError, OSError) as error:
+        except Exception as error:  # noqa: BLE001  (whatever it is: the server must not wait for ever)
             self.error = error if isinstance(error, LoomworksError) else _of_the_disk(error)
             (self._folder / "over").touch()
 
@@ -207,17 +214,30 @@ class WalFeed:
         for name in [name for name in self._asked if name in self._ready and self._ready[name].done()]:
             self._asked.discard(name)
             self._ready[name].result()
+            self._served.add(name)
 
     def _start(self, name: str) -> None:
-        """Have it made ready, and before it those that the filter has not seen yet."""
-        if name not in self._order:
+        """Have it made ready, and before it those that the filter has not seen yet.
+
+        The server first asks for the segment with the checkpoint of the backup, which may be behind the first one.
+
+        :raises WalNotFiltered: when those would be too many for the scratch space
+        """
+        if not self._filter or name not in self._order:
             self._make_ready_soon(name, None)
             return
         index = self._order.index(name)
+        if index - self._filtered > MOST_AT_ONCE:
+            raise WalNotFiltered(f"the checkpoint is {index} segments behind the beginning of the backup")
         for number in range(min(self._filtered, index), index + 1):
-            following = self._order[number + 1] if number + 1 < len(self._order) else None
-            self._make_ready_soon(self._order[number], following)
+            self._make_ready_soon(self._order[number], self._following(number))
         self._filtered = max(self._filtered, index + 1)
+
+    def _following(self, index: int) -> str | None:
+        """Return the segment that follows one, if the archive has it."""
+        number = Segment.parse(self._order[index]).number
+        then = self._order[index + 1 : index + 2]
+        return then[0] if then and Segment.parse(then[0]).number == number + 1 else None
 
     def _make_ready_soon(self, name: str, following: str | None) -> None:
         """Have it made ready, unless that has been begun and not been forgotten since."""
@@ -227,13 +247,15 @@ class WalFeed:
             if one and one not in self._unpacked:
                 self._fetched[one] = self._fetching.submit(self._fetch, one)
                 self._unpacked[one] = self._working.submit(self._unpack, one)
-        then = self._unpacked.get(following) if self._filter else None
+        then = self._unpacked.get(following)
         self._ready[name] = self._filtering.submit(self._make_ready, name, self._unpacked[name], following, then)
 
     def _forget(self) -> None:
+        """Make room. What was never asked for is to come yet: the server has begun behind it."""
         for name in self._order[max(0, self._reached - 2 * AHEAD) : max(0, self._reached - KEPT)]:
-            if self._ready.pop(name, None):
-                del self._unpacked[name]
+            if name in self._served:
+                self._served.discard(name)
+                del self._ready[name], self._unpacked[name]
                 (self._folder / "ready" / name).unlink(missing_ok=True)
                 (self._scratch.overlay / self._objects[name]).unlink(missing_ok=True)
 
@@ -270,13 +292,17 @@ class WalFeed:
         new.rename(self._folder / "ready" / name)
 
     def _beginning(self, name: str | None, unpacked: Future | None) -> bytes | None:
-        """Return the first page of a segment; None where it is not there or not good: whoever asks for it is told."""
-        if name is None or unpacked is None or unpacked.exception():
+        """Return the first page of a segment, or None where there is none.
+
+        :raises WalNotFiltered: when it cannot be read
+        """
+        if name is None or unpacked is None:
             return None
-        for folder in ("unpacked", "ready"):
-            with suppress(FileNotFoundError), (self._folder / folder / name).open("rb") as stream:
-                return stream.read(PAGE)
-        return None
+        if not unpacked.exception():
+            for folder in ("unpacked", "ready"):
+                with suppress(FileNotFoundError), (self._folder / folder / name).open("rb") as stream:
+                    return stream.read(PAGE)
+        raise WalNotFiltered(f"a record goes on in {name}, which cannot be read")
 
     def _make_folders(self) -> None:
         for name in ("", "wanted", "none", "ready", "unpacked"):
@@ -295,5 +321,7 @@ class WalFeed:
         (self._folder / "pgbackrest.conf").write_text(CONFIGURATION.format(**values))
 
 
-def _of_the_disk(error: OSError) -> LoomworksError:
-    return no_room() if error.errno == errno.ENOSPC else ProgramFailed(f"the WAL could not be kept: {error}")
+def _of_the_disk(error: Exception) -> LoomworksError:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return no_room()
+    return ProgramFailed(f"the WAL could not be kept: {error!r}")

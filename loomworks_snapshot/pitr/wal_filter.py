@@ -38,37 +38,48 @@ _POLYNOMIAL = 0x82F63B78  # of CRC-32C, the bits the other way round
 
 
 class WalFilter:
-    """Goes through the segments of one timeline, in their order.
+    """Goes through the segments of one timeline, in their order; through one of them again at any time.
 
     :param others: numbers of the databases that are passed over
+    :param first: number of the first segment
     """
 
-    def __init__(self, others: Collection[int]) -> None:
+    def __init__(self, others: Collection[int], first: int) -> None:
         self._others = frozenset(others)
+        self._seen = {first - 1}
         self._begun: dict[int, bytes] = {}  # by a segment's number: the beginning of a record that ends in it
-        self.passed = 0  # records
+        self.passed = 0  # records, those behind the target that have been read ahead included
 
     def segment(self, number: int, data: memoryview, following: Callable[[], bytes | None]) -> None:
         """Filter a segment, in place; again is as good as once.
 
         :param data: all of it, writable
         :param following: gives the beginning of the next segment (a page is enough), or None where there is none
-        :raises WalNotFiltered: when it is not as expected
+        :raises WalNotFiltered: when it is not as expected, or comes before the one before it
         """
-        start = self._start(data)
+        if number - 1 not in self._seen:
+            raise WalNotFiltered("its segments do not follow each other")
+        try:
+            self._segment(number, data, following)
+        except (struct.error, IndexError, ValueError) as error:
+            raise WalNotFiltered(f"a segment cannot be read: {error}") from error
+        self._seen.add(number)
+
+    def _segment(self, number: int, data: memoryview, following: Callable[[], bytes | None]) -> None:
+        start = self._start(number, data)
         if begun := self._begun.get(number):
             self._finish(begun, data)
         end = self._records(data, start)
         if end < SEGMENT_SIZE:
             self._last(number, data, end, following)
 
-    def _start(self, data: memoryview) -> int:
+    def _start(self, number: int, data: memoryview) -> int:
         """Return where the first record begins; the pages are what they should be."""
         if len(data) != SEGMENT_SIZE:
             raise WalNotFiltered(f"a segment has {len(data)} bytes")
-        _, flags, _, _, left, _, segment_size, page_size = _LONG.unpack_from(data)
-        if (segment_size, page_size) != (SEGMENT_SIZE, PAGE):
-            raise WalNotFiltered(f"segments have {segment_size} bytes, pages {page_size}")
+        _, flags, _, address, left, _, segment_size, page_size = _LONG.unpack_from(data)
+        if (address, segment_size, page_size) != (number * SEGMENT_SIZE, SEGMENT_SIZE, PAGE):
+            raise WalNotFiltered(f"segments have {segment_size} bytes, pages {page_size}, one begins at {address:X}")
         low, high, flags_of_all = bytes(data[0::PAGE]), bytes(data[1::PAGE]), bytes(data[2::PAGE])
         used = len(low) - low[::-1].index(MAGIC & 0xFF) if MAGIC & 0xFF in low else 0
         if not used or set(low[:used]) != {MAGIC & 0xFF} or set(high[:used]) != {MAGIC >> 8} or any(high[used:]):
@@ -138,12 +149,12 @@ class WalFilter:
             self._begun[number + 1] = begun
             return
         then = following()
-        if then is not None and self._is_others(begun + _continued(then)):
+        if then is not None and self._is_others(begun + _continued(begun, then)):
             self._pass_over(data, at + _KIND_AT)
 
     def _finish(self, begun: bytes, data: memoryview) -> None:
         """Filter a record that begins in the segment before this one."""
-        if self._is_others(begun + _continued(data)):
+        if self._is_others(begun + _continued(begun, data)):
             self._pass_over(data, _LONG.size + _KIND_AT - len(begun))
 
     def _is_others(self, head: bytes) -> bool:
@@ -162,10 +173,10 @@ class WalFilter:
         self.passed += 1
 
 
-def _continued(data: bytes | memoryview) -> bytes:
-    """Return the beginning of what a segment has of a record from before it."""
-    _, flags, _, _, _, *_ = _LONG.unpack_from(data)
-    if not flags & _CONTINUED:
+def _continued(begun: bytes, data: bytes | memoryview) -> bytes:
+    """Return the beginning of what a segment has of a record of which ``begun`` is before it."""
+    _, flags, _, _, left, *_ = _LONG.unpack_from(data)
+    if not flags & _CONTINUED or left != _NUMBER.unpack_from(begun)[0] - len(begun):
         raise WalNotFiltered("a record ends with its segment, and should not")
     return bytes(data[_LONG.size : _LONG.size + NEEDED])
 

@@ -125,6 +125,17 @@ def test_a_tenant_younger_than_the_last_backup_comes_from_wal_alone(server):
     assert whole(server, "t_back") == before
 
 
+def test_a_tenant_that_was_cloned_from_a_database_of_the_backup(server):
+    server.ask("UPDATE line SET big = big || 'c' WHERE id % 5 = 0", "t_n2")
+    server.ask("CREATE DATABASE t_clone TEMPLATE t_n2 STRATEGY wal_log")
+    server.ask("UPDATE line SET big = big || 'd' WHERE id % 2 = 0", "t_clone")
+    server.ask("UPDATE line SET big = big || 'e' WHERE id % 2 = 0", "t_n2")
+    before = whole(server, "t_clone")
+    report = restore(server, "t_clone", named(server, "cloned"), "t_back")
+    assert (report.passed > 1000, report.note) == (True, "")
+    assert whole(server, "t_back") == before
+
+
 def test_the_name_had_another_database_in_the_backup(server):
     server.ask("ALTER DATABASE t_n3 RENAME TO t_moved")
     server.ask("ALTER DATABASE t_n1 RENAME TO t_n3")

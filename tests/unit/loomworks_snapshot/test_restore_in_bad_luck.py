@@ -7,25 +7,31 @@ import time
 
 import pytest
 from addons.loomworks_snapshot.pitr import errors, overlay, scratch, transfer, wal
+from addons.loomworks_snapshot.pitr.programs import Programs
 from addons.loomworks_snapshot.pitr.request import Request, Target, TargetKind
+from addons.loomworks_snapshot.repository import catalog as catalogs
 from addons.loomworks_snapshot.repository import errors as repository
-from addons.loomworks_snapshot.repository.segments import Segment, format_lsn
+from addons.loomworks_snapshot.repository.segments import Segment, format_lsn, parse_lsn
 from addons.loomworks_snapshot.repository.store import Store
-from harness.cell import BUCKET
+from harness.cell import BUCKET, PATHS
 from harness.restoring import location, named, restore, whole
+from stack.postgres_root import USER_ID
 
 
 @pytest.fixture(scope="module")
 def server(own_cell):
     """A server with one tenant, a backup, and a restore point some segments after it."""
     own_cell.ask("CREATE DATABASE t_other STRATEGY wal_log")
+    own_cell.ask("CREATE TABLE line AS SELECT g FROM generate_series(1, 100) g", "t_other")
     own_cell.ask("CREATE DATABASE t_mine STRATEGY wal_log")
     own_cell.ask("CREATE TABLE line AS SELECT g, md5(g::text) FROM generate_series(1, 5000) g", "t_mine")
     own_cell.before_backup = own_cell.restore_point("before the backup")
     own_cell.label = own_cell.backup("full")
+    own_cell.between = []
     for number in range(3):
         own_cell.ask(f"INSERT INTO line VALUES ({number}, 'more')", "t_mine")
-        own_cell.restore_point(f"between {number}")
+        own_cell.ask("UPDATE line SET g = g + 1", "t_other")
+        own_cell.between.append(Segment.ending(1, parse_lsn(own_cell.restore_point(f"between {number}"))))
     own_cell.target = named(own_cell, "target")
     own_cell.ask("INSERT INTO line VALUES (0, 'later')", "t_mine")
     own_cell.archive()
@@ -273,6 +279,79 @@ def test_wal_that_is_not_as_expected_is_replayed_whole(server, monkeypatch, from
     assert (report.method, report.passed) == ("selective", 0)
     assert report.note == "All WAL was replayed, not the tenant's alone: its pages are not of PostgreSQL 17"
     assert server.ask("SELECT count(*) FROM line", "t_back") == [(5003,)]
+
+
+def test_where_the_server_stumbles_over_what_was_passed_over_all_is_replayed(server, monkeypatch):
+    right = wal.WalFilter.segment
+
+    def segment(filtering, number, data, following):
+        if number <= server.between[0].number:  # what follows changes pages that have never been there then
+            right(filtering, number, data, following)
+
+    monkeypatch.setattr(wal.WalFilter, "segment", segment)
+    report = restore(server, "t_mine", server.target, "t_back")
+    assert "invalid pages" in report.note
+    assert server.ask("SELECT count(*) FROM line", "t_back") == [(5003,)]
+
+
+def test_a_mistake_of_the_filter_ends_the_restore(server, monkeypatch):
+    def segment(filtering, number, data, following):
+        raise RuntimeError("nobody has thought of this")
+
+    monkeypatch.setattr(wal.WalFilter, "segment", segment)
+    error = refused(server, server.target, errors.ProgramFailed)
+    assert "nobody has thought of this" in error.message
+
+
+def test_segments_are_asked_for_in_any_order(server, monkeypatch):
+    monkeypatch.setattr(wal, "AHEAD", 2)
+    monkeypatch.setattr(wal, "KEPT", 1)
+    [(other,)] = server.ask("SELECT oid::int8 FROM pg_database WHERE datname = 't_other'")
+    space, store = scratch.Scratch(server.folder / "scratch" / "feed", USER_ID), Store(location(server))
+    space.prepare()
+    (space.data / "global").mkdir(parents=True, exist_ok=True)
+    shutil.copy(server.data / wal.CONTROL, space.data / wal.CONTROL)
+    catalog = catalogs.read(store)
+    first = Segment.parse(catalog.get(server.label).first_segment)
+    programs = Programs(lambda argv: server.command(*argv), PATHS)
+    feed = wal.WalFeed(store, programs, space, catalog.archive_id, first, [other], 1)
+    names = [Segment(1, first.number + number).name for number in range(5)]
+    try:
+        feed.open()
+        feed.unpack()
+        expected = filtered(server, names, other)
+        for index in (3, 0, 1, 2, 3, 4, 1, 0):
+            assert asked_for(space.root / "wal", names[index]) == expected[index]
+    finally:
+        feed.close()
+        space.wipe()
+
+
+def asked_for(folder, name):
+    """Ask for a segment as the server does, and return it."""
+    (folder / "wanted" / name).touch()
+    end = time.monotonic() + 30
+    while (folder / "wanted" / name).exists() or not (folder / "ready" / name).exists():
+        assert time.monotonic() < end, "it does not come"
+        time.sleep(0.01)
+    return (folder / "ready" / name).read_bytes()
+
+
+def filtered(server, names, other):
+    """Return segments without what they say of a database."""
+    path = server.folder / "scratch" / "whole"
+    filtering, found = wal.WalFilter([other], Segment.parse(names[0]).number), []
+    for name in names:
+        server.run("pgbackrest", "--stanza=main", "archive-get", name, path)
+        found.append(bytearray(path.read_bytes()))
+    for index, name in enumerate(names):
+        filtering.segment(
+            Segment.parse(name).number,
+            memoryview(found[index]),
+            lambda index=index: bytes(found[index + 1][: wal.PAGE]),
+        )
+    assert filtering.passed
+    return found
 
 
 def test_a_request_passes_through_text():

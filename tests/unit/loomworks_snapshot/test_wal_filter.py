@@ -59,7 +59,7 @@ class Window:
 
     def filtered(self, others):
         """Return the same with those databases filtered out, and how many records were passed over."""
-        filtering, done = WalFilter(others), {}
+        filtering, done = WalFilter(others, self.segments[0].number), {}
         for number, data in self.data.items():
             done[number] = bytearray(data)
             following = self.data.get(number + 1)
@@ -189,6 +189,23 @@ def test_again_is_as_good_as_once(server):
     assert window.filtered(others) == (once, passed)
 
 
+def test_segments_that_do_not_follow_each_other_are_left_to_the_server(server):
+    start = position(server)
+    for name in ("other", "mine", "other"):
+        server.ask(FILL, name)
+        server.ask("SELECT pg_switch_wal()")
+    window = Window(server, start, "gap")
+    numbers_of = list(window.data)
+    filtering, passed = WalFilter({1}, numbers_of[0]), []
+    for number in (numbers_of[0], numbers_of[1], numbers_of[0]):  # one of them again
+        filtering.segment(number, memoryview(bytearray(window.data[number])), lambda: None)
+        passed.append(filtering.passed)
+    with pytest.raises(WalNotFiltered):
+        filtering.segment(numbers_of[3], memoryview(bytearray(window.data[numbers_of[3]])), lambda: None)
+    with pytest.raises(WalNotFiltered, match="one begins at"):
+        filtering.segment(numbers_of[2], memoryview(bytearray(window.data[numbers_of[3]])), lambda: None)
+
+
 @pytest.mark.parametrize("what", ["version", "page", "hard stop", "length", "size"])
 def test_what_is_not_as_expected_is_left_to_the_server(server, what):
     start = position(server)
@@ -209,4 +226,4 @@ def test_what_is_not_as_expected_is_left_to_the_server(server, what):
     else:
         del data[-PAGE:]
     with pytest.raises(WalNotFiltered):
-        WalFilter({1}).segment(number, memoryview(data), lambda: None)
+        WalFilter({1}, number).segment(number, memoryview(data), lambda: None)
