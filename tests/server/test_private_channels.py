@@ -50,6 +50,22 @@ def wait_for_parameter(odoo, key):
     return False
 
 
+def wait_until_crons_listen(role):
+    """Wait for what the server does after it has begun to serve: nobody is told of what was notified before."""
+    deadline = time.monotonic() + WAKE_TIMEOUT
+    with closing(role.connect()) as connection, connection.cursor() as cursor:
+        while time.monotonic() < deadline:
+            cursor.execute(
+                "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'odoo-%-channels'"
+                " AND state = 'idle' AND query = 'COMMIT'"
+            )
+            if cursor.fetchone():
+                return
+            connection.rollback()
+            time.sleep(0.2)
+    raise AssertionError("the crons do not listen")
+
+
 @pytest.fixture
 def socket(odoo, session_cookie):
     connection = websocket.create_connection(
@@ -74,7 +90,8 @@ def test_server_starts_and_knows_its_database_is_there(odoo):
     assert "Could not determine" not in odoo.log.read_text()
 
 
-def test_cron_wakes_by_notification(odoo, session_cookie):
+def test_cron_wakes_by_notification(odoo, role, session_cookie):
+    wait_until_crons_listen(role)
     cron = make_cron(odoo, "test.cron_ran")
     odoo.call("ir.cron", "write", [cron], {"nextcall": PAST})
     assert wait_for_parameter(odoo, "test.cron_ran"), "the cron did not wake within the time"
