@@ -201,10 +201,22 @@ def shares():
         yield join
     finally:
         for folder in groups.values():
-            for pid in (folder / "cgroup.procs").read_text().split():
-                with contextlib.suppress(ProcessLookupError):
-                    (CGROUPS / "cgroup.procs").write_text(pid)
+            leave(folder)
+
+
+def leave(folder):
+    """Have the processes of a group be in none, and remove it; a server goes on making new ones meanwhile."""
+    for tries_left in reversed(range(100)):
+        for pid in (folder / "cgroup.procs").read_text().split():
+            with contextlib.suppress(ProcessLookupError):
+                (CGROUPS / "cgroup.procs").write_text(pid)
+        try:
             folder.rmdir()
+            return
+        except OSError:
+            if not tries_left:
+                raise
+        time.sleep(0.05)
 
 
 def at_work_beside(figures, cell, target, facts, join):
