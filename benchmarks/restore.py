@@ -201,10 +201,10 @@ def shares():
         yield join
     finally:
         for folder in groups.values():
-            leave(folder)
+            dissolve(folder)
 
 
-def leave(folder):
+def dissolve(folder):
     """Have the processes of a group be in none, and remove it; a server goes on making new ones meanwhile."""
     for tries_left in reversed(range(100)):
         for pid in (folder / "cgroup.procs").read_text().split():
@@ -220,7 +220,7 @@ def leave(folder):
 
 
 def at_work_beside(figures, cell, target, facts, join):
-    """Measure it."""
+    """Measure what the neighbours get done as fast as they can, and at half of that."""
     store = Store(Location.from_environment(cell.environment()))
     programs = Programs(lambda argv: cell.command(*argv), PATHS)
     request = Request("t_1", target)

@@ -27,7 +27,7 @@ from .scratch import Scratch, no_room
 from .wal_filter import PAGE, WalFilter
 
 AHEAD = 16  # segments beyond the one that is asked for
-MOST_AT_ONCE = 24  # segments: 384 MiB of scratch space
+MOST_AT_ONCE = 24  # segments that the filter goes through to come to the one that is asked for: 384 MiB
 KEPT = 4  # segments behind it: the last ones are asked for again when recovery ends
 FETCHING, UNPACKING = 4, 2  # threads
 LOOK = 0.01  # seconds between two looks at what is wanted
@@ -223,6 +223,8 @@ class WalFeed:
 
         :raises WalNotFiltered: when those would be too many for the scratch space
         """
+        if name in self._ready:
+            return
         if not self._filter or name not in self._order:
             self._make_ready_soon(name, None)
             return

@@ -35,9 +35,7 @@ class Manifest:
     database: str
     taken_at: str
     directories: dict[str, Directory] = field(default_factory=dict)
-    damaged: dict[str, str] = field(
-        default_factory=dict
-    )  # files that are not what their name says, and how it is known
+    damaged: dict[str, str] = field(default_factory=dict)  # files that are not what their name says, and why so
     packs: dict[int, Pack] = field(default_factory=dict)  # by their numbers in this manifest
 
     def __len__(self) -> int:

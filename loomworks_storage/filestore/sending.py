@@ -43,9 +43,7 @@ class BackupReport:
     vanished: int = 0  # files that Odoo removed meanwhile
     unfinished: list[str] = field(default_factory=list)  # files being written; the next backup has them
     damaged: dict[str, str] = field(default_factory=dict)  # files without a good copy, and how it is known
-    mendable: dict[str, str] = field(
-        default_factory=dict
-    )  # files that are damaged on the volume, and good in the store
+    mendable: dict[str, str] = field(default_factory=dict)  # files that are damaged, of which the store has good copies
     repeated: bool = False  # the manifest was there already
     seconds: float = 0.0
 
