@@ -11,12 +11,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from threading import Lock
 
 from . import lease
 from .crew import THREADS, Crew, grouped
 from .errors import NotProven, ObjectMissing
 from .folder import Folder
+from .head import Head
 from .listing import Listing
 from .manifest import DIRECTORIES, Directory, Manifest, State
 from .pack import FEW, batches, sparse
@@ -88,17 +90,26 @@ class Backup:
                 manifest = self._vault.manifest(name)  # another run was first
         report = self._sender.report
         report.files, report.bytes, report.repeated = len(manifest), manifest.size, repeated
-        report.damaged, report.mendable = manifest.split_damaged()
+        if isinstance(manifest, Manifest):  # in an unchanged one nothing is
+            report.damaged, report.mendable = manifest.split_damaged()
         report.seconds = round(time.monotonic() - started, 3)
         return report
 
-    def _collect(self, name: str, database: str, *, audit: bool, replace: frozenset[str]) -> Manifest:
+    def _collect(self, name: str, database: str, *, audit: bool, replace: frozenset[str]) -> Manifest | Head:
+        newest = self._vault.newest_heads()
+        head = next(newest, None)
+        stored = Listing(self._vault, 0 if head is None else head.own_count)
+        if not audit and not replace and (unchanged := self._unchanged(head, database, stored)):
+            return unchanged
+        if head is not None and not self._crew.alone:
+            stored.begin()
         self._replace = replace
-        self._previous = self._vault.newest_manifest()
+        self._previous = self._vault.newest_manifest(chain(() if head is None else [head], newest))
         self._reuse_states = self._previous is not None and self._previous.database == database and not audit
-        dying = sparse(self._previous) if self._previous and audit else frozenset()
-        self._sender.begin(self._previous, name, replace, audit=audit, sparse=dying)
+        dying = sparse(self._previous) if self._previous is not None and audit else frozenset()
+        self._sender.begin(self._previous, name, replace, audit=audit, sparse=dying, stored=stored)
         manifest = Manifest(database, datetime.now(UTC).isoformat(), packs=self._sender.packs)
+        manifest.base = None if self._previous is None else self._previous.base
         self._fill(manifest, DIRECTORIES)
         self._prove(manifest)
         report = self._sender.report
@@ -107,6 +118,22 @@ class Backup:
         manifest.forget_packs()
         report.unfinished = sorted(set(report.unfinished))
         return manifest
+
+    def _unchanged(self, head: Head | Manifest | None, database: str, stored: Listing) -> Head | None:
+        """Return the last manifest's head for this one: nothing has changed, and ``stored`` has all that it names.
+
+        None where that takes more than a look.
+        """
+        now = datetime.now(UTC).isoformat()
+        if not isinstance(head, Head) or head.database != database or head.damaged or not head.tells_all_objects:
+            return None
+        if not all(head.has_state(name, self._folder.state(name)) for name in DIRECTORIES):
+            return None
+        if not self._vault.has_base(head) or not stored.has_all(head):
+            return None
+        self._sender.count(directories_unchanged=len(DIRECTORIES))
+        head.taken_at = now
+        return head
 
     def _fill(self, manifest: Manifest, directories: Collection[str]) -> None:
         """Have the files of these directories in the store and in the manifest."""
@@ -203,7 +230,7 @@ class Backup:
             )
 
     def _lacking(self, manifest: Manifest, directories: Collection[str]) -> dict[str, list[str]]:
-        listing = Listing(self._vault, manifest.own_count)
+        listing = self._sender.stored.again(manifest.own_count, self._sender.written)
 
         def lacking(names: Sequence[str]) -> dict[str, list[str]]:
             return {name: digests for name in names if (digests := listing.lacking(name, manifest))}

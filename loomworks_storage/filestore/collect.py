@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from . import lease
 from .crew import THREADS, Crew
 from .errors import LeaseOver
-from .location import content_name, manifest_name, pack_name
+from .location import base_name, content_name, manifest_name, pack_name
 from .manifest import DIGEST_SIZE, DIRECTORIES, Manifest
 from .store import Store
 from .vault import Vault
@@ -30,7 +30,7 @@ class CollectReport:
     manifests: int = 0  # that are kept
     objects: int = 0  # that are kept
     packs: int = 0  # that are kept
-    removed: int = 0  # objects and packs
+    removed: int = 0  # objects, packs and bases of manifests
     removed_bytes: int = 0
     finished: bool = False  # or else the time was over: the next run goes on
     seconds: float = 0.0
@@ -50,10 +50,11 @@ class _Swept:
 
 @dataclass
 class _Named:
-    """What manifests name: digests of contents by directory, 20 bytes each, and identities of packs."""
+    """What manifests name: digests of contents by directory, 20 bytes each, and identities of packs and bases."""
 
     contents: dict[str, bytes] = field(default_factory=dict)
     packs: set[str] = field(default_factory=set)
+    bases: set[str] = field(default_factory=set)
 
     def add(self, manifest: Manifest) -> None:
         """Have all that a manifest names in it."""
@@ -62,6 +63,7 @@ class _Named:
             if before != more:
                 self.contents[name] = b"".join(sorted(_each(before) | _each(more)))
         self.packs.update(pack.identity for pack in manifest.packs.values())
+        self.bases.update({manifest.base.identity} if manifest.base else ())
 
 
 class Collector:
@@ -103,6 +105,8 @@ class Collector:
         swept = self._remove(packs, held)
         report.packs += swept.kept
         report.count(swept)
+        bases = [(one in named.bases, base_name(one), size) for one, size in self._vault.bases().items()]
+        report.count(self._remove(bases, held))
 
     def _remove(self, found: Iterable[tuple[bool, str, int]], held: lease.Lease) -> _Swept:
         """Remove those of ``found`` (whether it is named, its name in the store, its size) that are not named."""
@@ -131,7 +135,7 @@ def _each(digests: bytes) -> set[bytes]:
 
 def remove_all(store: Store, *, threads: int = THREADS) -> int:
     """Remove every object of a tenant that is no more; return how many there were."""
-    names = [one.name for folder in ("manifests", "objects", "packs", "leases") for one in store.list(folder)]
+    names = [one.name for folder in ("manifests", "bases", "objects", "packs", "leases") for one in store.list(folder)]
     for _ in Crew(threads).each(store.delete, [*names, "key"]):
         pass
     return len(names)

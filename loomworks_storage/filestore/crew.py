@@ -27,6 +27,7 @@ class Crew:
 
     def __init__(self, threads: int = THREADS) -> None:
         self._threads = threads
+        self.alone = threads == 1  # so that nothing is done out of turn
         self._stop = Event()
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -48,7 +48,11 @@ class Place(NamedTuple):
 
 
 class Directory:
-    """The files of one of the 256 directories."""
+    """The files of one of the 256 directories.
+
+    One that came out of a stored base (see ``head``) knows what has been edited since, while that is less than all of
+    it: it is its ``origin`` without ``gone`` and with ``more``.
+    """
 
     def __init__(
         self,
@@ -63,6 +67,9 @@ class Directory:
         pairs = sorted(dict(files).items())
         found = places or {}
         self.state = state
+        self.origin = ""  # identity of the base that its edits are of; "": of none
+        self.gone: frozenset[bytes] = frozenset()  # digests that are not there any more, or are others in ``more``
+        self.more: Directory | None = None  # files that the base does not have, or has elsewhere
         self._digests = b"".join(bytes.fromhex(digest) for digest, _ in pairs)
         self._sizes = array("Q", [size for _, size in pairs])
         at = [found.get(digest, Place(_OWN, 0)) for digest, _ in pairs]
@@ -139,17 +146,25 @@ class Directory:
 
         It costs as much as there are changes, and a copy.
         """
-        found, start = Directory((), state), 0
-        edits = {bytes.fromhex(digest): None for digest in gone}
-        edits |= {other._digest(index): index for index in range(len(other))}
-        for digest, index in sorted(edits.items()):
-            end = bisect_left(range(len(self)), digest, start, key=self._digest)
-            found._take(self, start, end)
-            if index is not None:
-                found._take(other, index, index + 1)
-            start = end + (end < len(self) and self._digest(end) == digest)
-        found._take(self, start, len(self))
+        gone = frozenset(map(bytes.fromhex, gone))
+        found = self._spliced(gone, other)
+        found.state = state
+        # What has little left of the base is better named whole: edits take more room, in memory as well.
+        if self.origin and len(self.gone) + len(self.more or ()) + len(gone) + len(other) <= len(found):
+            found.origin, found.gone = self.origin, self.gone | gone
+            found.more = (self.more or NOTHING)._spliced(gone, other)
         return found
+
+    def edited(self, gone: frozenset[bytes], more: Directory) -> Directory:
+        """Return what has become of this one, that of a base, by edits."""
+        found = self._spliced(gone, more)
+        found.gone, found.more = gone, more
+        return found
+
+    def split(self) -> tuple[Directory, Directory]:
+        """Return the files that are in packs, and those that have objects of their own."""
+        own = Directory(self.own())
+        return (self.changed((digest for digest, _ in own), NOTHING, None) if own else self), own
 
     def merged(self, others: Iterable[Directory]) -> Directory:
         """Return one with the files of ``others`` as well; its state is kept, unless one of them has none."""
@@ -172,6 +187,20 @@ class Directory:
         for values in (found._sizes, found._packs, found._offsets):
             values.frombytes(stream.read(count * values.itemsize))
             _little_endian(values, copy=False)
+        return found
+
+    def _spliced(self, gone: Set[bytes], other: Directory) -> Directory:
+        """Return its files but for ``gone``, and those of ``other``."""
+        edits: dict[bytes, int | None] = dict.fromkeys(gone)
+        edits |= {other._digest(index): index for index in range(len(other))}
+        found, start = Directory(), 0
+        for digest, index in sorted(edits.items()):
+            end = bisect_left(range(len(self)), digest, start, key=self._digest)
+            found._take(self, start, end)
+            if index is not None:
+                found._take(other, index, index + 1)
+            start = end + (end < len(self) and self._digest(end) == digest)
+        found._take(self, start, len(self))
         return found
 
     def _take(self, other: Directory, start: int, end: int) -> None:

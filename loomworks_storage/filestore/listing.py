@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Collection
+from contextlib import suppress
 from itertools import islice
-from threading import Lock
+from threading import Lock, Thread
 
+from ...loomworks_tenant.errors import LoomworksError
 from . import container
+from .head import Head
 from .manifest import Manifest, Pack
 from .vault import Vault
 
 FEW = 10_000  # objects; S3 lists a thousand with one request, and there are 256 directories
+FRESH = 60.0  # seconds for which a list of packs counts, under a lease: only what is new since is asked for
+FEW_NEW = 8  # packs: with more of them all are listed again
 
 
 class Listing:
@@ -21,7 +28,29 @@ class Listing:
         self._few = expected <= FEW
         self._found: dict[str, dict[str, int]] | None = None
         self._packs: dict[str, int] | None = None
+        self._listed_at = 0.0
         self._listing = Lock()
+
+    def begin(self) -> None:
+        """Have the packs listed while the caller does something else."""
+        Thread(target=self._begin, daemon=True).start()
+
+    def _begin(self) -> None:
+        with suppress(LoomworksError):  # who needs them asks again, and is told
+            self.packs()
+
+    def again(self, expected: int, new: Collection[Pack]) -> Listing:
+        """Return one for about ``expected`` objects; of the ``new`` packs it has those that the store lists by now.
+
+        Nobody removes a pack while the lease is held: of those that were listed a moment ago none is asked for again.
+        """
+        found = Listing(self._vault, expected)
+        if self._packs is not None and time.monotonic() - self._listed_at < FRESH and len(new) <= FEW_NEW:
+            found._listed_at = self._listed_at
+            found._packs = dict(self._packs)
+            for folder in {pack.identity[:2] for pack in new}:
+                found._packs |= self._vault.objects(f"packs/{folder}")
+        return found
 
     def directory(self, name: str) -> dict[str, int]:
         """Return the digests whose objects are there in a directory, and the sizes of the objects."""
@@ -39,8 +68,16 @@ class Listing:
         """Return the identities of the packs that are there, and their sizes."""
         with self._listing:
             if self._packs is None:
+                self._listed_at = time.monotonic()
                 self._packs = self._vault.packs()
         return self._packs
+
+    def has_all(self, head: Head) -> bool:
+        """Tell whether all is there that a head names: packs and objects, and they with the right size."""
+        own = ((name, digest, size) for name, line in head.lines.items() for digest, size in line.more.own())
+        return all(map(self.has_pack, head.packs.values())) and all(
+            self.directory(name).get(digest) == container.sealed_size(size) for name, digest, size in own
+        )
 
     def lacking(self, name: str, manifest: Manifest) -> list[str]:
         """Return the digests of a directory of ``manifest`` that are not there: not in a pack, and not in an object.

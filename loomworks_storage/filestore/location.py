@@ -80,6 +80,11 @@ def pack_name(identity: str) -> str:
     return f"packs/{identity[:2]}/{identity}"
 
 
+def base_name(identity: str) -> str:
+    """Return the name of the object that is the base of this identity."""
+    return f"bases/{identity}"
+
+
 def manifest_name(name: str) -> str:
     """Return the name of the object that holds the manifest ``name``.
 

@@ -1,9 +1,8 @@
 """What a backup holds: for each file its digest, its size and where it is, and how each directory looked.
 
-It is packed for a million files, in memory and as it is stored: a line of JSON that says what follows, then the packs,
-then the files of each directory (:meth:`Directory.to_blocks`), all numbers little-endian. Digests do not compress, so
-nothing is compressed. The first format, lines of JSON under gzip, is still read. Objects and packs do not know the
-manifests that name them; what no manifest names can go.
+It is packed for a million files in memory; how it is stored, ``head`` says. The formats of before are still read here:
+lines of JSON under gzip, and a line of JSON with packs and files of each directory (:meth:`Directory.to_blocks`).
+Objects and packs do not know the manifests that name them; what no manifest names can go.
 """
 
 from __future__ import annotations
@@ -12,20 +11,27 @@ import gzip
 import io
 import json
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from .blocks import Blocks
 from .directory import DIGEST_SIZE, DIRECTORIES, NOTHING, At, Directory, Pack, Place, State
 from .errors import ObjectDamaged, UnknownFormat
 
-__all__ = ["DIGEST_SIZE", "DIRECTORIES", "NOTHING", "At", "Directory", "Manifest", "Pack", "Place", "State"]
+__all__ = ["DIGEST_SIZE", "DIRECTORIES", "NOTHING", "At", "Base", "Directory", "Manifest", "Pack", "Place", "State"]
 
-FORMAT, OLD_FORMAT = 2, 1
+LINES, WHOLE = 1, 2  # the formats of before
 
 _GZIP = b"\x1f\x8b"
 _PACK = struct.Struct("<I20sQ")  # number, identity, size in bytes
+
+
+class Base(NamedTuple):
+    """An object that several manifests begin with: its name, 40 hexadecimal digits, and its size in bytes."""
+
+    identity: str
+    size: int
 
 
 @dataclass
@@ -37,6 +43,7 @@ class Manifest:
     directories: dict[str, Directory] = field(default_factory=dict)
     damaged: dict[str, str] = field(default_factory=dict)  # files that are not what their name says, and why so
     packs: dict[int, Pack] = field(default_factory=dict)  # by their numbers in this manifest
+    base: Base | None = field(default=None, compare=False)  # what it is stored with, if the same will do
 
     def __len__(self) -> int:
         return sum(len(one) for one in self.directories.values())
@@ -78,87 +85,54 @@ class Manifest:
         used = set().union(*(one.packs for one in self.directories.values()))
         self.packs = {number: pack for number, pack in self.packs.items() if number in used}
 
-    def to_bytes(self) -> bytes:
-        """Return it as it is stored, before encryption."""
-        return b"".join(self.to_blocks())
-
-    def to_blocks(self) -> Iterator[bytes]:
-        """Yield it as it is stored, before encryption, a directory at a time."""
-        yield f"{json.dumps(self._header(), separators=(',', ':'))}\n".encode()
-        for number, pack in sorted(self.packs.items()):
-            yield _PACK.pack(number, bytes.fromhex(pack.identity), pack.size)
-        for _, directory in sorted(self.directories.items()):
-            yield from directory.to_blocks()
+    @classmethod
+    def of_lines(cls, data: bytes) -> Manifest:
+        """Read one of the first format."""
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as unpacked:
+            return cls._read_lines(json.loads(line) for line in unpacked)
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Manifest:
-        """Read what :meth:`to_bytes` returned, or the first format.
-
-        :raises ObjectDamaged, UnknownFormat: when it is neither
-        """
-        return cls.from_blocks([data])
-
-    @classmethod
-    def from_blocks(cls, blocks: Iterable[bytes]) -> Manifest:
-        """Read it from blocks of any sizes, as :meth:`from_bytes` does."""
-        stream = Blocks(blocks)
-        try:
-            if stream.begins_with(_GZIP):
-                with gzip.GzipFile(fileobj=io.BytesIO(stream.rest())) as unpacked:
-                    return cls._read_lines(json.loads(line) for line in unpacked)
-            return cls._read(stream)
-        except (OSError, EOFError, ValueError, KeyError, TypeError, StopIteration) as error:
-            raise ObjectDamaged(f"a manifest cannot be read: {error}") from error
-
-    def _header(self) -> dict[str, Any]:
-        lines = [
-            [name, one.state and one.state.inode, one.state and one.state.modified, len(one)]
-            for name, one in sorted(self.directories.items())
-        ]
-        return {
-            "format": FORMAT,
-            "database": self.database,
-            "taken_at": self.taken_at,
-            "damaged": self.damaged,
-            "packs": len(self.packs),
-            "directories": lines,
-            "files": len(self),
-            "bytes": self.size,
-        }
-
-    @classmethod
-    def _read(cls, stream: Blocks) -> Manifest:
-        header = json.loads(stream.line())
-        if header["format"] != FORMAT:
-            raise UnknownFormat(f"a manifest has the format {header['format']}")
-        found = cls(header["database"], header["taken_at"], damaged=header["damaged"])
-        for _ in range(header["packs"]):
-            number, identity, size = _PACK.unpack(stream.read(_PACK.size))
-            found.packs[number] = Pack(identity.hex(), size)
+    def of_whole(cls, header: dict[str, Any], stream: Blocks) -> Manifest:
+        """Read one of the second format, behind its header."""
+        found = cls(header["database"], header["taken_at"], damaged=header["damaged"], packs=read_packs(header, stream))
         for name, inode, modified, count in header["directories"]:
             state = State(inode, modified) if inode is not None else None
             found.directories[name] = Directory.read(stream, count, state)
-        found._require_all(header)
-        if not set().union(*(one.packs for one in found.directories.values())) <= found.packs.keys():
-            raise ObjectDamaged("a manifest does not name the packs of its files")
-        if stream.rest():
-            raise ObjectDamaged("a manifest has more than it says")
+        found.require_all(header)
         return found
+
+    def require_all(self, said: dict[str, Any]) -> None:
+        """Be sure that it is as large as ``said``, and names the packs of its files.
+
+        :raises ObjectDamaged: when not
+        """
+        if (said["files"], said["bytes"]) != (len(self), self.size):
+            raise ObjectDamaged("a manifest does not have as many files as it says")
+        if not set().union(*(one.packs for one in self.directories.values())) <= self.packs.keys():
+            raise ObjectDamaged("a manifest does not name the packs of its files")
 
     @classmethod
     def _read_lines(cls, lines: Iterator[dict[str, Any]]) -> Manifest:
         header = next(lines)
-        if header["format"] != OLD_FORMAT:
+        if header["format"] != LINES:
             raise UnknownFormat(f"a manifest has the format {header['format']}")
         found = cls(header["database"], header["taken_at"], damaged=header["damaged"])
         for line in lines:
             if "directory" not in line:
-                found._require_all(line)
+                found.require_all(line)
                 return found
             state = State(line["inode"], line["modified"]) if line["inode"] is not None else None
             found.directories[line["directory"]] = Directory(line["files"], state)
         raise ObjectDamaged("a manifest ends early")
 
-    def _require_all(self, said: dict[str, Any]) -> None:
-        if (said["files"], said["bytes"]) != (len(self), self.size):
-            raise ObjectDamaged("a manifest does not have as many files as it says")
+
+def write_packs(packs: dict[int, Pack]) -> Iterator[bytes]:
+    """Yield packs as they are stored."""
+    for number, pack in sorted(packs.items()):
+        yield _PACK.pack(number, bytes.fromhex(pack.identity), pack.size)
+
+
+def read_packs(header: dict[str, Any], stream: Blocks) -> dict[int, Pack]:
+    """Read the packs that :func:`write_packs` wrote behind ``header``."""
+    found = (_PACK.unpack(stream.read(_PACK.size)) for _ in range(header["packs"]))
+    return {number: Pack(identity.hex(), size) for number, identity, size in found}

@@ -105,24 +105,28 @@ class Sender:
         *,
         audit: bool = False,
         sparse: frozenset[int] = frozenset(),
+        stored: Listing | None = None,
     ) -> None:
         """Prepare a run that writes the manifest ``name``.
 
+        :param stored: what the store has; otherwise it is asked when that is needed
         :param sparse: numbers of the packs of ``previous`` whose contents are to be packed anew
         """
         self.report = BackupReport(name)
-        self.stored = Listing(self._vault, previous.own_count if previous else 0)
-        self.packs = dict(previous.packs) if previous else {}  # by their numbers, in ``previous`` and in what becomes
+        self.stored = stored or Listing(self._vault)
+        # By their numbers, in ``previous`` and in what becomes.
+        self.packs = {} if previous is None else dict(previous.packs)
+        self.written: list[Pack] = []
         self._numbers = count(max(self.packs, default=-1) + 1)
         self._previous, self._audit, self._sparse = previous, audit, sparse
         # What has no good copy may have an object that is no good: one that was to be replaced by a file that is none.
-        lost, mendable = previous.split_damaged() if previous else ({}, {})
+        lost, mendable = ({}, {}) if previous is None else previous.split_damaged()
         self._replace = replace | lost.keys()
         self.suspects = frozenset(mendable)  # files that were damaged, and may be still
 
     def look(self, name: str, state: State | None) -> Look:
         """Return what is known of a directory."""
-        return Look(name, state, self._previous.directory(name) if self._previous else NOTHING)
+        return Look(name, state, NOTHING if self._previous is None else self._previous.directory(name))
 
     # --- one file ---------------------------------------------------------------------------------
 
@@ -262,7 +266,10 @@ class Sender:
         if not files:
             return
         wrong = self.stored.packs().get(pack.identity, pack.size) != pack.size
-        if self._vault.put_pack(pack, sealed, replace=wrong):
+        written = self._vault.put_pack(pack, sealed, replace=wrong)
+        with self._counting:
+            self.written.append(pack)  # by us, or by another run just now
+        if written:
             size = sum(size for _, size in files)
             self.count(packs=1, uploaded=len(files), uploaded_bytes=size, replaced=wrong)
         else:

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from threading import BoundedSemaphore
 from typing import BinaryIO
 
 from . import container
+from . import head as heads
 from .blocks import verified
-from .errors import ObjectDamaged, ObjectMissing, ObjectShort, Unreadable, WrongKey
+from .errors import NotProven, ObjectDamaged, ObjectMissing, ObjectShort, Unreadable, WrongKey
+from .head import Head
 from .key import Key
-from .location import content_name, manifest_name, pack_name
-from .manifest import At, Manifest, Pack
+from .location import base_name, content_name, manifest_name, pack_name
+from .manifest import DIGEST_SIZE, At, Base, Manifest, Pack
 from .store import Store
 
 BLOCK = 1024 * 1024  # bytes: what is read and hashed at once
 PART = 5 * 1024 * 1024  # bytes: what is sent at once. S3 takes no less, and 10,000 of them: a file has at most 48 GiB
 FETCH = 2 * 1024 * 1024  # bytes: what is fetched at once
 MANIFEST_PART = 16 * 1024 * 1024  # bytes of a manifest that are fetched at once
-FILES_IN_ONE_PIECE = 400_000  # of a manifest that is sent with one request: some 14 MiB
+FILES_IN_ONE_PIECE = 400_000  # of a base that is sent with one request: some 14 MiB
 LARGE_AT_ONCE = 2  # contents of more than a block in memory at the same time
 
+_AGAIN = "Check the bucket's life cycle and who else writes to it, and run it again."
 _PROOF_NAME, _PROOF = "key", b"loomworks filestore"
-_MANIFESTS_TRIED = 3
+TRIED = 3  # manifests, or bases, that cannot be read, before all is looked at anew
 
 
 class Vault:
@@ -142,20 +146,57 @@ class Vault:
 
     # --- manifests --------------------------------------------------------------------------------
 
-    def put_manifest(self, name: str, manifest: Manifest) -> bool:
-        """Store a manifest, and tell whether it was written: one of this name that is there stays."""
+    def put_manifest(self, name: str, manifest: Manifest | Head) -> bool:
+        """Store a manifest, and tell whether it was written: one of this name that is there stays.
+
+        When it has little in common with its base any more, it gets a new one first.
+
+        :raises NotProven: when the store does not have that then
+        """
+        head = manifest if isinstance(manifest, Head) else Head.of(manifest, manifest.base)
+        if head is not manifest and head.edits > heads.EDITS:
+            head = heads.rebased(manifest, self._put_base(manifest))
+            if not self.has_base(head):
+                raise NotProven("the object store does not have a manifest's base that was written to it", _AGAIN)
         name = manifest_name(name)
-        blocks = container.encrypt(manifest.to_blocks(), self._key, _context(name))
-        if len(manifest) <= FILES_IN_ONE_PIECE:
-            return self.store.put(name, b"".join(blocks))
-        return self.store.put_parts(name, _joined(blocks, PART))
+        return self.store.put(name, b"".join(container.encrypt(head.to_blocks(), self._key, _context(name))))
 
     def manifest(self, name: str) -> Manifest:
         """Return a manifest.
 
         :raises ObjectMissing, ObjectDamaged, WrongKey, UnknownFormat: when the store cannot give it back
         """
-        return self._manifest(manifest_name(name))
+        return self.completed(self.head(name))
+
+    def head(self, name: str) -> Head | Manifest:
+        """Return what is stored of a manifest alone; all of it, when it was written before there were heads.
+
+        :raises ObjectMissing, ObjectDamaged, WrongKey, UnknownFormat: when the store cannot give it back
+        """
+        return heads.read(self._whole(manifest_name(name)))
+
+    def completed(self, head: Head | Manifest) -> Manifest:
+        """Return the manifest of a head.
+
+        :raises ObjectDamaged, WrongKey, UnknownFormat: when the store cannot give its base back
+        """
+        if isinstance(head, Manifest):
+            return head
+        try:
+            return head.manifest(self._whole(base_name(head.base.identity)) if head.base else ())
+        except ObjectMissing as error:
+            raise ObjectDamaged(f"a manifest's base is not there: {error.message}") from error
+
+    def has_base(self, head: Head) -> bool:
+        """Tell whether the base of a head is there, with the right size."""
+        try:
+            return head.base is None or self.store.size(base_name(head.base.identity)) == head.base.size
+        except ObjectMissing:
+            return False
+
+    def bases(self) -> dict[str, int]:
+        """Return the identities of the bases that are there, and their sizes."""
+        return dict(self.objects("bases"))
 
     def manifests(self) -> list[str]:
         """Return the names of all manifests."""
@@ -169,25 +210,64 @@ class Vault:
         found = sorted(self.store.list("manifests"), key=lambda one: (one.modified, one.name), reverse=True)
         return [one.name.removeprefix("manifests/").removesuffix(".jsonl.gz") for one in found]
 
-    def newest_manifest(self) -> Manifest | None:
-        """Return the last manifest written that can be read, or None: then everything is looked at anew.
+    def newest_heads(self) -> Iterator[Head | Manifest]:
+        """Yield what is stored of the last manifests written, the last one first, as far as it can be read.
 
         :raises WrongKey: when there is one of another key
         """
-        for name in self.newest_manifests()[:_MANIFESTS_TRIED]:
+        failed = 0
+        for name in self.newest_manifests():
             try:
-                return self.manifest(name)
+                yield self.head(name)
             except WrongKey:
                 raise  # whatever the prefix says of itself: sizes alone do not tell whose objects these are
             except (Unreadable, ObjectMissing):
+                failed += 1
+                if failed == TRIED:
+                    return
+
+    def newest_manifest(self, newest: Iterable[Head | Manifest] | None = None) -> Manifest | None:
+        """Return the last manifest written that can be read, or None: then everything is looked at anew.
+
+        :param newest: what :meth:`newest_heads` yielded, where it was asked before
+        :raises WrongKey: when there is one of another key
+        """
+        failed: set[Base | None] = set()
+        for head in self.newest_heads() if newest is None else newest:
+            if head.base in failed:
                 continue
+            try:
+                return self.completed(head)
+            except WrongKey:
+                raise
+            except Unreadable:
+                failed.add(head.base)
+                if len(failed) == TRIED:
+                    return None
         return None
 
-    def _manifest(self, name: str) -> Manifest:
-        return Manifest.from_blocks(container.decrypt(self._whole(name), self._key, _context(name)))
+    def _put_base(self, manifest: Manifest) -> Base:
+        identity = secrets.token_hex(DIGEST_SIZE)
+        name, size = base_name(identity), 0
+
+        def counted(blocks: Iterable[bytes]) -> Iterator[bytes]:
+            nonlocal size
+            for block in blocks:
+                size += len(block)
+                yield block
+
+        blocks = counted(container.encrypt(heads.write_base(manifest), self._key, _context(name)))
+        if len(manifest) <= FILES_IN_ONE_PIECE:
+            self.store.put(name, b"".join(blocks))
+        else:
+            self.store.put_parts(name, _joined(blocks, PART))
+        return Base(identity, size)
 
     def _whole(self, name: str) -> Iterator[bytes]:
-        """Yield an object of any size, a part at a time; that it ends where it should is for its last chunk to say."""
+        """Yield what an object of any size holds; only at the end is it certain that it was all."""
+        return container.decrypt(self._sealed_whole(name), self._key, _context(name))
+
+    def _sealed_whole(self, name: str) -> Iterator[bytes]:
         offset = 0
         while True:
             try:

@@ -9,6 +9,7 @@ from ..files import keys
 from ..files.schedule import Turn, due
 from ..filestore.check import check
 from ..filestore.collect import Collector, remove_all
+from ..filestore.errors import ObjectMissing, Unreadable
 from ..filestore.store import Store
 from ..filestore.vault import Vault
 from .files_backup import UNFINISHED
@@ -81,10 +82,23 @@ class FilesCrons(models.Model):
         try:
             vault = self.tenant_id._files_vault()
             for number, backup in enumerate(self.sorted("id", reverse=True)):
-                report = check(vault, vault.manifest(backup.manifest), 0 if number else SAMPLE)
+                try:
+                    manifest = vault.manifest(backup.manifest)
+                except (ObjectMissing, Unreadable) as error:
+                    backup._record_unreadable(error)
+                    continue
+                report = check(vault, manifest, 0 if number else SAMPLE)
                 backup._record_check([*report.missing, *report.damaged])
         except LoomworksError as error:
             _logger.warning("the files of the tenant %s cannot be checked: %s", self.tenant_id.uuid, error)
+
+    def _record_unreadable(self, error):
+        """Keep that nothing of this backup can be restored; the next one looks at every file if it is the newest."""
+        known = self.lost
+        values = {"checked_at": fields.Datetime.now(), "lost": max(1, self.files), "lost_digests": False}
+        self.write({name: value for name, value in values.items() if self[name] != value})
+        if not known:
+            self._raise_alarm(self.env._("%(backup)s cannot be read: %(why)s", backup=self.display_name, why=error))
 
     def _record_check(self, lost):
         """Keep what a check found; the next backup writes damaged objects again while the volume has the files."""

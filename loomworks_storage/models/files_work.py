@@ -97,10 +97,13 @@ class FilesWorkRow(models.Model):
             raise FilesJobFailed("the tenant has no volume, or not for much longer", code="tenant_gone")
 
     def _is_audit_due(self, now):
+        """Tell whether every file is to be read: once a week, and where the last backup is none any more."""
+        done = [("tenant_id", "=", self.tenant_id.id), ("state", "=", "done")]
+        newest = self.search(done, limit=1)
+        if newest.lost and not newest.lost_digests:
+            return True
         since = fields.Datetime.subtract(now, days=AUDIT_DAYS)
-        domain = [("tenant_id", "=", self.tenant_id.id), ("state", "=", "done"), ("audit", "=", True)]
-        first = not self.search_count([("tenant_id", "=", self.tenant_id.id), ("state", "=", "done")], limit=1)
-        return not first and not self.search_count([*domain, ("began_at", ">", since)], limit=1)
+        return bool(newest) and not self.search_count([*done, ("audit", "=", True), ("began_at", ">", since)], limit=1)
 
     def _new_request(self, audit):
         """Return what the Job is asked to do; objects that a check has found damaged are written again."""

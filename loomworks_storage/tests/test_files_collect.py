@@ -8,7 +8,8 @@ from odoo import fields
 from odoo.addons.loomworks_tenant.errors import LoomworksError
 from odoo.tests import tagged
 
-from ..models import files_crons
+from ..filestore.errors import ObjectDamaged
+from ..models import files_crons, files_work
 from .common import FilesCase
 
 
@@ -53,6 +54,32 @@ class TestFilesCollect(FilesCase):
         self.assertEqual(self.runs, [{self.old.manifest}])
         self.collect()
         self.assertEqual(len(self.runs), 1)
+
+    def test_backup_that_cannot_be_read_is_told_once_and_the_next_looks_at_every_file(self):
+        older, newest = self.old, self.young
+        why = ObjectDamaged("a manifest's base is not there")
+
+        class Vault:
+            def manifest(self, name):
+                if name == newest.manifest:
+                    raise why
+                return name
+
+        report = SimpleNamespace(missing=[], damaged={})
+        self.startPatcher(patch.object(type(self.tenant), "_files_vault", lambda tenant: Vault()))
+        self.startPatcher(patch.object(files_crons, "check", lambda vault, manifest, sample: report))
+        newest.sudo().write({"audit": True, "began_at": fields.Datetime.now()})
+        self.assertFalse(newest._is_audit_due(fields.Datetime.now()))
+        for _ in range(2):
+            self.env["loomworks.files.backup"].sudo()._cron_check()
+        self.assertEqual((newest.whole, newest.lost, older.whole), (False, max(1, newest.files), True))
+        self.assertTrue(newest.checked_at)
+        self.assertTrue(older.checked_at)
+        alarm = self.env.ref(files_work.ALARM)
+        told = self.tenant.sudo().activity_ids.filtered(lambda one: one.activity_type_id == alarm)
+        self.assertEqual(len(told.filtered(lambda one: one.user_id == self.operator)), 1)
+        self.assertIn("base is not there", told[0].note)
+        self.assertTrue(newest._is_audit_due(fields.Datetime.now()))
 
     def test_newest_backup_stays_however_old(self):
         self.young.began_at = self.old.began_at

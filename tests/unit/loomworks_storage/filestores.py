@@ -34,10 +34,10 @@ def write(folder, content, digest="", age=AGO):
     return digest
 
 
-def settle(folder):
-    """Have all directories be last changed long ago."""
+def settle(folder, at=None):
+    """Have all directories be last changed long ago, at a time if one is given."""
     for path in folder.root.iterdir():
-        then = time.time() - AGO
+        then = time.time() - AGO if at is None else at
         os.utime(path, (then, then))
 
 

@@ -17,6 +17,7 @@ import psycopg2
 import pytest
 from addons.loomworks_storage.filestore import __main__ as job
 from addons.loomworks_storage.filestore import folder as folders
+from addons.loomworks_storage.filestore import head as heads
 from addons.loomworks_storage.filestore import needed
 from addons.loomworks_storage.filestore import store as stores
 from addons.loomworks_storage.filestore.backup import Backup
@@ -35,6 +36,7 @@ from addons.loomworks_storage.filestore.errors import (
     WrongKey,
 )
 from addons.loomworks_storage.filestore.folder import Folder
+from addons.loomworks_storage.filestore.head import Head
 from addons.loomworks_storage.filestore.key import Key
 from addons.loomworks_storage.filestore.location import content_name
 from addons.loomworks_storage.filestore.manifest import Directory, Manifest, State
@@ -628,7 +630,7 @@ def test_manifest_is_read_as_it_was_written():
     for digest, size in files.items():
         directory = {**dict(manifest.directory(digest[:2])), digest: size}
         manifest.directories[digest[:2]] = Directory(directory, State(7, 1 << 60))
-    again = Manifest.from_bytes(manifest.to_bytes())
+    again = heads.read(Head.of(manifest, None).to_blocks()).manifest()
     assert again == manifest
     assert dict(again) == files
     assert (len(again), again.size) == (len(files), sum(files.values()))
@@ -638,7 +640,7 @@ def test_manifest_is_read_as_it_was_written():
 @pytest.mark.parametrize("cut_off", [b"", b"x", b'{"format":1'])
 def test_what_is_no_manifest_is_told(cut_off):
     with pytest.raises(ObjectDamaged):
-        Manifest.from_bytes(cut_off)
+        heads.read([cut_off])
 
 
 def test_name_of_a_manifest_stays_in_its_folder(vault):

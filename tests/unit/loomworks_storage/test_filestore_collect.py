@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from addons.loomworks_storage.filestore import backup, check, collect, lease
+from addons.loomworks_storage.filestore import backup, check, collect, head, lease
 from addons.loomworks_storage.filestore.backup import Backup
 from addons.loomworks_storage.filestore.collect import Collector, remove_all
 from addons.loomworks_storage.filestore.errors import Busy, LeaseOver, ObjectDamaged, ObjectMissing
@@ -21,6 +21,7 @@ from interleaved import Actor, MemoryStore, run_all
 
 EXAMPLES = int(os.environ.get("LOOMWORKS_COLLECT_EXAMPLES", "200"))
 CONTENTS = [f"content {number}".encode() for number in range(4)]
+EPOCH = 1_700_000_000  # seconds: directories look alike when they have the same files
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,9 @@ REQUESTS = (
     "put packs",
     "list packs",
     "delete packs",
+    "put bases",
+    "size bases",
+    "delete bases",
 )
 CHOICES = st.builds(Choice, st.integers(0, 3), st.sampled_from(REQUESTS), st.sampled_from([False] * 9 + [True]))
 ROUNDS = st.lists(
@@ -79,12 +83,13 @@ ROUNDS = st.lists(
 
 
 @contextmanager
-def few_directories():
+def few_directories(edits):
     """As many directories as there are contents: fewer requests, and more orders of them are tried."""
     found = tuple(sorted({digest_of(content)[:2] for content in CONTENTS}))
     with pytest.MonkeyPatch.context() as patch:
         for module in (backup, check, collect):
             patch.setattr(module, "DIRECTORIES", found)
+        patch.setattr(head, "EDITS", edits)
         yield
 
 
@@ -106,7 +111,7 @@ class World:
             self.folder.remove(digest_of(content))
         for content in one.files:
             write(self.folder, content)
-        settle(self.folder)
+        settle(self.folder, at=EPOCH + sum(2 ** CONTENTS.index(content) for content in one.files))
         names = sorted(self.promised)
         expired = {names[index] for index in one.expired if index < len(names)}
         backups = [self._backup(one.few, audit=one.audit) for _ in range(one.backups)]
@@ -158,6 +163,7 @@ class World:
         named = {digest for files in self.manifests().values() for digest in files}
         assert {digest for digest, _ in self.vault().objects()} <= named
         manifests = [self.vault().manifest(name) for name in self.vault().manifests()]
+        assert set(self.vault().bases()) == {one.base.identity for one in manifests if one.base}
         assert set(self.vault().packs()) == {pack.identity for one in manifests for pack in one.packs.values()}
         assert {at.pack for one in manifests for digest, _ in one if (at := one.at(digest))} == {
             pack for one in manifests for pack in one.packs.values()
@@ -168,9 +174,9 @@ class World:
 
 
 @settings(max_examples=EXAMPLES, deadline=None, derandomize="LOOMWORKS_COLLECT_EXAMPLES" not in os.environ)
-@given(rounds=ROUNDS)
-def test_no_manifest_ever_lacks_an_object(rounds):
-    with tempfile.TemporaryDirectory() as path, few_directories():
+@given(rounds=ROUNDS, edits=st.integers(0, 3))
+def test_no_manifest_ever_lacks_an_object(rounds, edits):
+    with tempfile.TemporaryDirectory() as path, few_directories(edits):
         world = World(Path(path))
         for one in rounds:
             world.do(one)
@@ -198,7 +204,7 @@ def requests_of(world, actor):
 @pytest.mark.parametrize("first", ["backup", "collector"])
 def test_two_are_safe_wherever_they_meet(tmp_path, first, few):
     """One does so many requests, the other so many, then the first goes on to its end: every pair of numbers."""
-    with few_directories():
+    with few_directories(edits=1):
         alone = World(tmp_path / "alone")
         for content in CONTENTS:
             write(alone.folder, content)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from addons.loomworks_storage.filestore import head as heads
 from addons.loomworks_storage.filestore import pack
 from addons.loomworks_storage.filestore.backup import Backup
 from addons.loomworks_storage.filestore.blocks import Blocks
@@ -18,8 +19,9 @@ from addons.loomworks_storage.filestore.collect import Collector, remove_all
 from addons.loomworks_storage.filestore.container import encrypt, sealed_size
 from addons.loomworks_storage.filestore.errors import NotProven, ObjectDamaged, ObjectMissing, UnknownFormat
 from addons.loomworks_storage.filestore.folder import Folder
+from addons.loomworks_storage.filestore.head import Head
 from addons.loomworks_storage.filestore.location import manifest_name, pack_name
-from addons.loomworks_storage.filestore.manifest import Directory, Manifest, Pack, Place, State
+from addons.loomworks_storage.filestore.manifest import Directory, Manifest, Pack, Place, State, write_packs
 from addons.loomworks_storage.filestore.places import Places
 from addons.loomworks_storage.filestore.restore import Restore
 from addons.loomworks_storage.filestore.store import Store
@@ -120,7 +122,7 @@ def test_backup_of_a_copy_names_the_packs_that_there_are(vault, folder, tmp_path
 # --- backups by the version before packs ----------------------------------------------------------
 
 
-def old_manifest(manifest):
+def in_lines(manifest):
     """Return a manifest as the first format has it."""
     header = {"format": 1, "database": manifest.database, "taken_at": manifest.taken_at, "damaged": manifest.damaged}
     lines = [header]
@@ -131,19 +133,35 @@ def old_manifest(manifest):
     return gzip.compress("".join(f"{json.dumps(line)}\n" for line in lines).encode())
 
 
-def test_old_backup_can_be_read_restored_and_gone_on_from(vault, key, folder, tmp_path):
-    back_up(vault, folder, few=1000)
+def whole(manifest):
+    """Return a manifest as the second format has it."""
+    lines = [
+        [name, one.state and one.state.inode, one.state and one.state.modified, len(one)]
+        for name, one in sorted(manifest.directories.items())
+    ]
+    header = {"format": 2, "database": manifest.database, "taken_at": manifest.taken_at, "damaged": manifest.damaged}
+    header |= {"packs": len(manifest.packs), "directories": lines, "files": len(manifest), "bytes": manifest.size}
+    blocks = [f"{json.dumps(header)}\n".encode(), *write_packs(manifest.packs)]
+    for _, one in sorted(manifest.directories.items()):
+        blocks += one.to_blocks()
+    return b"".join(blocks)
+
+
+@pytest.mark.parametrize(("old", "few"), [(in_lines, 1000), (whole, 1000), (whole, 1)])
+def test_old_backup_can_be_read_restored_and_gone_on_from(vault, key, folder, tmp_path, old, few):
+    back_up(vault, folder, few=few)
     manifest, name = vault.manifest("first"), manifest_name("first")
-    sealed = encrypt([old_manifest(manifest)], key, f"loomworks filestore {name}".encode())
+    sealed = encrypt([old(manifest)], key, f"loomworks filestore {name}".encode())
     vault.store.put(name, b"".join(sealed), replace=True)
     assert vault.manifest("first") == manifest
     assert check(vault, vault.manifest("first"), sample=None).whole
     assert restored(vault, "first", tmp_path)[1] == contents(folder)
+    packs = len(vault.packs())
     for number in range(pack.FEW):
         write(folder, f"new {number}".encode())
     settle(folder)
     report = back_up(vault, folder, "second")
-    assert (report.uploaded, report.packs, len(vault.packs())) == (pack.FEW, 1, 1)
+    assert (report.uploaded, report.packs, len(vault.packs())) == (pack.FEW, 1, packs + 1)
     assert restored(vault, "second", tmp_path)[1] == contents(folder)
     assert Collector(vault).run().removed == 0
     assert restored(vault, "first", tmp_path)[0].whole
@@ -153,15 +171,16 @@ def test_manifest_of_an_unknown_format_or_without_its_packs_is_refused():
     digest = digest_of(b"x")
     directory = Directory({digest: 1}, State(1, 2), {digest: Place(7, 0)})
     manifest = Manifest("t", "2026-11-21T00:00:00+00:00", {digest[:2]: directory}, packs={7: Pack("a" * 40, 65)})
-    assert Manifest.from_bytes(manifest.to_bytes()) == manifest
-    for data in (manifest.to_bytes()[:-1], manifest.to_bytes() + b"x"):
+    whole = b"".join(Head.of(manifest, None).to_blocks())
+    assert heads.read([whole]).manifest() == manifest
+    for data in (whole[:-1], whole + b"x"):
         with pytest.raises(ObjectDamaged):
-            Manifest.from_bytes(data)
+            heads.read([data])
     with pytest.raises(UnknownFormat):
-        Manifest.from_bytes(manifest.to_bytes().replace(b'"format":2', b'"format":3'))
+        heads.read([whole.replace(b'"format":3', b'"format":4')])
     manifest.packs.clear()
     with pytest.raises(ObjectDamaged, match="does not name the packs"):
-        Manifest.from_bytes(manifest.to_bytes())
+        heads.read(Head.of(manifest, None).to_blocks()).manifest()
 
 
 def test_stream_over_blocks_ends_where_they_do():
@@ -335,7 +354,12 @@ def test_content_cannot_take_the_place_of_another_one(vault, tmp_path):
 
 
 def test_store_that_forgets_a_pack_is_found_out_before_there_is_a_manifest(vault, folder, monkeypatch):
-    monkeypatch.setattr(Vault, "packs", lambda self: {})
+    original = Vault.objects
+
+    def forgetting(self, kind="objects"):
+        return iter(()) if kind.startswith("packs") else original(self, kind)
+
+    monkeypatch.setattr(Vault, "objects", forgetting)
     with pytest.raises(NotProven):
         back_up(vault, folder)
     assert not vault.manifests()

@@ -5,6 +5,7 @@ import threading
 
 import botocore.session
 import pytest
+from addons.loomworks_storage.filestore import head as heads
 from addons.loomworks_storage.filestore import vault as vaults
 from addons.loomworks_storage.filestore.client import client
 from addons.loomworks_storage.filestore.crew import AHEAD, Crew, grouped
@@ -13,7 +14,7 @@ from addons.loomworks_storage.filestore.errors import ObjectDamaged, ObjectMissi
 from addons.loomworks_storage.filestore.flushing import Flushing
 from addons.loomworks_storage.filestore.folder import Folder
 from addons.loomworks_storage.filestore.location import Location, manifest_name
-from addons.loomworks_storage.filestore.manifest import Manifest
+from addons.loomworks_storage.filestore.manifest import Base, Manifest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -148,11 +149,13 @@ def signing(one):
 
 
 @pytest.mark.parametrize("in_one_piece", [True, False])
-def test_manifest_longer_than_what_is_fetched_at_once_comes_back(vault, monkeypatch, in_one_piece):
+def test_base_longer_than_what_is_fetched_at_once_comes_back(vault, monkeypatch, in_one_piece):
     monkeypatch.setattr(vaults, "FILES_IN_ONE_PIECE", 10_000 * in_one_piece)
+    monkeypatch.setattr(heads, "EDITS", 10)
     manifest = Manifest("t_one", "now", {"ab": Directory({f"ab{number:038x}": number for number in range(1000)})})
     vault.put_manifest("one", manifest)
-    size = vault.store.size(manifest_name("one"))
+    [(identity, size)] = vault.bases().items()
+    assert vault.head("one").base == Base(identity, size)
     for part in (size // 3, size // 2, size - 1, size, size + 1):
         monkeypatch.setattr(vaults, "MANIFEST_PART", part)
         assert vault.manifest("one") == manifest
