@@ -58,6 +58,15 @@ def counts(cr: Cursor, operations: Sequence[int]) -> dict[int, int]:
     return {row["operation"]: row["entries"] for row in rows(cr, query, [list(operations)])}
 
 
+def kept(cr: Cursor, operations: Sequence[int]) -> set[int]:
+    """Return those operations of which the journal holds any entry; it costs the same however many those are."""
+    query = """
+        SELECT operation FROM unnest(%s::bigint[]) AS asked(operation)
+        WHERE EXISTS (SELECT FROM loomworks.entry e WHERE e.operation = asked.operation)
+    """
+    return {row["operation"] for row in rows(cr, query, [list(operations)])}
+
+
 def touched(cr: Cursor, tables: Sequence[str]) -> dict[str, dict[str, dict[str, Any]]]:
     """Return what the undo just done in this transaction has touched: table -> act -> ``ids`` and ``columns``.
 

@@ -12,11 +12,13 @@ import psycopg2.errors
 
 from . import capture, conflicts, decisions, inverse, later, net, schema, scope, sequences
 from .conflicts import Computed
-from .sqltext import Cursor, Name, Part, execute, rows, value
+from .sqltext import Cursor, Name, Part, execute, rows
 from .structure import Structure
 
 ROUNDS = 50  # each may bring new dependants to light; a chain of references deeper than that is refused
 PREVIEW = -1  # the operation under which a preview is captured and rolled back
+# Values are read as they were written; images of tens of thousands of rows are worked on in memory.
+SETTINGS = {"TimeZone": "UTC", "work_mem": "32MB"}
 REFUSALS = (
     psycopg2.IntegrityError,
     psycopg2.DataError,
@@ -162,14 +164,14 @@ def _run(cr: Cursor, operations: Sequence[int], by: int, terms: Terms) -> Report
         "recompute": {},
         "unmeant": [],
     }
-    zone = value(cr, "SELECT current_setting('TimeZone')")
+    settings = rows(cr, "SELECT name, current_setting(name) AS value FROM unnest(%s) AS name", [list(SETTINGS)])
     before = capture.before_savepoint(cr)
     execute(cr, "SAVEPOINT loomworks_undo")
     try:
-        execute(cr, "SET LOCAL TimeZone = 'UTC'")
+        _set(cr, SETTINGS)
         _work(cr, operations, by, terms, report, capture.counted(cr) if before is None else before)
         report["done"] = True
-        execute(cr, "SELECT set_config('TimeZone', %s, true)", [zone])
+        _set(cr, {one["name"]: one["value"] for one in settings})
     except Refused as refusal:
         report["refused"] = str(refusal)
         _roll_back(cr, "loomworks_undo", before)
@@ -179,6 +181,12 @@ def _run(cr: Cursor, operations: Sequence[int], by: int, terms: Terms) -> Report
         report["conflicts"].append(_as_conflict(error))
     execute(cr, "RELEASE SAVEPOINT loomworks_undo")
     return report
+
+
+def _set(cr: Cursor, settings: Mapping[str, str]) -> None:
+    """Have settings of the server be so to the end of the transaction."""
+    for name, wanted in settings.items():
+        execute(cr, "SELECT set_config(%s, %s, true)", [name, wanted])
 
 
 def _work(cr: Cursor, operations: list[int], by: int, terms: Terms, report: Report, counted: capture.Counts) -> None:
