@@ -71,14 +71,27 @@ def main():
     parser.add_argument("--peers", type=int, default=1, help="rounds in which the other ways run, too")
     options = parser.parse_args()
     figures = Figures("restore")
+    spent: dict[int, dict[int, list[float]]] = {}  # MiB of the tenant -> tenants -> seconds without replay
     for count in map(int, options.tenants.split(",")):
         with a_cell() as cell, in_memory(cell):
             target = fill(cell, count, options)
             for database, size in tenants_to_restore(options):
                 for number in range(options.rounds):
                     facts = {"tenants": count, "size_mib": size}
-                    measure(figures, cell, Request(database, target), number < options.peers, facts)
+                    without = measure(figures, cell, Request(database, target), number < options.peers, facts)
+                    spent.setdefault(size, {}).setdefault(count, []).append(without)
             neighbours(figures, cell, target, {"tenants": count, "size_mib": options.size})
+    for size, seconds in spent.items():
+        grown(figures, size, {count: statistics.median(several) for count, several in seconds.items()})
+
+
+def grown(figures, size, medians):
+    """Write down how all but replay grows from the fewest tenants to the most."""
+    fewest, most = min(medians), max(medians)
+    if fewest != most:
+        facts = {"tenants": f"{fewest} to {most}", "size_mib": size}
+        ratio = medians[most] / medians[fewest]
+        figures.add("growth without replay", medians[most], "s", ratio, 1.2, **facts)
 
 
 @contextlib.contextmanager
@@ -132,7 +145,7 @@ def written(cell, start):
 
 
 def measure(figures, cell, request, peers, facts):
-    """Do one round and write down its figures."""
+    """Do one round and write down its figures; return the seconds of the restore without replay."""
     store = Store(Location.from_environment(cell.environment()))
     programs = Programs(lambda argv: cell.command(*argv), PATHS)
     selective, report = timed(lambda: restored(cell, request, store, programs))
@@ -143,8 +156,14 @@ def measure(figures, cell, request, peers, facts):
     figures.add("selective restore", selective, "s", **more)
     figures.add("selective restore without replay", without, "s", **facts)
     figures.add("replay", replayed / stages["replay"], "MiB/s", goal=100, **facts)
-    if not peers:
-        return
+    if peers:
+        compare(figures, cell, request, (store, programs), (selective, without), facts)
+    return without
+
+
+def compare(figures, cell, request, ways, ours, facts):
+    """Do it in the other ways, and write down ours as ratios to them."""
+    (store, programs), (selective, without) = ways, ours
     for name, options in (("db-include", [f"--db-include={request.database}"]), ("full restore", [])):
         seconds, parts = timed(lambda options=options: by_pgbackrest(cell, request, store, programs, options))
         goal = 0.15 if name == "full restore" else None

@@ -10,7 +10,7 @@ uninstall(cr)
 from .capture import add_effect, begin, end, mark_restore_only, overlooked, resume
 from .files import forgotten as forgotten_files
 from .files import named as named_files
-from .history import changes, counts, first_moment, kept, touched
+from .history import accounted, changes, counts, first_moment, touched
 from .install import install, uninstall
 from .schema import drop_months, ensure_months
 from .sequences import remember as remember_sequences
@@ -18,6 +18,7 @@ from .undo import NeedsPrimary, effects, preview, require_writing, undo
 
 __all__ = [
     "NeedsPrimary",
+    "accounted",
     "add_effect",
     "begin",
     "changes",
@@ -29,7 +30,6 @@ __all__ = [
     "first_moment",
     "forgotten_files",
     "install",
-    "kept",
     "mark_restore_only",
     "named_files",
     "overlooked",

@@ -58,13 +58,16 @@ def counts(cr: Cursor, operations: Sequence[int]) -> dict[int, int]:
     return {row["operation"]: row["entries"] for row in rows(cr, query, [list(operations)])}
 
 
-def kept(cr: Cursor, operations: Sequence[int]) -> set[int]:
-    """Return those operations of which the journal holds any entry; it costs the same however many those are."""
-    query = """
-        SELECT operation FROM unnest(%s::bigint[]) AS asked(operation)
-        WHERE EXISTS (SELECT FROM loomworks.entry e WHERE e.operation = asked.operation)
+def accounted(cr: Cursor, operations: Sequence[int]) -> dict[int, int]:
+    """Return how many entries each operation has by its transactions that the journal still knows, without counting.
+
+    Whether it holds as many, an undo finds out for itself.
     """
-    return {row["operation"] for row in rows(cr, query, [list(operations)])}
+    query = """
+        SELECT operation, COALESCE(sum(entries), 0)::bigint AS entries FROM loomworks.transaction
+        WHERE operation = ANY(%s) GROUP BY operation
+    """
+    return {row["operation"]: row["entries"] for row in rows(cr, query, [list(operations)])}
 
 
 def touched(cr: Cursor, tables: Sequence[str]) -> dict[str, dict[str, dict[str, Any]]]:

@@ -171,7 +171,7 @@ class OperationLog(models.Model):
     def _refusal(self):
         """Return why these cannot be undone whatever the rows say, or None."""
         with self.env.cr._cnx.cursor() as cr:
-            kept = journal.kept(cr, self.ids)
+            accounted = journal.accounted(cr, self.ids)
         for log in self.sudo():
             if log.state == "restore_only":
                 return self.env._(
@@ -185,7 +185,7 @@ class OperationLog(models.Model):
                 return self.env._(
                     "Operation %(id)s has been undone already, by operation %(by)s.", id=log.id, by=log.undone_by
                 )
-            if log.row_changes and log.id not in kept:
+            if accounted.get(log.id, 0) < log.row_changes:
                 return self.env._("Operation %s is too old: its journal is no longer kept.", log.id)
         return None
 

@@ -119,12 +119,21 @@ def drills(servers):
     lost = Metric(
         "loomworks_restore_drill_lost_seconds", "What was not in the repository at the last drill's start (RPO)."
     )
-    age = Metric("loomworks_restore_drill_age_seconds", "Time since the last successful drill.")
+    age = Metric(
+        "loomworks_restore_drill_age_seconds",
+        "Time since the last successful drill; without one, since the server got its first tenant.",
+    )
     for server in servers:
         domain = [("server_id", "=", server.id), ("purpose", "=", "drill"), ("state", "=", "done")]
         last = server.env["loomworks.restore"].search(domain, limit=1)
         if last:
             took.add(last.total_seconds, server=server.name)
             lost.add(last.lost_seconds, server=server.name)
-            age.add(seconds_since(last.finished_at), server=server.name)
+        age.add(seconds_since(last.finished_at or first_tenant_at(server)), server=server.name)
     return [took, lost, age]
+
+
+def first_tenant_at(server):
+    """Return since when there has been something on a server that a drill could restore; nothing when there is not."""
+    domain = [("server_id", "=", server.id), ("state", "in", ("active", "suspended")), ("erased_at", "=", False)]
+    return server.env["loomworks.tenant"].search(domain, order="create_date", limit=1).create_date

@@ -71,6 +71,8 @@ class Snapshot(models.Model):
     attempts = fields.Integer(readonly=True, help="Looks in a row that gave no verdict.")
     requested_clock = fields.Float(digits=(20, 3), readonly=True, default=lambda self: time.time())
     ready_seconds = fields.Float("Ready after (s)", digits=(10, 2), readonly=True)
+    restore_ids = fields.One2many("loomworks.restore", "snapshot_id", "Restores", readonly=True)
+    can_go_back = fields.Boolean(compute="_compute_can_go_back")
     working = fields.Boolean("In progress", compute="_compute_working")
     has_problem = fields.Boolean(compute="_compute_has_problem")
 
@@ -81,6 +83,11 @@ class Snapshot(models.Model):
     def _compute_working(self):
         for snapshot in self:
             snapshot.working = bool(snapshot.reconcile_at) or snapshot.state in ("creating", "restoring")
+
+    @api.depends("restore_ids.can_go_back")
+    def _compute_can_go_back(self):
+        for snapshot in self:
+            snapshot.can_go_back = any(snapshot.restore_ids.mapped("can_go_back"))
 
     @api.depends("error_message", "state")
     def _compute_has_problem(self):
@@ -103,6 +110,7 @@ class Snapshot(models.Model):
                     "server_id": tenant.sudo().server_id.id,
                     "snapshot_type": snapshot_type,
                     "name": name or now.strftime("%Y-%m-%d %H:%M:%S"),
+                    "requested_at": now,
                     "requested_by_id": self.env.uid,
                     "expires_at": tenant.sudo()._manual_snapshot_end(now) if snapshot_type != "auto" else False,
                     **values,

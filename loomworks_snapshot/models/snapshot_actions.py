@@ -67,12 +67,13 @@ class SnapshotActions(models.Model):
         }
 
     def action_go_back(self):
-        """Take back the last restore of this snapshot."""
+        """Take back the restore of this snapshot that is in place; copies and downloads of it are no such thing."""
         self.ensure_one()
-        restore = self.env["loomworks.restore"].search([("snapshot_id", "=", self.id)], limit=1)
-        if not restore:
+        self.tenant_id._check_admin()
+        restores = self.restore_ids.filtered(lambda one: one.purpose == "in_place")
+        if not restores:
             raise UserError(self.env._("“%s” has not been restored.", self.display_name))
-        return restore.action_go_back()
+        return (restores.filtered("can_go_back") or restores)[:1].action_go_back()
 
     def action_keep(self):
         """Keep it until somebody says otherwise: no rule lets it expire."""

@@ -45,9 +45,15 @@ def check(programs: Programs, server: ScratchServer, database: str, jobs: int) -
 
 
 def content(server: ScratchServer, database: str) -> dict[str, int]:
-    """Return how many rows each table of the restored database has: every row is read."""
-    with server.connect(database) as cr:
-        return _rows(cr)
+    """Return how many rows each table of the restored database has: every row is read.
+
+    :raises CheckFailed: where one cannot be
+    """
+    try:
+        with server.connect(database) as cr:
+            return _rows(cr)
+    except psycopg2.Error as error:
+        raise CheckFailed(f"the restored database cannot be read: {' '.join(str(error).split())}") from error
 
 
 def compare(counted: Mapping[str, int], address: Mapping[str, str]) -> None:

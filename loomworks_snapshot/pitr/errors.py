@@ -18,7 +18,7 @@ class TargetNotReached(PermanentError):
 
 
 class WalDamaged(PermanentError):
-    """A WAL segment in the repository cannot be unpacked, or is not what its checksum says."""
+    """A WAL segment in the repository cannot be unpacked, is not what its checksum says, or is of another server."""
 
     code = "wal_damaged"
 

@@ -218,7 +218,13 @@ def _own_in_spaces(lines: bytes, numbers: list[bytes]) -> bytes:
 
 
 def _span(lines: bytes, prefix: bytes) -> tuple[int, int]:
-    """Return where the lines that begin with ``prefix`` are: from the end of line before them to the one after."""
+    """Return where the lines that begin with ``prefix`` are: from the end of line before them to the one after.
+
+    By their order most pieces of a manifest have none, and need not be looked through.
+    """
+    first, last = lines[1 : len(prefix) + 1], lines[lines.rfind(b"\n") + 1 :][: len(prefix)]
+    if not first <= prefix <= last:
+        return len(lines), len(lines)
     start = lines.find(b"\n" + prefix)
     if start < 0:
         return len(lines), len(lines)

@@ -7,6 +7,7 @@ at its own places in files that are holes elsewhere.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,12 +48,25 @@ def read_manifest(
     :raises ObjectMissing: when the backup is not there any more
     """
     folder = f"backup/{store.location.stanza}/{label}"
+
+    def read(name: str) -> Manifest:
+        plain = cipher.decrypted(store.pieces(f"{folder}/{name}"), catalog.manifest_pass)
+        return Manifest.read(_ahead(plain), choose)
+
     try:
-        pieces = store.pieces(f"{folder}/backup.manifest")
-        return Manifest.read(cipher.decrypted(pieces, catalog.manifest_pass), choose)
+        return read("backup.manifest")
     except ObjectMissing:
-        pieces = store.pieces(f"{folder}/backup.manifest.copy")
-        return Manifest.read(cipher.decrypted(pieces, catalog.manifest_pass), choose)
+        return read("backup.manifest.copy")
+
+
+def _ahead(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield ``pieces``; the next one is being made while the caller is at work on the last."""
+    pieces = iter(pieces)
+    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
+        coming = pool.submit(next, pieces, None)
+        while (piece := coming.result()) is not None:
+            coming = pool.submit(next, pieces, None)
+            yield piece
 
 
 def plan(store: Store, manifest: Manifest) -> Plan:

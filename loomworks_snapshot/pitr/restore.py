@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -24,6 +25,8 @@ from .request import Request, Target, TargetKind
 from .scratch import Scratch, no_room
 from .scratch_server import ScratchServer
 from .wal import WalFeed
+
+_logger = logging.getLogger(__name__)
 
 ROOM_FOR_DUMP = 2  # times the size of the restored files: the dump, and what replay adds
 CHOICES = 3  # of a base backup, while others expire
@@ -256,7 +259,9 @@ class Restore:
                 if wal.error:
                     raise wal.error from None  # PostgreSQL takes a segment that does not come for the end of all WAL
                 if wal.filters and isinstance(error, (ProgramFailed, TargetNotReached)):
-                    raise WalNotFiltered(f"replay ended: {error.message}") from error
+                    _logger.warning("recovery ended while only one database's WAL was replayed: %s", error.message)
+                    # The row is for tenants, too, and the server's words may tell of others.
+                    raise WalNotFiltered(f"recovery ended early ({error.code})") from error
                 raise
         done()
 

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 
 from ...loomworks_tenant.errors import LoomworksError
 from ..repository.segments import NAME, Segment
@@ -36,6 +37,8 @@ OBJECT = re.compile(r"/([0-9A-F]{24}|[0-9A-F]{8}\.history)(-[0-9a-f]{40})?(\.[a-
 HISTORY = ".history"
 TIMELINE_DIGITS = 8  # hexadecimal, with which names of segments and histories begin
 CONTROL, LABEL = "global/pg_control", "backup_label"  # in a folder of data
+SYSTEM_SIZE = 8  # bytes of a system identifier, with which the control file begins
+SYSTEM_AT = 24  # where it is in a segment
 
 # Linked, not copied: the scratch server only reads what is restored, and its pg_wal is on the same file system.
 COMMAND = """#!/bin/sh
@@ -91,6 +94,7 @@ class WalFeed:
         self._asked: set[str] = set()
         self._filter = WalFilter(others, first.number) if others else None
         self._timeline = timeline
+        self._system = b""  # identifier of the server that the backup is of
         self._filtered = 0  # segments whose turn has come
         self._served: set[str] = set()  # that were asked for, and are ready
         self._reached = 0
@@ -159,6 +163,7 @@ class WalFeed:
             folder.mkdir(mode=0o700)
             self._scratch.own(folder)
         shutil.copy(self._scratch.data / CONTROL, known / CONTROL)
+        self._system = (known / CONTROL).read_bytes()[:SYSTEM_SIZE]
         (known / LABEL).touch()
         for path in (known / CONTROL, known / LABEL):
             self._scratch.own(path)
@@ -280,6 +285,16 @@ class WalFeed:
             if self._scratch.is_full(error.message):
                 raise no_room() from error
             raise WalDamaged(f"the WAL segment {name} cannot be read: {error.message}") from error
+        if NAME.match(name):
+            self._check_system(name, new)
+
+    def _check_system(self, name: str, path: Path) -> None:
+        """The server would take a segment of another one for the end of all WAL."""
+        with path.open("rb") as stream:
+            system = stream.read(SYSTEM_AT + SYSTEM_SIZE)[SYSTEM_AT:]
+        if system != self._system:
+            found, own = (int.from_bytes(one, "little") for one in (system, self._system))
+            raise WalDamaged(f"the WAL segment {name} is of another server: of {found}, and the backup is of {own}")
 
     def _make_ready(self, name: str, unpacked: Future, following: str | None, then: Future | None) -> None:
         unpacked.result()

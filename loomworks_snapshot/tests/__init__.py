@@ -12,6 +12,7 @@ from . import (
 if find_spec("harness"):  # repositories in memory and real servers are the repository's, not the addon's
     from . import (
         test_access,
+        test_agent,
         test_copies,
         test_crons,
         test_download,

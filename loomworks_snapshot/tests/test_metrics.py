@@ -1,6 +1,8 @@
 import os
+from datetime import timedelta
 from unittest.mock import patch
 
+from odoo import fields
 from odoo.addons.loomworks_tenant.tests.common import TenantCase
 from odoo.tests import HttpCase, tagged
 
@@ -8,6 +10,7 @@ from .looks import info_of, look, work
 
 PARAMETER = "loomworks.metrics_token_reference"
 URL = "/loomworks/metrics"
+TOLERANCE = 60  # seconds that a test may take
 
 
 @tagged("post_install", "-at_install")
@@ -49,3 +52,44 @@ class TestMetrics(HttpCase, TenantCase):
         ):
             self.assertIn(line, answer.text.splitlines())
         self.assertNotIn('loomworks_archive_lag_seconds{server="db1"}', answer.text)
+
+    def figures(self, server):
+        """Return what the page says of a server in figures without other labels, by name without the prefix."""
+        label = f'{{server="{server.name}"}} '
+        lines = (line for line in self.read().text.splitlines() if label in line)
+        return {name.removeprefix("loomworks_"): float(value) for name, _, value in (x.partition(label) for x in lines)}
+
+    def drill(self, tenant, finished_at, **values):
+        now = fields.Datetime.now()
+        values = {"tenant_id": tenant.id, "purpose": "drill", "moment": now, "finished_at": finished_at, **values}
+        target = {"target_kind": "time", "target_value": str(now)}
+        return self.env["loomworks.restore"].create({"state": "done", **target, **values})
+
+    def test_age_of_the_last_base_backup(self):
+        server, without = self.make_server("db2"), self.make_server("db3")
+        server.last_backup_at = fields.Datetime.now() - timedelta(days=2)
+        self.assertAlmostEqual(self.figures(server)["last_backup_age_seconds"], 2 * 86400, delta=TOLERANCE)
+        self.assertNotIn("last_backup_age_seconds", self.figures(without))
+
+    def test_figures_of_the_last_drill_that_went_well(self):
+        now, tenant = fields.Datetime.now(), self.make_active()
+        self.drill(tenant, now - timedelta(days=2), total_seconds=99, lost_seconds=88)
+        self.drill(tenant, now - timedelta(days=1), total_seconds=42.5, lost_seconds=17)
+        self.drill(tenant, now, total_seconds=77, lost_seconds=66, state="failed")
+        self.drill(tenant, now, total_seconds=55, lost_seconds=44, purpose="in_place")
+        found = self.figures(tenant.sudo().server_id)
+        self.assertEqual((found["restore_drill_seconds"], found["restore_drill_lost_seconds"]), (42.5, 17))
+        self.assertAlmostEqual(found["restore_drill_age_seconds"], 86400, delta=TOLERANCE)
+
+    def test_server_on_which_no_drill_ever_went_well_is_as_old_as_its_first_tenant(self):
+        self.assertNotIn("restore_drill_age_seconds", self.figures(self.server))  # there is nothing to restore
+        tenant = self.make_active()
+        self.make_active("younger")
+        self.env.cr.execute(
+            "UPDATE loomworks_tenant SET create_date = create_date - interval '4 days' WHERE id = %s", [tenant.id]
+        )
+        self.drill(tenant, fields.Datetime.now(), total_seconds=77, state="failed")
+        found = self.figures(self.server)
+        self.assertAlmostEqual(found["restore_drill_age_seconds"], 4 * 86400, delta=TOLERANCE)
+        self.assertNotIn("restore_drill_seconds", found)
+        self.assertNotIn("restore_drill_lost_seconds", found)

@@ -1,9 +1,11 @@
 """Restores as rows: each state and what leads on from it; the Job and the servers themselves are tested elsewhere."""
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, timedelta
 from types import SimpleNamespace
 from unittest.mock import patch
 
+from harness import in_memory_repository as in_memory
 from odoo import fields
 from odoo.addons.loomworks_tenant.postgres.server import DatabaseServer
 from odoo.addons.loomworks_tenant.reconciler.spec import first_database
@@ -13,8 +15,9 @@ from odoo.tools import mute_logger
 from psycopg2 import IntegrityError
 
 from ..models import restore_work
+from ..repository import restore_point
 from ..restoring import flow, outgoing
-from .common import SnapshotCase
+from .common import FIRST_BACKUP, SnapshotCase
 
 REPORT = {"backup": "label", "fetched": 1, "segments": 2, "tables": 3, "rows": 4, "seconds": {"replay": 1.5}}
 
@@ -195,6 +198,41 @@ class TestRestore(SnapshotCase):
         self.step(restore)
         self.assertEqual([event for event in self.events if event[0] == "drop"], [("drop", restore.new_database)])
 
+    def test_going_back_from_the_snapshot_itself(self):
+        drill = {**self.snapshot._restore_values(), "purpose": "drill"}
+        self.env["loomworks.restore"]._request(self.tenant, drill)
+        with self.assertRaisesRegex(UserError, "has not been restored"):
+            self.snapshot.with_user(self.customer).action_go_back()
+        for user in (self.customer, self.operator):
+            with self.subTest(user.login):
+                snapshot = self.snapshot.with_user(user)
+                restore = self.ask(user)
+                self.assertFalse(snapshot.can_go_back)
+                with self.assertRaisesRegex(UserError, "no going back"):
+                    snapshot.action_go_back()
+                self.place(restore)
+                restore.copy({"purpose": "drill", "state": "done"})  # a later one that put nothing in place
+                self.assertTrue(snapshot.can_go_back)
+                snapshot.action_go_back()
+                self.assertEqual(restore.state, "going_back")
+                self.assertFalse(snapshot.can_go_back)
+                self.place(restore)
+                self.assertEqual((restore.state, self.tenant.database_name), ("gone_back", self.first))
+        self.assertEqual(self.audited(self.tenant)[-2:], ["restore_go_back", "restore_gone_back"])
+
+    def test_nobody_goes_back_from_the_snapshot_of_others(self):
+        restore = self.ask()
+        self.place(restore)
+        for user in (self.stranger, self.auditor):
+            with self.subTest(user.login), self.assertRaises(AccessError):
+                self.snapshot.with_user(user).action_go_back()
+        self.assertEqual((restore.state, self.tenant.database_name), ("done", restore.new_database))
+
+    def test_button_to_go_back_is_for_who_may(self):
+        for user, there in ((self.customer, True), (self.operator, True), (self.auditor, False)):
+            arch = self.snapshots.with_user(user).get_view(view_type="form")["arch"]
+            self.assertEqual('name="action_go_back"' in arch, there, user.login)
+
     def test_no_going_back_to_a_database_that_is_gone(self):
         restore = self.ask()
         self.place(restore)
@@ -224,6 +262,39 @@ class TestRestore(SnapshotCase):
         )
         self.step(restore)
         self.assertIn("discard", [event[0] for event in self.events])
+
+    def test_moment_before_the_repository_begins_is_refused_and_nothing_started(self):
+        now = fields.Datetime.now()
+        self.env.cr.execute("UPDATE loomworks_tenant SET create_date = create_date - interval '30 days'")
+        self.tenant.invalidate_recordset(["create_date"])
+        oldest = now - timedelta(days=7)
+        backup = replace(FIRST_BACKUP, stopped=int(oldest.replace(tzinfo=UTC).timestamp()))
+        self.world.store.contents |= in_memory.repository([backup]).contents
+        number = self.tenant.with_user(self.customer).restore_to(now - timedelta(days=20))
+        restore = self.env["loomworks.restore"].browse(number)
+        with (
+            patch.object(restore_point, "close", lambda server: self.world.take(server, ["closing"])[0]),
+            patch.object(flow, "advance") as advance,
+        ):
+            for _look in range(3):
+                self.step(restore)
+        advance.assert_not_called()
+        self.assertEqual((restore.state, restore.error_code), ("failed", "no_base_backup"))
+        for words in (restore.target_value, f"goes back to {fields.Datetime.to_string(oldest)} UTC", "Take a later"):
+            self.assertIn(words, restore.error_message)
+        self.assertEqual((restore.new_database, restore.backup_label, restore.stage), (False, False, False))
+        self.assertEqual({kind for kind, _name in self.events}, {"discard"})
+        self.assertEqual((self.tenant.database_name, self.tenant.switching), (self.first, False))
+        self.assertEqual(self.audited(self.tenant)[-2:], ["restore", "restore_failed"])
+
+    def test_moment_after_the_oldest_base_backup_is_restored_from_it(self):
+        self.env.cr.execute("UPDATE loomworks_tenant SET create_date = create_date - interval '30 days'")
+        self.tenant.invalidate_recordset(["create_date"])
+        number = self.tenant.with_user(self.customer).restore_to(fields.Datetime.now() - timedelta(days=20))
+        restore = self.env["loomworks.restore"].browse(number)
+        with patch.object(restore_point, "close", lambda server: self.world.take(server, ["closing"])[0]):
+            self.step(restore)
+        self.assertEqual((restore.state, restore.backup_label), ("restoring", FIRST_BACKUP.label))
 
     def test_passing_errors_are_waited_out(self):
         restore = self.ask()

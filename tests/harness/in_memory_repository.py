@@ -83,6 +83,7 @@ class MadeBackup:
     references: tuple[str, ...] = ()
     failed: bool = False
     manifest: bool = True
+    stopped: int = 2  # seconds since 1970
 
     def facts(self) -> dict[str, Any]:
         """Return its line in ``backup.info``."""
@@ -94,7 +95,7 @@ class MadeBackup:
             "backup-lsn-start": format_lsn(self.lsn_start),
             "backup-lsn-stop": format_lsn(self.lsn_stop),
             "backup-timestamp-start": 1,
-            "backup-timestamp-stop": 2,
+            "backup-timestamp-stop": self.stopped,
             "backup-info-size": 1,
             "backup-info-repo-size-delta": 1,
             "backup-error": self.failed,

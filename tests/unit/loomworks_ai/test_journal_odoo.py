@@ -290,7 +290,7 @@ def test_changes_are_read_as_before_and_after(cr):
     assert len(journal.changes(cr, [1], limit=1)) == 1
     assert journal.changes(cr, [1], tables=["note"]) == []
     assert journal.counts(cr, [1, 2]) == {1: 3}
-    assert journal.kept(cr, [1, 2]) == {1}
+    assert journal.accounted(cr, [1, 2]) == {1: 3}
     assert journal.undo(cr, [1], by=2)["done"]
     assert journal.touched(cr, ["note"]) == {}
     touched = journal.touched(cr, ["res_partner", "note"]).pop("res_partner")

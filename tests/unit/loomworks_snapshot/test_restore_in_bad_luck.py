@@ -1,19 +1,25 @@
 """What a restore says when something is missing, wrong, full or gone; it never says that it worked."""
 
 import dataclasses
+import os
 import shutil
 import subprocess
 import time
+from contextlib import closing
+from pathlib import Path
 
+import psycopg2
 import pytest
 from addons.loomworks_snapshot.pitr import errors, overlay, scratch, transfer, wal
 from addons.loomworks_snapshot.pitr.programs import Programs
 from addons.loomworks_snapshot.pitr.request import Request, Target, TargetKind
 from addons.loomworks_snapshot.repository import catalog as catalogs
+from addons.loomworks_snapshot.repository import cipher
 from addons.loomworks_snapshot.repository import errors as repository
 from addons.loomworks_snapshot.repository.segments import Segment, format_lsn, parse_lsn
 from addons.loomworks_snapshot.repository.store import Store
-from harness.cell import BUCKET, PATHS
+from botocore.httpsession import URLLib3Session
+from harness.cell import BUCKET, PATHS, a_cell
 from harness.restoring import location, named, restore, whole
 from stack.postgres_root import USER_ID
 
@@ -24,7 +30,12 @@ def server(own_cell):
     own_cell.ask("CREATE DATABASE t_other STRATEGY wal_log")
     own_cell.ask("CREATE TABLE line AS SELECT g FROM generate_series(1, 100) g", "t_other")
     own_cell.ask("CREATE DATABASE t_mine STRATEGY wal_log")
-    own_cell.ask("CREATE TABLE line AS SELECT g, md5(g::text) FROM generate_series(1, 5000) g", "t_mine")
+    own_cell.ask(
+        "CREATE TABLE line WITH (autovacuum_enabled = off)"  # else its pages may come out of WAL, all of them
+        " AS SELECT g, md5(g::text) FROM generate_series(1, 5000) g;"
+        "CREATE INDEX up ON line (g); CREATE INDEX down ON line (g DESC)",
+        "t_mine",
+    )
     own_cell.before_backup = own_cell.restore_point("before the backup")
     own_cell.label = own_cell.backup("full")
     own_cell.between = []
@@ -38,32 +49,45 @@ def server(own_cell):
     return own_cell
 
 
+class Objects:
+    """The repository's objects; :meth:`take_back` what was done to them."""
+
+    def __init__(self, client):
+        self._client = client
+        self._saved = {}  # None: it was not there
+
+    def names(self, part):
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
+        return [one["Key"] for page in pages for one in page.get("Contents", ()) if part in one["Key"]]
+
+    def change(self, part, data=None):
+        """Replace every object with ``part`` in its name, or delete it."""
+        for key in self.names(part):
+            body = self._client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+            self._saved.setdefault(key, body)
+            self._put(key, data and data(body))
+
+    def add(self, key, body):
+        self._saved[key] = None
+        self._put(key, body)
+
+    def take_back(self):
+        for key, body in self._saved.items():
+            self._put(key, body)
+
+    def _put(self, key, body):
+        if body is None:
+            self._client.delete_object(Bucket=BUCKET, Key=key)
+        else:
+            self._client.put_object(Bucket=BUCKET, Key=key, Body=body)
+
+
 @pytest.fixture
 def objects(server):
     """The repository's objects; whatever a test does to them is taken back."""
-    saved = {}
-    client = server.s3.client()
-
-    class Objects:
-        def names(self, part):
-            pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
-            return [one["Key"] for page in pages for one in page.get("Contents", ()) if part in one["Key"]]
-
-        def read(self, key):
-            return client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
-
-        def change(self, part, data=None):
-            """Replace every object with ``part`` in its name, or delete it."""
-            for key in self.names(part):
-                saved.setdefault(key, self.read(key))
-                if data is None:
-                    client.delete_object(Bucket=BUCKET, Key=key)
-                else:
-                    client.put_object(Bucket=BUCKET, Key=key, Body=data(saved[key]))
-
-    yield Objects()
-    for key, data in saved.items():
-        client.put_object(Bucket=BUCKET, Key=key, Body=data)
+    offered = Objects(server.s3.client())
+    yield offered
+    offered.take_back()
 
 
 def middle(server):
@@ -76,7 +100,23 @@ def refused(server, target, kind, **request):
     with pytest.raises(kind) as caught:
         restore(server, "t_mine", target, "t_back", **request)
     assert not (server.folder / "scratch" / "restore").exists()
+    assert whole(server, "t_back")["objects"] == []
     return caught.value
+
+
+def harmed(server, monkeypatch, harm):
+    """Have the tenant's table harmed between pgBackRest's restore and the server's start; return its file's name."""
+    [(name,)] = server.ask("SELECT pg_relation_filepath('line')", "t_mine")
+    run = Programs.run
+
+    def run_and_harm(programs, *argv, **options):
+        said = run(programs, *argv, **options)
+        if (argv[0], argv[-1]) == ("pgbackrest", "restore"):
+            harm(server.folder / "scratch" / "restore" / "data" / name)
+        return said
+
+    monkeypatch.setattr(Programs, "run", run_and_harm)
+    return name
 
 
 def test_a_position_in_the_future(server):
@@ -124,6 +164,22 @@ def test_a_damaged_segment_is_named(server, objects, damage, kind):
     assert middle(server) in error.message
 
 
+def test_a_segment_of_another_server_is_named(server, objects):
+    name, passphrase = middle(server), catalogs.archive_pass(Store(location(server)))
+    with a_cell() as other:
+        while other.ask("SELECT pg_walfile_name(pg_current_wal_lsn())") <= [(name,)]:
+            other.archive()
+        theirs = Store(location(other))
+        (found,) = theirs.list(f"archive/main/{catalogs.read(theirs).archive_id}/{name[:16]}", name)
+        plain = cipher.decrypt(theirs.read(found.name), catalogs.archive_pass(theirs))
+        key = theirs.location.object_key(found.name)  # with the checksum of its own content
+    objects.change(name)
+    objects.add(key, cipher.encrypt(plain, passphrase))
+    assert objects.names(name) == [key]
+    error = refused(server, server.target, errors.WalDamaged)
+    assert f"{name} is of another server" in error.message
+
+
 def test_a_damaged_segment_behind_the_target_is_nobodys_matter(server, objects):
     behind = Segment(1, Segment.ending(1, server.target.lsn).number + 1).name
     assert objects.names(behind)
@@ -166,6 +222,37 @@ def test_a_damaged_manifest(server, objects):
     refused(server, server.target, repository.RepositoryDamaged)
 
 
+@pytest.mark.parametrize("harm", [Path.unlink, lambda path: os.truncate(path, wal.PAGE)], ids=["lost", "shorter"])
+def test_a_file_that_is_not_whole_once_it_is_restored(server, monkeypatch, harm):
+    name, told = harmed(server, monkeypatch, harm), []
+    error = refused(server, server.target, errors.FilesMissing, tell=lambda stage, share: told.append(stage))
+    assert name in error.message
+    assert "replay" not in told
+
+
+def test_a_damaged_page_is_found_by_the_check(server, monkeypatch):
+    def harm(path):
+        with path.open("r+b") as stream:
+            stream.seek(3 * wal.PAGE + wal.PAGE // 2)
+            stream.write(b"not what was written")
+
+    name = harmed(server, monkeypatch, harm)
+    error = refused(server, server.target, errors.CheckFailed)
+    assert f"invalid page in block 3 of relation {name}" in error.message
+
+
+def test_an_index_in_the_wrong_order_is_found_by_the_check(server):
+    def tell(stage, share):
+        if (stage, share) == ("check", 0.0):
+            socket = str(server.folder / "scratch" / "restore" / "socket")
+            there = psycopg2.connect(host=socket, port=5432, user="postgres", dbname="t_mine")
+            with closing(there), there, there.cursor() as cr:
+                cr.execute("UPDATE pg_class SET relfilenode = pg_relation_filenode('up') WHERE relname = 'down'")
+
+    error = refused(server, server.target, errors.CheckFailed, tell=tell)
+    assert 'item order invariant violated for index "down"' in error.message
+
+
 def test_the_wrong_key(server):
     wrong = dataclasses.replace(location(server), cipher_pass="another")
     with pytest.raises(repository.WrongKey):
@@ -192,6 +279,22 @@ def test_the_object_store_dies_at_any_stage_and_comes_back(server, monkeypatch):
         finally:
             server.s3.start()
     restore(server, "t_mine", server.target, "t_back")
+
+
+def test_a_slow_object_store_is_waited_for(server, monkeypatch):
+    monkeypatch.setattr(wal, "AHEAD", 1)  # so that the server has to wait, too
+    send, sent = URLLib3Session.send, []
+
+    def send_slowly(session, request):
+        sent.append(request.url)
+        time.sleep(0.5)
+        return send(session, request)
+
+    monkeypatch.setattr(URLLib3Session, "send", send_slowly)
+    report = restore(server, "t_mine", server.target, "t_back")
+    assert len(sent) > report.segments
+    assert (report.method, report.note) == ("selective", "")
+    assert server.ask("SELECT count(*) FROM line", "t_back") == [(5003,)]
 
 
 def test_too_little_scratch_space_is_said_before_anything_is_fetched(server, monkeypatch):
@@ -281,7 +384,7 @@ def test_wal_that_is_not_as_expected_is_replayed_whole(server, monkeypatch, from
     assert server.ask("SELECT count(*) FROM line", "t_back") == [(5003,)]
 
 
-def test_where_the_server_stumbles_over_what_was_passed_over_all_is_replayed(server, monkeypatch):
+def test_where_the_server_stumbles_over_what_was_passed_over_all_is_replayed(server, monkeypatch, caplog):
     right = wal.WalFilter.segment
 
     def segment(filtering, number, data, following):
@@ -290,7 +393,9 @@ def test_where_the_server_stumbles_over_what_was_passed_over_all_is_replayed(ser
 
     monkeypatch.setattr(wal.WalFilter, "segment", segment)
     report = restore(server, "t_mine", server.target, "t_back")
-    assert "invalid pages" in report.note
+    assert "recovery ended early (" in report.note
+    assert "invalid pages" not in report.note
+    assert "invalid pages" in caplog.text  # the server's words may tell of others
     assert server.ask("SELECT count(*) FROM line", "t_back") == [(5003,)]
 
 

@@ -1,0 +1,125 @@
+"""What a restored database has to be before anybody is served from it, asked of a real PostgreSQL."""
+
+import os
+import uuid
+from contextlib import contextmanager
+from dataclasses import replace
+
+import psycopg2
+import pytest
+from addons.loomworks_snapshot.restoring import flow
+from addons.loomworks_tenant.reconciler.step import Boundaries
+from psycopg2.extras import RealDictCursor
+from test_restore_flow import restore_spec
+
+ODOO = "CREATE TABLE ir_module_module (id int); CREATE TABLE part (id int PRIMARY KEY); CREATE TABLE whole (part int)"
+KEY = "ALTER TABLE whole ADD CONSTRAINT whole_part FOREIGN KEY (part) REFERENCES part"
+TABLES = {"tables": 3}
+
+
+class Server:
+    """The boundary, on the test database's server."""
+
+    def __init__(self):
+        self.closed = set()
+
+    @contextmanager
+    def connect(self, name):
+        assert name not in self.closed
+        connection = psycopg2.connect(os.environ["PG_URL"], dbname=name, cursor_factory=RealDictCursor)
+        try:
+            with connection, connection.cursor() as cr:
+                yield cr
+        finally:
+            connection.close()
+
+    def database(self, name):
+        with self.connect("postgres") as cr:
+            cr.execute("SELECT FROM pg_database WHERE datname = %s", [name])
+            return {"datallowconn": name not in self.closed} if cr.rowcount else None
+
+    def run(self, name, statements):
+        with self.connect(name) as cr:
+            cr.execute(statements)
+
+
+@pytest.fixture
+def server():
+    return Server()
+
+
+@pytest.fixture
+def spec():
+    """A restore of a tenant whose new database is there, and empty; that of the tenant itself, too."""
+    number = str(uuid.uuid4())
+    spec = restore_spec(uuid=number, database="t_" + number.replace("-", ""))
+    connection = psycopg2.connect(os.environ["PG_URL"])
+    connection.autocommit = True
+    cr = connection.cursor()
+    for name in (spec.database, spec.original):
+        cr.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+    yield spec
+    for name in (spec.database, spec.original):
+        cr.execute(f"DROP DATABASE {name}")
+    connection.close()
+
+
+def check(spec, server, report=TABLES):
+    flow.check(spec, Boundaries(None, server, None), report)
+
+
+def refused(spec, server, report=TABLES):
+    with pytest.raises(flow.RestoreFailed) as caught:
+        check(spec, server, report)
+    return caught.value
+
+
+def test_whole_database_of_an_odoo_is_accepted(spec, server):
+    server.run(spec.database, f"{ODOO}; {KEY}; CREATE VIEW seen AS SELECT * FROM whole")
+    check(spec, server)
+
+
+def test_database_without_odoos_tables_is_refused(spec, server):
+    server.run(spec.database, "CREATE TABLE one (id int)")
+    assert refused(spec, server, {"tables": 1}).code == "not_an_odoo"
+
+
+def test_empty_database_is_refused(spec, server):
+    assert refused(spec, server, {"tables": 0}).code == "not_an_odoo"
+
+
+@pytest.mark.parametrize("restored", [2, 4])
+def test_database_with_other_tables_than_were_restored_is_refused(spec, server, restored):
+    server.run(spec.database, ODOO)
+    error = refused(spec, server, {"tables": restored})
+    assert (error.code, error.message) == ("incomplete", f"{restored} tables were restored, and 3 have arrived")
+
+
+def test_key_that_was_not_checked_is_refused_by_its_name(spec, server):
+    server.run(spec.database, f"{ODOO}; {KEY} NOT VALID")
+    server.run(spec.original, f"{ODOO}; {KEY}")
+    error = refused(spec, server)
+    assert (error.code, error.message) == ("unchecked_keys", "1 foreign key(s) were not checked: whole.whole_part")
+
+
+def test_key_that_the_original_never_checked_either_is_accepted(spec, server):
+    for name in (spec.database, spec.original):
+        server.run(name, f"{ODOO}; {KEY} NOT VALID")
+    check(spec, server)
+
+
+def test_another_key_that_was_not_checked_is_refused(spec, server):
+    other = "ALTER TABLE whole ADD CONSTRAINT other FOREIGN KEY (part) REFERENCES part NOT VALID"
+    server.run(spec.database, f"{ODOO}; {KEY} NOT VALID; {other}")
+    server.run(spec.original, f"{ODOO}; {KEY} NOT VALID")
+    assert refused(spec, server).message == "1 foreign key(s) were not checked: whole.other"
+
+
+def test_copy_is_compared_with_what_it_is_a_copy_of(spec, server):
+    copy = replace(spec, copy=True, tenant=replace(spec.tenant, database=spec.database))
+    assert copy.original == spec.original
+    for name in (spec.database, spec.original):
+        server.run(name, f"{ODOO}; {KEY} NOT VALID")
+    check(copy, server)
+    server.closed.add(spec.original)
+    assert refused(copy, server).code == "unchecked_keys"
