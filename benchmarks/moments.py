@@ -33,7 +33,7 @@ def main():
     parser.add_argument("--many", type=int, default=100)
     parser.add_argument("--restores", type=int, default=10)
     options = parser.parse_args()
-    figures = Figures("restore", more=True)
+    figures = Figures("restore")
     stack = e2e.read_env()
     call = e2e.Json2(stack["LOOMWORKS_URL"], stack["LOOMWORKS_API_KEY"])
     tenants = e2e.tenant_maker(call, stack)

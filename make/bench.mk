@@ -1,4 +1,4 @@
-# Figures: each a JSON object a line in build/bench, as a ratio to a floor or a peer of the same run.
+# Figures: each a JSON object a line in build/bench, as a ratio to a floor or a peer of the same run. Every run adds its own.
 .PHONY: bench-tenant bench-undo bench-capture bench-restore bench-moments bench-storage bench-orphans
 
 bench-tenant: ## time from "create it" to the login page, against a bare script; time and memory of make up (build/bench/tenant.jsonl)
@@ -16,7 +16,7 @@ bench-restore: ## what restoring one tenant takes, against a full restore, --db-
 	@$(HOSTTOOLS) up
 	@$(WITH_TOOLS) benchmarks/restore.py $(ARGS)
 
-bench-moments: ## how long snapshots and the swap of a restore take on the running stack (adds to build/bench/restore.jsonl)
+bench-moments: ## how long snapshots and the swap of a restore take on the running stack (build/bench/restore.jsonl)
 	@$(WITH_STACK) benchmarks/moments.py $(ARGS)
 
 bench-storage: ## what backing up and restoring files takes, against rclone and restic (build/bench/storage.jsonl)

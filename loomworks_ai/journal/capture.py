@@ -23,16 +23,21 @@ EXACT = """
     SET LOCAL lc_monetary = 'C';
 """
 # Rows that this transaction has changed in captured tables and entries made, by the server's own count. It counts what
-# a savepoint has taken back as well, and may still hold what earlier transactions of this session left in it.
+# a savepoint has taken back as well, and may still hold what earlier transactions of this session left in it. An entry
+# that is changed counts as one that is made and one that is deleted.
 COUNTED = """
-    SELECT COALESCE(pg_partition_root(oid)::oid, oid) AS root, written, deleted FROM (
-        SELECT c.oid, pg_stat_get_xact_tuples_inserted(c.oid) + pg_stat_get_xact_tuples_updated(c.oid) AS written,
-               pg_stat_get_xact_tuples_deleted(c.oid) AS deleted
+    SELECT COALESCE(pg_partition_root(oid)::oid, oid) AS root, inserted + updated AS written,
+           deleted + CASE WHEN has_entries THEN updated ELSE 0 END AS deleted
+    FROM (
+        SELECT c.oid, pg_stat_get_xact_tuples_inserted(c.oid) AS inserted,
+               pg_stat_get_xact_tuples_updated(c.oid) AS updated, pg_stat_get_xact_tuples_deleted(c.oid) AS deleted
         FROM pg_class c WHERE c.relkind = 'r' OFFSET 0
     ) counted
-    WHERE written + deleted > 0 AND (
-        EXISTS (SELECT FROM pg_trigger WHERE tgrelid = counted.oid AND tgname = '00_loomworks_capture')
-        OR EXISTS (SELECT FROM pg_inherits WHERE inhrelid = counted.oid AND inhparent = 'loomworks.entry'::regclass))
+    CROSS JOIN LATERAL (SELECT EXISTS (
+        SELECT FROM pg_inherits WHERE inhrelid = counted.oid AND inhparent = 'loomworks.entry'::regclass
+    ) AS has_entries) journal
+    WHERE inserted + updated + deleted > 0 AND (has_entries
+        OR EXISTS (SELECT FROM pg_trigger WHERE tgrelid = counted.oid AND tgname = '00_loomworks_capture'))
 """
 LOCKED = """
     SELECT l.relation AS oid, n.nspname AS schema_name, c.relname AS table_name, c.relkind, c.relpersistence, l.mode
@@ -111,6 +116,8 @@ def overlooked(cr: Cursor) -> list[str]:
     if value(cr, "SELECT pg_current_xact_id_if_assigned() IS NULL"):
         return []
     changed = changed_since(cr, {})
+    if not changed:
+        return []
     nothing = Begun(operation=0, counted={})
     return sorted(
         table.label for table in catalog.tables(cr) if table.oid in changed and _is_short(cr, nothing, table, 0)
@@ -146,9 +153,9 @@ def end(cr: Cursor, *, savepoints_rolled_back: bool = False) -> dict[str, Any]:
     begun = _begun.pop(cr.connection, None)
     if begun is None:
         raise RuntimeError("end() without begin()")
-    reason = _gone_past(cr, begun, savepoints_rolled_back)
-    execute(cr, "SET LOCAL loomworks.operation = ''")
     entries = _entries(cr, begun.operation)
+    reason = _gone_past(cr, begun, entries, savepoints_rolled_back)
+    execute(cr, "SET LOCAL loomworks.operation = ''")
     if entries or reason:
         execute(
             cr,
@@ -166,7 +173,7 @@ def _entries(cr: Cursor, operation: int) -> int:
     return value(cr, query, [operation])
 
 
-def _gone_past(cr: Cursor, begun: Begun, lenient: bool) -> str | None:
+def _gone_past(cr: Cursor, begun: Begun, entries: int, lenient: bool) -> str | None:
     """Return what the journal has not seen, in words, or None."""
     setting = value(cr, "SELECT current_setting('loomworks.operation', true)")
     if setting != str(begun.operation):
@@ -174,7 +181,7 @@ def _gone_past(cr: Cursor, begun: Begun, lenient: bool) -> str | None:
     locked = _restructured(cr)
     if locked:
         return f"tables were altered, emptied or locked as a whole: {', '.join(locked)}"
-    return _unwritten(cr, begun, lenient)
+    return _unwritten(cr, begun, entries, lenient)
 
 
 def counted(cr: Cursor) -> Counts:
@@ -226,13 +233,13 @@ def journal(cr: Cursor) -> int:
     return value(cr, "SELECT 'loomworks.entry'::regclass::oid")
 
 
-def _unwritten(cr: Cursor, begun: Begun, lenient: bool) -> str | None:
-    """Compare the server's count of rows changed with the entries made."""
+def _unwritten(cr: Cursor, begun: Begun, entries: int, lenient: bool) -> str | None:
+    """Compare the server's count of rows changed with the entries made, and these with those of the operation."""
     changed = changed_since(cr, begun.counted)
     made, removed = changed.pop(journal(cr), (0, 0))
     if removed:
-        return "entries of the journal were deleted"
-    if made == sum(written + deleted for written, deleted in changed.values()):
+        return "entries of the journal were deleted or changed"
+    if made == sum(written + deleted for written, deleted in changed.values()) and (lenient or made == entries):
         return None
     # Statements that failed below a savepoint are counted and leave no entry: look at the tables themselves.
     tables = {table.oid: table for table in catalog.tables(cr)}

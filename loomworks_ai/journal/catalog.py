@@ -124,7 +124,6 @@ def filled(cr: Cursor, among: list[int]) -> frozenset[int]:
 
 
 def _table(row: dict) -> Table:
-    secret = rules.secrets(row["schema_name"], row["table_name"])
     return Table(
         oid=row["oid"],
         schema=row["schema_name"],
@@ -133,7 +132,7 @@ def _table(row: dict) -> Table:
         key=tuple(row["key"]),
         columns=row["columns"],
         generated=frozenset(row["generated"]),
-        secret=tuple(name for name in secret if name in row["columns"]),
+        secret=rules.secrets(row["schema_name"], row["table_name"], row["columns"]),
         left_out=tuple(
             name for name in rules.left_out_columns(row["schema_name"], row["table_name"]) if name in row["columns"]
         ),

@@ -61,11 +61,12 @@ def counts(cr: Cursor, operations: Sequence[int]) -> dict[int, int]:
 def accounted(cr: Cursor, operations: Sequence[int]) -> dict[int, int]:
     """Return how many entries each operation has by its transactions that the journal still knows, without counting.
 
-    Whether it holds as many, an undo finds out for itself.
+    Those of which it holds none are left out. Whether it holds as many, an undo finds out for itself.
     """
     query = """
-        SELECT operation, COALESCE(sum(entries), 0)::bigint AS entries FROM loomworks.transaction
-        WHERE operation = ANY(%s) GROUP BY operation
+        SELECT operation, COALESCE(sum(entries), 0)::bigint AS entries FROM loomworks.transaction t
+        WHERE operation = ANY(%s) AND EXISTS (SELECT FROM loomworks.entry e WHERE e.operation = t.operation)
+        GROUP BY operation
     """
     return {row["operation"]: row["entries"] for row in rows(cr, query, [list(operations)])}
 

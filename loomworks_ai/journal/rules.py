@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
+
 # Caches, queues and traces come and go with the work, and nobody wants them back. What was done stays on record.
 LEFT_OUT = frozenset(
     """
@@ -15,20 +18,20 @@ LEFT_OUT = frozenset(
 # Credentials: a copy of them in a journal would be a second place to steal them from, and an undo must never make a
 # revoked one valid again.
 SECRET_TABLES = frozenset({"auth_totp_device", "res_users_apikeys", "auth_passkey_key"})
-SECRET_COLUMNS = {
-    "res_users": ("password", "totp_secret", "oauth_access_token"),
-    "fetchmail_server": ("password", "google_gmail_refresh_token", "google_gmail_access_token"),
-    "ir_mail_server": ("smtp_pass", "smtp_ssl_private_key", "google_gmail_refresh_token", "google_gmail_access_token"),
-    "iap_account": ("account_token",),
-    "res_partner": ("signup_token",),
-    "payment_provider": (
-        "stripe_secret_key",
-        "stripe_webhook_secret",
-        "paypal_client_secret",
-        "adyen_api_key",
-        "adyen_hmac_key",
-    ),
-}
+# As Odoo 19's own modules name them: passwords, keys of providers, proxies and calendars. What is only hard to guess,
+# as the access_token by which a document is shared, is none, and comes back with its row.
+SECRET_NAME = re.compile(
+    r"""(\w+_)?(
+            password | passphrase | smtp_pass
+          | (client|hash|totp|webhook|api|key)_secret | secret_key | (api|hmac|private)_key
+          | (account|signup)_token
+        )
+      | \w+_(
+            (access|refresh|bearer|auth|security|webhook|company|calendar|edi)_token | rtoken
+        )""",
+    re.VERBOSE,
+)
+SECRET_COLUMNS = {"mail_ice_server": ("credential",)}
 
 
 # Who wrote a row last, and when: others' writing to other columns moves these too, and is no reason to refuse.
@@ -44,9 +47,12 @@ def is_left_out(schema: str, table: str, transient: frozenset[str]) -> bool:
     return schema == "public" and (table in LEFT_OUT or table in SECRET_TABLES or table in transient)
 
 
-def secrets(schema: str, table: str) -> tuple[str, ...]:
-    """Return the columns of a table that stay out of the journal."""
-    return SECRET_COLUMNS.get(table, ()) if schema == "public" else ()
+def secrets(schema: str, table: str, columns: Collection[str]) -> tuple[str, ...]:
+    """Return those of the columns of a table that stay out of the journal."""
+    if schema != "public":
+        return ()
+    named = SECRET_COLUMNS.get(table, ())
+    return tuple(name for name in columns if name in named or SECRET_NAME.fullmatch(name))
 
 
 def left_out_columns(schema: str, table: str) -> tuple[str, ...]:

@@ -73,6 +73,7 @@ class Log(Protocol):
 class _Transaction:
     """One connection's current transaction. What it holds counts when it is committed."""
 
+    missed: Sequence[str] = ()  # tables in which rows had been changed before it was captured
     armed: bool = True
     rolled_back: bool = False  # a savepoint was
     entries: int = 0
@@ -110,7 +111,7 @@ class Operation:
         word, code = _first_word(statement)
         if word == "ROLLBACK":  # to a savepoint: the setting may have been made below it
             self._savepoint_rolled_back(connection)
-        elif word not in READING and (word != "WITH" or WRITING_WORD.search(code)):
+        elif _may_write(word, code):
             self.arm(connection)
 
     def arm(self, connection: Any) -> int | None:
@@ -123,9 +124,10 @@ class Operation:
                 journal.resume(cr, self.number)
                 transaction.armed = True
             else:
+                missed = journal.overlooked(cr)
                 self._take_number(cr)
                 journal.begin(cr, self.number)
-                self._transactions[id(connection)] = _Transaction()
+                self._transactions[id(connection)] = _Transaction(missed)
         return self.number
 
     def committing(self, connection: Any, *, alone: bool = True) -> None:
@@ -209,14 +211,16 @@ class Operation:
                 journal.resume(cr, self.number)
             ended = journal.end(cr, savepoints_rolled_back=transaction.rolled_back)
             transaction.entries, transaction.reason = ended["entries"], ended["restore_only"] or ""
-            return transaction
-        tables = journal.overlooked(cr) if alone else []
-        if not tables:
-            return None
-        self._take_number(cr)
-        reason = f"changed by a function of the database before the capture began: {', '.join(tables)}"
-        journal.mark_restore_only(cr, self.number, reason)
-        return _Transaction(reason=reason)
+            missed = transaction.missed if alone else ()
+        else:
+            missed = journal.overlooked(cr) if alone else ()
+        if missed:
+            transaction = transaction or _Transaction()
+            self._take_number(cr)
+            reason = f"changed by a function of the database before the capture began: {', '.join(missed)}"
+            journal.mark_restore_only(cr, self.number, reason)
+            transaction.reason = transaction.reason or reason
+        return transaction
 
     def _list(self, cr: Any, transaction: _Transaction) -> None:
         if not self._state:
@@ -249,6 +253,13 @@ class Operation:
             undoes=self.undoes,
             partly=self.partly,
         )
+
+
+def _may_write(word: str, code: str) -> bool:
+    """Tell whether a statement that begins so may change rows; of several in one, whether any may."""
+    if word in {"WITH", "EXPLAIN"} or (word in READING and ";" in code):
+        return bool(WRITING_WORD.search(code))
+    return word not in READING
 
 
 def _first_word(statement: Any) -> tuple[str, str]:

@@ -6,10 +6,12 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError
 
 from ..reconciler.retention import Retention
-from ..retention.ending import FIRST_LEAD, End, Life, Stage, Terms, foresee
+from ..retention.ending import FIRST_LEAD, End, Life, Stage, Terms, foresee, kept_until
 
-ENDING_FIELDS = frozenset("ended_at cancelled archive_at archived_at erase_at told_at reminded_at".split())
-OPEN = {"ended_at": False, "cancelled": False, "archive_at": False}
+ENDING_FIELDS = frozenset(
+    "ended_at cancelled archive_at archived_at erase_at erase_promised_at told_at reminded_at".split()
+)
+OPEN = {"ended_at": False, "cancelled": False, "archive_at": False, "erase_promised_at": False}
 UNTOLD = {"told_at": False, "reminded_at": False}
 CANCELLED = "The subscription was cancelled."
 DAY = timedelta(days=1)
@@ -45,6 +47,9 @@ class Tenant(models.Model):
     ended_at = fields.Datetime("Subscription ended", readonly=True, copy=False)
     cancelled = fields.Boolean("Subscription cancelled", readonly=True, copy=False)
     archive_at = fields.Datetime(readonly=True, copy=False, help="Promised: it is not archived before.")
+    erase_promised_at = fields.Datetime(
+        readonly=True, copy=False, help="Promised when the subscription ended: its data is not deleted before."
+    )
     told_at = fields.Datetime("Told", readonly=True, copy=False, help="When its people were told of the coming end.")
     reminded_at = fields.Datetime("Told again", readonly=True, copy=False)
     foreseen_suspend_at = fields.Datetime("Suspended on", compute="_compute_foreseen")
@@ -57,6 +62,7 @@ class Tenant(models.Model):
         "ended_at",
         "archive_at",
         "erase_at",
+        "erase_promised_at",
         "erase_requested",
         "erased_at",
         "plan_id.ended_days",
@@ -76,7 +82,7 @@ class Tenant(models.Model):
         if self.state == "archived":
             return Life(Stage.ARCHIVED, erase_at=self.erase_at or None)
         if self.ended_at:
-            return Life(Stage.ENDED, archive_at=self.archive_at or None)
+            return Life(Stage.ENDED, archive_at=self.archive_at or None, erase_at=self.erase_promised_at or None)
         return Life(Stage.SERVING, expires=self.subscription_expires or None)
 
     def _end(self):
@@ -95,6 +101,8 @@ class Tenant(models.Model):
     def _promise(self, moment):
         """Promise that the end does not come before ``moment``; addons move with it what is kept until then."""
         self.ensure_one()
+        if self.state != "archived" and self.erase_promised_at:
+            self.erase_promised_at += moment - self.archive_at  # kept for as long after it
         self[self._promised_field()] = moment
         if self.state == "archived" and self.server_id:
             self._lay_out_steps(anew=True)  # the mark on the claim says for how long
@@ -184,9 +192,17 @@ class Tenant(models.Model):
         """The subscription is over from now on: promise when what happens, and tell."""
         now = fields.Datetime.now()
         for tenant in self:
-            archived = tenant.plan_id._terms().archived_from(now)
-            tenant.write({"ended_at": now, "archive_at": archived, **UNTOLD})
+            terms = tenant.plan_id._terms()
+            archived = terms.archived_from(now)
+            promised = {"archive_at": archived, "erase_promised_at": terms.erased_from(archived)}
+            tenant.write({"ended_at": now, **promised, **UNTOLD})
         self._tell_ended()
+
+    def _kept_until(self, archived):
+        """As before; what was promised when the subscription ended is kept to."""
+        if self.archive_at and self.erase_promised_at:
+            return kept_until(archived, self.archive_at, self.erase_promised_at)
+        return super()._kept_until(archived)
 
     def _call_off(self):
         self.write({**OPEN, **UNTOLD})

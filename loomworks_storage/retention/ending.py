@@ -50,6 +50,14 @@ class Life:
     erase_at: datetime | None = None  # promised
 
 
+def kept_until(archived: datetime, archive_at: datetime, erase_at: datetime) -> datetime:
+    """Return when a tenant is erased that was promised these days, and is archived at ``archived``.
+
+    Not before the day that was promised, and where it is archived later than promised, as much later.
+    """
+    return max(erase_at, archived + (erase_at - archive_at))
+
+
 @dataclass(frozen=True)
 class Dates:
     """What is to come, as far as it is known; None: not foreseen, or over."""
@@ -64,7 +72,7 @@ def foresee(life: Life, terms: Terms) -> Dates:
     if life.stage == Stage.ARCHIVED:
         return Dates(erased=life.erase_at)
     if life.stage == Stage.ENDED and life.archive_at:
-        return Dates(archived=life.archive_at, erased=terms.erased_from(life.archive_at))
+        return Dates(archived=life.archive_at, erased=life.erase_at or terms.erased_from(life.archive_at))
     if life.stage == Stage.SERVING and life.expires:
         suspended = datetime.combine(life.expires + timedelta(days=1), time.min)
         archived = terms.archived_from(suspended)

@@ -211,6 +211,36 @@ class TestEnding(TenantCase):
         self.live(29)
         self.assertFalse(self.tenant.erase_requested)
 
+    def test_what_was_promised_at_the_end_outlives_another_plan_and_an_early_archiving(self):
+        ended = self.end()
+        self.assertIn(f"{ended + timedelta(days=90):%Y-%m-%d}", self.mails[-1].body_html)
+        self.plan.write({"ended_days": 1, "retention_days": 1})
+        self.assertEqual(self.tenant.foreseen_erase_at, ended + timedelta(days=90))
+        self.live(10)
+        self.tenant.with_user(self.operator).action_archive()
+        self.assertEqual(self.tenant.erase_at, ended + timedelta(days=90))
+        self.finish_steps(self.tenant)
+        self.live(79)
+        self.assertFalse(self.tenant.erase_requested)
+        self.live(1)
+        self.assertTrue(self.tenant.erase_requested)
+
+    def test_moving_the_archiving_moves_the_deletion_with_it(self):
+        ended = self.end()
+        self.tenant.with_user(self.operator).action_change_end(ended + timedelta(days=80), "They asked for it.")
+        self.assertEqual(self.tenant.foreseen_erase_at, ended + timedelta(days=110))
+        self.live(80)
+        self.assertEqual((self.tenant.state, self.tenant.erase_at), ("archived", ended + timedelta(days=110)))
+
+    def test_extended_subscription_forgets_what_was_promised(self):
+        self.end()
+        self.tenant.with_user(self.operator).subscription_expires = "2027-01-01"
+        self.assertFalse(self.tenant.erase_promised_at)
+        self.assertTrue(self.tenant.foreseen_erase_at)
+        self.tenant.with_user(self.operator).action_resume()
+        self.tenant.with_user(self.operator).action_archive()
+        self.assertEqual(self.tenant.erase_at, fields.Datetime.now() + timedelta(days=30))
+
     def test_short_retention_is_told_once_and_ends_on_its_day(self):
         self.plan.retention_days = 2
         self.tenant.action_archive()

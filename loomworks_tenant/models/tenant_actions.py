@@ -60,12 +60,16 @@ class TenantActions(models.Model):
         self._check_operator()
         now = fields.Datetime.now()
         for tenant in self.sudo():
-            kept = timedelta(days=tenant.plan_id.retention_days)
-            tenant.write({"archived_at": now, "erase_at": now + kept if tenant.server_id else now})
+            tenant.write({"archived_at": now, "erase_at": tenant._kept_until(now) if tenant.server_id else now})
         self._move("archive")
         for tenant in self.sudo().filtered(lambda one: not one.server_id):
             tenant.erased_at = now  # never provisioned: there is nothing to take away
         return True
+
+    def _kept_until(self, archived):
+        """Return when volume and database are deleted of a tenant that is archived then; addons keep promises."""
+        self.ensure_one()
+        return archived + timedelta(days=self.plan_id.retention_days)
 
     def restore_archived(self):
         """Bring archived tenants back whose data is still kept: the same database, the same volume."""

@@ -219,6 +219,45 @@ def test_what_follows_is_computed_anew_also_between_two_operations(office, agent
     assert read(office, model, [number], "complete_name") == [("Azure, Bob",)]
 
 
+SNEAK = "CREATE OR REPLACE FUNCTION sneak(number int) RETURNS int LANGUAGE sql AS $$ %s $$"
+SNEAKED = "UPDATE res_partner SET comment = 'x' WHERE id = number RETURNING id"
+
+
+@pytest.mark.parametrize("statement", ["SELECT sneak(%s)", "SELECT 1; SELECT sneak(%s)"])
+def test_what_a_function_changes_before_anything_else_is_not_taken_for_nothing(office, agent, statement):
+    model, numbers = made(office, lambda env: partner(env) | partner(env))
+    with office.cursor() as cr:
+        cr.execute(SNEAK % SNEAKED)
+    try:
+        with agent.request() as env:
+            env.cr.execute(statement, [numbers[0]])
+            env[model].browse(numbers[1]).phone = "2"
+    finally:
+        with office.cursor() as cr:
+            cr.execute("DROP FUNCTION sneak")
+    assert agent.state_of() == "restore_only"
+    report = agent.undo()
+    assert not report["done"]
+    assert "res_partner" in report["refused"]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT 1; UPDATE res_partner SET comment = 'x' WHERE id = %s",
+        "EXPLAIN (ANALYZE) UPDATE res_partner SET comment = 'x' WHERE id = %s",
+    ],
+)
+def test_what_only_looks_like_reading_is_captured(office, agent, statement):
+    model, numbers = made(office, lambda env: partner(env) | partner(env))
+    before = office.state()
+    with agent.request() as env:
+        env.cr.execute(statement, [numbers[0]])
+        env[model].browse(numbers[1]).phone = "2"
+    assert agent.undo()["done"]
+    assert differences(before, office.state()) == []
+
+
 def test_a_new_analytic_plan_can_only_be_restored(office, agent):
     before = office.state()
     with agent.request() as env:

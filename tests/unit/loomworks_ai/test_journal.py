@@ -363,6 +363,18 @@ TAMPERING = {
         "SET LOCAL loomworks.operation = ''; UPDATE partner SET name = 'x'; SET LOCAL loomworks.operation = '1'"
     ),
     "journal changed": "UPDATE partner SET name = 'x'; DELETE FROM loomworks.entry",
+    "another's": (
+        "SET LOCAL loomworks.operation = '999'; UPDATE partner SET name = 'x'; SET LOCAL loomworks.operation = '1'"
+    ),
+    "entries given away": "UPDATE partner SET name = 'x'; UPDATE loomworks.entry SET operation = 999",
+    "entries reworded": "UPDATE partner SET name = 'x'; UPDATE loomworks.entry SET old = new",
+    "entries forged": """
+        SET LOCAL loomworks.operation = '';
+        UPDATE partner SET name = 'x' WHERE id = 1;
+        SET LOCAL loomworks.operation = '1';
+        INSERT INTO loomworks.entry (operation, shape, action, key, old, new)
+        SELECT 999, shape, action, key, old, new FROM loomworks.entry LIMIT 1
+    """,
     "function replaced": """
         CREATE OR REPLACE FUNCTION loomworks.capture_1() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
         UPDATE partner SET name = 'x'

@@ -14,6 +14,7 @@ from addons.loomworks_storage.retention.ending import (
     Terms,
     Turn,
     foresee,
+    kept_until,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -35,7 +36,14 @@ def test_serving_tenant_is_suspended_on_the_day_after_its_last():
 def test_what_was_promised_is_foreseen_whatever_the_plan_says_by_now():
     ended = Life(Stage.ENDED, archive_at=START)
     assert foresee(ended, Terms(0, 30)) == Dates(None, START, START + 30 * DAY)
+    promised = Life(Stage.ENDED, archive_at=START, erase_at=START + 5 * DAY)
+    assert foresee(promised, Terms(0, 30)) == Dates(None, START, START + 5 * DAY)
     assert foresee(Life(Stage.ARCHIVED, erase_at=START), Terms(0, 0)) == Dates(erased=START)
+
+
+@pytest.mark.parametrize(("archived", "erased"), [(-9, 5), (0, 5), (3, 8)], ids=["early", "on its day", "late"])
+def test_data_is_kept_until_the_day_promised_and_as_long_as_promised(archived, erased):
+    assert kept_until(START + archived * DAY, START, START + 5 * DAY) == START + erased * DAY
 
 
 @pytest.mark.parametrize("life", [Life(Stage.ERASED, erase_at=START), Life(Stage.ENDED), Life(Stage.ARCHIVED)])

@@ -2,7 +2,7 @@
 
 import pytest
 from addons.loomworks_tenant.kube import manifests, names, odoo_conf, routes
-from addons.loomworks_tenant.reconciler.spec import Goal
+from addons.loomworks_tenant.reconciler.spec import Goal, VolumeSpec
 from factories import UUID, template_spec, tenant_spec
 
 NAMESPACE = f"lw-{UUID}"
@@ -57,6 +57,18 @@ def test_pod_writes_only_to_its_volume_and_tmp():
     container = manifests.deployment(tenant_spec(), "d")["spec"]["template"]["spec"]["containers"][0]
     writable = [mount["mountPath"] for mount in container["volumeMounts"] if not mount.get("readOnly")]
     assert writable == ["/var/lib/odoo", "/tmp"]
+
+
+def test_volume_is_where_the_plan_says_and_odoo_knows_it():
+    volume = VolumeSpec("odoo-data", "5Gi", "standard", "ReadWriteOnce", "/srv/files")
+    spec = tenant_spec(volume=volume)
+    pod = manifests.deployment(spec, "d")["spec"]["template"]["spec"]
+    [data] = [mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"] if mount["name"] == "data"]
+    assert data == "/srv/files"
+    assert "data_dir = /srv/files" in odoo_conf.render(spec, "secret")
+    claim = manifests.volume_claim(spec)["spec"]
+    assert claim["resources"]["requests"]["storage"] == "5Gi"
+    assert (claim["storageClassName"], claim["accessModes"]) == ("standard", ["ReadWriteOnce"])
 
 
 @pytest.mark.parametrize(("goal", "replicas"), [(Goal.ACTIVE, 1), (Goal.SUSPENDED, 0)])
