@@ -50,6 +50,12 @@ LOCKED = """
       AND COALESCE(c.relkind, 'r') <> 'S' AND COALESCE(c.relpersistence, 'p') <> 't'
       AND NOT EXISTS (SELECT FROM pg_class owner WHERE owner.reltoastrelid = l.relation AND owner.relpersistence = 't')
 """
+# Who writes to a table holds this lock to the end of the transaction; who only locks rows, another.
+WRITTEN_TO = """
+    SELECT relation AS oid FROM pg_locks
+    WHERE locktype = 'relation' AND pid = pg_backend_pid() AND mode = 'RowExclusiveLock'
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 MISSING = """
     SELECT id, schema_name, table_name FROM loomworks.relation
     WHERE shape IS NOT NULL
@@ -115,7 +121,8 @@ def overlooked(cr: Cursor) -> list[str]:
     """
     if value(cr, "SELECT pg_current_xact_id_if_assigned() IS NULL"):
         return []
-    changed = changed_since(cr, {})
+    written = {row["oid"] for row in rows(cr, WRITTEN_TO)}
+    changed = written & changed_since(cr, {}).keys()
     if not changed:
         return []
     nothing = Begun(operation=0, counted={})

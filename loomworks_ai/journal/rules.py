@@ -18,20 +18,25 @@ LEFT_OUT = frozenset(
 # Credentials: a copy of them in a journal would be a second place to steal them from, and an undo must never make a
 # revoked one valid again.
 SECRET_TABLES = frozenset({"auth_totp_device", "res_users_apikeys", "auth_passkey_key"})
-# As Odoo 19's own modules name them: passwords, keys of providers, proxies and calendars. What is only hard to guess,
-# as the access_token by which a document is shared, is none, and comes back with its row.
+# As Odoo 19's own modules name them: passwords, and keys of providers and proxies. What is only hard to guess, as the
+# access_token by which a document is shared, is none. Tokens for an hour, which Odoo itself renews while it works, are
+# left as they are where they are named below, and come back with their rows elsewhere.
 SECRET_NAME = re.compile(
     r"""(\w+_)?(
-            password | passphrase | smtp_pass
-          | (client|hash|totp|webhook|api|key)_secret | secret_key | (api|hmac|private)_key
-          | (account|signup)_token
-        )
-      | \w+_(
-            (access|refresh|bearer|auth|security|webhook|company|calendar|edi)_token | rtoken
-        )""",
+        password | passphrase | smtp_pass
+      | (client|hash|totp|webhook|api|key)_secret | secret_key | (api|hmac|private)_key
+      | (account|signup|auth|refresh|security)_token
+    )""",
     re.VERBOSE,
 )
-SECRET_COLUMNS = {"mail_ice_server": ("credential",)}
+SECRET_COLUMNS = {
+    "res_users": ("oauth_access_token",),
+    "fetchmail_server": ("google_gmail_access_token", "microsoft_outlook_access_token"),
+    "ir_mail_server": ("google_gmail_access_token", "microsoft_outlook_access_token"),
+    "mail_ice_server": ("credential",),
+    "payment_provider": ("authorize_transaction_key", "authorize_signature_key", "worldline_webhook_key"),
+    "res_company": ("l10n_hu_edi_signature_key",),
+}
 
 
 # Who wrote a row last, and when: others' writing to other columns moves these too, and is no reason to refuse.

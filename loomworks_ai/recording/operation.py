@@ -256,8 +256,10 @@ class Operation:
 
 
 def _may_write(word: str, code: str) -> bool:
-    """Tell whether a statement that begins so may change rows; of several in one, whether any may."""
-    if word in {"WITH", "EXPLAIN"} or (word in READING and ";" in code):
+    """Tell whether a statement that begins so may change rows; several in one may."""
+    if ";" in code.rstrip("; \n"):
+        return True
+    if word in {"WITH", "EXPLAIN"}:
         return bool(WRITING_WORD.search(code))
     return word not in READING
 

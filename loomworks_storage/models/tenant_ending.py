@@ -102,7 +102,8 @@ class Tenant(models.Model):
         """Promise that the end does not come before ``moment``; addons move with it what is kept until then."""
         self.ensure_one()
         if self.state != "archived" and self.erase_promised_at:
-            self.erase_promised_at += moment - self.archive_at  # kept for as long after it
+            later = max(timedelta(0), moment - self.archive_at)  # kept for as long after it, and no less
+            self.erase_promised_at += later
         self[self._promised_field()] = moment
         if self.state == "archived" and self.server_id:
             self._lay_out_steps(anew=True)  # the mark on the claim says for how long

@@ -232,6 +232,13 @@ class TestEnding(TenantCase):
         self.live(80)
         self.assertEqual((self.tenant.state, self.tenant.erase_at), ("archived", ended + timedelta(days=110)))
 
+    def test_archiving_that_is_moved_nearer_leaves_the_deletion_where_it_was(self):
+        ended = self.end()
+        self.tenant.with_user(self.operator).action_change_end(ended + timedelta(days=20), "They asked for it.")
+        self.assertEqual(self.tenant.foreseen_erase_at, ended + timedelta(days=90))
+        self.live(20)
+        self.assertEqual((self.tenant.state, self.tenant.erase_at), ("archived", ended + timedelta(days=90)))
+
     def test_extended_subscription_forgets_what_was_promised(self):
         self.end()
         self.tenant.with_user(self.operator).subscription_expires = "2027-01-01"

@@ -223,14 +223,13 @@ SNEAK = "CREATE OR REPLACE FUNCTION sneak(number int) RETURNS int LANGUAGE sql A
 SNEAKED = "UPDATE res_partner SET comment = 'x' WHERE id = number RETURNING id"
 
 
-@pytest.mark.parametrize("statement", ["SELECT sneak(%s)", "SELECT 1; SELECT sneak(%s)"])
-def test_what_a_function_changes_before_anything_else_is_not_taken_for_nothing(office, agent, statement):
+def test_what_a_function_changes_before_anything_else_is_not_taken_for_nothing(office, agent):
     model, numbers = made(office, lambda env: partner(env) | partner(env))
     with office.cursor() as cr:
         cr.execute(SNEAK % SNEAKED)
     try:
         with agent.request() as env:
-            env.cr.execute(statement, [numbers[0]])
+            env.cr.execute("SELECT sneak(%s)", [numbers[0]])
             env[model].browse(numbers[1]).phone = "2"
     finally:
         with office.cursor() as cr:
