@@ -1,6 +1,7 @@
 """Requests as operations: who is an agent, what was asked for, and when it is over."""
 
 import contextlib
+import contextvars
 import functools
 import sys
 
@@ -17,6 +18,9 @@ SESSION_LENGTH = 64
 KINDS = {"create": "create", "name_create": "create", "copy": "create", "write": "write", "unlink": "unlink"}
 LOG_MODEL = "loomworks.ai.operation.log"
 
+# Of the request that a remote procedure call came with: Odoo hides it while it makes the call.
+_session_of_call = contextvars.ContextVar("loomworks_session", default="")
+
 
 def activate():
     """Have cursors and remote procedure calls tell the operation under way: once in a process."""
@@ -28,6 +32,7 @@ def activate():
     if rpc.execute_cr.__name__ != "recorded_execute_cr":
         rpc.call_kw = _answering(rpc.call_kw)
         rpc.execute_cr = _recorded(rpc.execute_cr)
+        http.borrow_request = _telling_session(http.borrow_request)
 
 
 def _of_request():
@@ -92,8 +97,7 @@ def _call_of_request(request, user, args):
             params = request.get_json_data()["params"]
             model, method, tool = params["model"], params["method"], "web"
             ids = _ids(params.get("args"))
-    session = request.httprequest.headers.get(SESSION_HEADER, "")[:SESSION_LENGTH]
-    return _call(user, session, tool, model, method, _ids([ids]))
+    return _call(user, _session_of(request), tool, model, method, _ids([ids]))
 
 
 def _call(user, session, tool, model, method, ids):
@@ -173,6 +177,24 @@ def _rpc_operation(cr, uid, obj, method, args):
     env = api.Environment(cr, uid, {})
     if not env.user._is_ai_agent():
         return None
-    request = http._request_stack.top
-    session = request.httprequest.headers.get(SESSION_HEADER, "")[:SESSION_LENGTH] if request else ""
-    return Operation(cr.dbname, _call(env.user, session, "rpc", obj, method, _ids(args)), log_of(env))
+    call = _call(env.user, _session_of_call.get(), "rpc", obj, method, _ids(args))
+    return Operation(cr.dbname, call, log_of(env))
+
+
+def _session_of(request):
+    return request.httprequest.headers.get(SESSION_HEADER, "")[:SESSION_LENGTH] if request else ""
+
+
+def _telling_session(borrow_request):
+    """Wrap what hides the request from a remote procedure call, so that its session is known."""
+
+    @contextlib.contextmanager
+    def telling_borrow_request():
+        with borrow_request() as request:
+            token = _session_of_call.set(_session_of(request))
+            try:
+                yield request
+            finally:
+                _session_of_call.reset(token)
+
+    return telling_borrow_request

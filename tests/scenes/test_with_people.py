@@ -219,6 +219,21 @@ def test_what_follows_is_computed_anew_also_between_two_operations(office, agent
     assert read(office, model, [number], "complete_name") == [("Azure, Bob",)]
 
 
+@pytest.mark.parametrize(("implementation", "again"), [("standard", False), ("no_gap", True)])
+def test_a_number_is_given_again_only_where_there_may_be_no_gap(office, agent, implementation, again):
+    with office.person() as env:
+        values = {"name": "Numbers", "implementation": implementation, "prefix": "N"}
+        sequence = env["ir.sequence"].create(values).id
+        env["ir.sequence"].browse(sequence).next_by_id()
+    with agent.request() as env:
+        taken = env["ir.sequence"].sudo().browse(sequence).next_by_id()
+        env["res.partner"].create({"name": taken})
+    assert agent.undo()["done"]
+    with office.person() as env:
+        following = env["ir.sequence"].browse(sequence).next_by_id()
+    assert int(following[1:]) == int(taken[1:]) + (not again)
+
+
 SNEAK = "CREATE OR REPLACE FUNCTION sneak(number int) RETURNS int LANGUAGE sql AS $$ %s $$"
 SNEAKED = "UPDATE res_partner SET comment = 'x' WHERE id = number RETURNING id"
 

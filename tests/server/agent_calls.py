@@ -40,5 +40,7 @@ class AgentClient:
 
     def xmlrpc(self, model, method, *args, **kwargs):
         """Call a method through XML-RPC."""
-        server = xmlrpc.client.ServerProxy(f"http://127.0.0.1:{self._port}/xmlrpc/2/object", allow_none=True)
+        headers = [("X-Loomworks-Session", self._session)] if self._session else []
+        url = f"http://127.0.0.1:{self._port}/xmlrpc/2/object"
+        server = xmlrpc.client.ServerProxy(url, allow_none=True, headers=headers)
         return server.execute_kw(self._database, self.uid, self._key, model, method, list(args), kwargs)

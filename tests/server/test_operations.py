@@ -126,11 +126,12 @@ def test_a_forbidden_call_leaves_a_failed_row(odoo, agent):
 def test_xmlrpc_is_an_operation_too(odoo, agent, partner):
     agent.xmlrpc("res.partner", "write", [partner], {"phone": "5"})
     row = last(odoo)
-    assert (row["tool_name"], row["method_name"], row["state"], row["record_ids"]) == (
+    assert (row["tool_name"], row["method_name"], row["state"], row["record_ids"], row["session_id"]) == (
         "rpc",
         "write",
         "done",
         [partner],
+        "tidy-up",
     )
     with pytest.raises(xmlrpc.client.Fault):
         agent.xmlrpc("res.partner", "write", [partner], {"name": False})

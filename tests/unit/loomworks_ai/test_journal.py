@@ -478,13 +478,61 @@ def test_two_undos_at_once_leave_one(cr, connect):
         assert {conflict["type"] for conflict in report["conflicts"]} == {"changed"}
 
 
-@pytest.mark.parametrize("path", ["pg_catalog", "''", "information_schema, public"])
+@pytest.mark.parametrize("path", ["pg_catalog", "''", "information_schema, public", "public, pg_catalog"])
 def test_any_search_path(cr, path):
     before = state(cr)
     cr.execute(f"SET search_path = {path}")
     act(cr, 1, "UPDATE public.partner SET name = 'op'", "DELETE FROM public.log")
     assert undone(cr, 1)["done"]
     assert state(cr) == before
+
+
+LONG = "a_" + "long" * 14 + "_x"  # 60 characters
+SCHEMA_NAME = '"o""dd schema"'
+ODD = f"""{SCHEMA_NAME}."ta'ble ""; -- %s\""""
+KIND = f"""{SCHEMA_NAME}."mood's ki""nd\""""
+AWKWARD = f"""
+    CREATE SCHEMA {SCHEMA_NAME};
+    CREATE TYPE {KIND} AS ENUM ('fine', 'so; so', '%s');
+    CREATE TABLE {LONG} (
+        id serial PRIMARY KEY, {LONG} text UNIQUE, partner_id int REFERENCES partner ON DELETE CASCADE);
+    CREATE TABLE {ODD} (
+        "i'd %s" serial, "va""lue" text, "mood" {KIND},
+        CONSTRAINT "k'ey "" %s" PRIMARY KEY ("i'd %s"), CONSTRAINT "che""ck %s" CHECK ("va""lue" <> 'never'));
+    CREATE UNIQUE INDEX "in'dex "" %s" ON {ODD} ("va""lue");
+    CREATE TABLE {LONG}2 (id int REFERENCES {LONG}, other int, PRIMARY KEY (id, other));
+    INSERT INTO {LONG} ({LONG}, partner_id) VALUES ('one', 1), ('two', 2);
+    INSERT INTO {LONG}2 VALUES (1, 1), (2, 1);
+    INSERT INTO {ODD} ("va""lue", "mood") VALUES ('a', 'fine'), ('b', 'so; so'), ('c', '%s');
+"""
+AWKWARD_WORK = [
+    f"UPDATE {LONG} SET {LONG} = {LONG} || '!'",
+    f"DELETE FROM {LONG}2 WHERE id = 2",
+    f"INSERT INTO {LONG} ({LONG}, partner_id) VALUES ('three', 3)",
+    f"""UPDATE {ODD} SET "va""lue" = 'tmp' WHERE "va""lue" = 'a'""",
+    f"""UPDATE {ODD} SET "va""lue" = 'a', "mood" = '%s' WHERE "va""lue" = 'b'""",
+    f"""UPDATE {ODD} SET "va""lue" = 'b' WHERE "va""lue" = 'tmp'""",
+    f"""DELETE FROM {ODD} WHERE "va""lue" = 'c'""",
+]
+
+
+def test_names_that_are_long_or_hold_what_sql_is_made_of(cr):
+    cr.execute(AWKWARD)
+    journal.install(cr)
+    cr.connection.commit()
+    before = state(cr)
+    told = act(cr, 1, *AWKWARD_WORK)
+    assert (told["entries"], told["restore_only"]) == (8, None)
+    after = state(cr)
+    assert journal.preview(cr, [1])["refused"] is None
+    for number, expected in ((2, before), (3, after), (4, before)):
+        assert undone(cr, number - 1, by=number)["done"]
+        assert state(cr) == expected
+    act(cr, 5, f"UPDATE {LONG} SET {LONG} = 'mine' WHERE id = 1")
+    cr.execute(f"UPDATE {LONG} SET {LONG} = 'theirs' WHERE id = 1")
+    cr.connection.commit()
+    (conflict,) = undone(cr, 5)["conflicts"]
+    assert (conflict["type"], conflict["table"], conflict["columns"]) == ("changed", LONG, [LONG])
 
 
 def test_exact_whatever_the_sessions_settings(cr):

@@ -1,6 +1,7 @@
 """What gets in the way of an undo: other sessions, timeouts, changed tables, deep and circular references, size."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg2
 import psycopg2.errors
@@ -145,6 +146,35 @@ def test_a_statement_timeout_leaves_nothing_half_done(cr):
     cr.connection.rollback()
     assert checksum(cr, "wide") == before
     assert journal.undo(cr, [1], by=2)["done"]
+
+
+SLOW = """
+    CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$;
+    CREATE TRIGGER slow BEFORE UPDATE ON a0 FOR EACH ROW EXECUTE FUNCTION slow();
+"""
+ASLEEP = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = %s AND wait_event = 'PgSleep'"
+
+
+def test_a_backend_killed_in_the_middle_of_the_statement_leaves_nothing_half_done(cr, connect):
+    act(cr, 1, "UPDATE a0 SET name = 'X' WHERE id = 1", "DELETE FROM l5", "INSERT INTO wide (n) VALUES (7)")
+    before = state(cr)
+    person(cr, SLOW)
+    with ThreadPoolExecutor() as pool:
+        undoing = pool.submit(journal.undo, cr, [1], by=2)
+        other = connect()
+        other.autocommit = True
+        with other.cursor() as killer:
+            killer.execute(ASLEEP, [cr.connection.get_backend_pid()])
+            while not killer.rowcount:
+                assert not undoing.done()
+                killer.execute(ASLEEP, [cr.connection.get_backend_pid()])
+        with pytest.raises(psycopg2.OperationalError):
+            undoing.result()
+    again = connect().cursor()
+    person(again, "DROP TRIGGER slow ON a0")
+    assert state(again) == before
+    report = journal.undo(again, [1], by=2)
+    assert (report["done"], report["touched"]) == (True, 5)
 
 
 def test_serialization_fails_and_the_next_try_sees_why(cr, connect):
