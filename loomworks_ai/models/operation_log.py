@@ -142,8 +142,11 @@ class OperationLog(models.Model):
         return noted + [self._sent(one) for one in queued if self._has_left(one)]
 
     def _has_left(self, change):
-        """Tell whether a message that an operation put into a queue has been taken out and sent since."""
-        if change["act"] != "created":
+        """Tell whether a message that an operation put into a queue has been taken out and sent since.
+
+        What it has sent itself, it has noted as such.
+        """
+        if change["act"] != "created" or change["after"].get("state") in SENT_STATES:
             return False
         table, number = change["table"], int(change["key"]["id"])
         self.env.cr.execute(SQL("SELECT state FROM %s WHERE id = %s", SQL.identifier(table), number))

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import http.server
+import socketserver
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -737,6 +738,60 @@ def test_scheduled_work_and_mail_sent_later_are_listed(office, agent):
         env["mail.mail"].sudo().browse(number).unlink()  # as the queue does with what it has sent
     assert [one["kind"] for one in agent.preview()["effects"]] == ["cron", "mail"]
     assert agent.undo()["done"]
+
+
+@contextmanager
+def mail_sink():
+    """Offer the port of a mail server that takes everything, and what it has taken."""
+    taken = []
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self):
+            self.wfile.write(b"220 sink\r\n")
+            for line in self.rfile:
+                word = line.split()[0].upper() if line.split() else b""
+                self.wfile.write({b"DATA": b"354 go on\r\n", b"QUIT": b"221 bye\r\n"}.get(word, b"250 ok\r\n"))
+                if word == b"DATA":
+                    taken.append(b"".join(iter(self.rfile.readline, b".\r\n")))
+                    self.wfile.write(b"250 taken\r\n")
+                if word == b"QUIT":
+                    return
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1], taken
+        server.shutdown()
+
+
+def test_mail_that_was_sent_at_once_is_listed(office, agent):
+    with mail_sink() as (port, taken):
+        with office.person() as env:
+            values = {"name": "Sink", "smtp_host": "127.0.0.1", "smtp_port": port, "smtp_encryption": "none"}
+            server = env["ir.mail_server"].create(values).id
+        with agent.request() as env:
+            values = {
+                "subject": "Hello",
+                "body_html": "x",
+                "email_from": "a@example.test",
+                "email_to": "x@example.test",
+            }
+            env["mail.mail"].sudo().create({**values, "mail_server_id": server}).send()
+    assert len(taken) == 1
+    (effect,) = agent.preview()["effects"]
+    assert (effect["kind"], effect["to"], effect["subject"]) == ("mail", "x@example.test", "Hello")
+    with office.person() as env:
+        assert "x@example.test" in env["loomworks.ai.operation.log"].browse(agent.last).effects_html
+        env["ir.mail_server"].browse(server).unlink()
+
+
+def test_a_text_message_that_has_been_sent_since_is_listed(office, agent):
+    with agent.request() as env:
+        number = env["sms.sms"].sudo().create({"number": "+32470000000", "body": "Your order is ready"}).id
+    assert [one["kind"] for one in agent.preview()["effects"]] == ["cron"]
+    with office.person() as env:
+        env["sms.sms"].sudo().browse(number).state = "sent"
+    _cron, effect = agent.preview(on_conflict="skip")["effects"]
+    assert (effect["kind"], effect["to"], effect["queued"]) == ("sms", "+32470000000", True)
 
 
 def test_scheduled_work_that_was_rolled_back_is_not_listed(office, agent):
