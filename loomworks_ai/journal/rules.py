@@ -65,11 +65,21 @@ def left_out_columns(schema: str, table: str) -> tuple[str, ...]:
     return LEFT_OUT_COLUMNS.get(table, ()) if schema == "public" else ()
 
 
-# The dates up to which a company's books are closed; which of these columns there are depends on Odoo's version.
+# The dates up to which the books of a company or of one above it are closed, as Odoo 19 asks for them before it changes
+# an entry; which of these columns there are depends on its version. Nobody's exceptions count: an undo has no user.
 CLOSED = """
-    EXISTS (SELECT FROM public.res_company c WHERE c.id = t.company_id AND t.date <= GREATEST(
-        (to_jsonb(c)->>'fiscalyear_lock_date')::date, (to_jsonb(c)->>'hard_lock_date')::date))
+    EXISTS (
+        SELECT FROM public.res_company own
+        JOIN public.res_company c ON starts_with(own.parent_path, c.parent_path)
+        LEFT JOIN public.account_journal j ON j.id = t.journal_id
+        WHERE own.id = t.company_id AND t.date <= GREATEST(
+            (to_jsonb(c)->>'fiscalyear_lock_date')::date, (to_jsonb(c)->>'hard_lock_date')::date,
+            CASE WHEN j.type IN ('sale', 'purchase') THEN (to_jsonb(c)->>(j.type || '_lock_date'))::date END,
+            CASE WHEN {taxed} THEN (to_jsonb(c)->>'tax_lock_date')::date END))
 """
+TAXED_MOVE = "EXISTS (SELECT FROM public.account_move_line l WHERE l.move_id = t.id AND l.tax_line_id IS NOT NULL)"
+TAXED_LINE = """(t.tax_line_id IS NOT NULL
+    OR EXISTS (SELECT FROM public.account_move_line l WHERE l.move_id = t.move_id AND l.tax_line_id IS NOT NULL))"""
 SECURED_MOVE = """
     EXISTS (SELECT FROM public.account_move m WHERE m.id = t.move_id AND m.inalterable_hash IS NOT NULL)
 """
@@ -79,11 +89,19 @@ LOCKED = "its period is closed"
 PROTECTED = {
     "account_move": [
         ("t.inalterable_hash IS NOT NULL", HASHED, ("inalterable_hash",)),
-        (f"t.state = 'posted' AND {CLOSED}", LOCKED, ("state", "date", "company_id")),
+        (
+            f"t.state = 'posted' AND {CLOSED.format(taxed=TAXED_MOVE)}",
+            LOCKED,
+            ("state", "date", "company_id", "journal_id"),
+        ),
     ],
     "account_move_line": [
         (SECURED_MOVE, HASHED, ("move_id", "parent_state")),
-        (f"t.parent_state = 'posted' AND {CLOSED}", LOCKED, ("parent_state", "date", "company_id")),
+        (
+            f"t.parent_state = 'posted' AND {CLOSED.format(taxed=TAXED_LINE)}",
+            LOCKED,
+            ("parent_state", "date", "company_id", "journal_id", "move_id", "tax_line_id"),
+        ),
     ],
 }
 

@@ -288,13 +288,33 @@ def test_a_new_analytic_plan_can_only_be_restored(office, agent):
     assert differences(before, office.state())
 
 
-def test_a_period_that_was_closed_since_is_not_touched(office, agent):
+def lock(office, column, day, company=None):
+    """Close the books up to a day, or open them again; by SQL, as the hard lock is for good."""
+    with office.person() as env:
+        number = company or env.company.id
+        env.cr.execute(f"UPDATE res_company SET {column} = %s WHERE id = %s", [day, number])
+
+
+@pytest.mark.parametrize(
+    ("column", "kind"),
+    [
+        ("fiscalyear_lock_date", "out_invoice"),
+        ("hard_lock_date", "out_invoice"),
+        ("sale_lock_date", "out_invoice"),
+        ("purchase_lock_date", "in_invoice"),
+        ("tax_lock_date", "out_invoice"),
+    ],
+)
+def test_a_period_that_was_closed_since_is_not_touched(office, agent, column, kind):
+    with office.person() as env:
+        use = {"out_invoice": "sale", "in_invoice": "purchase"}[kind]
+        tax = env["account.tax"].create({"name": f"Of {column}", "amount": 21, "type_tax_use": use}).id
     with agent.request() as env:
-        move = bill(env)
+        move = bill(env, kind)
+        move.invoice_line_ids.tax_ids = env["account.tax"].browse(tax)
         move.action_post()
         number = move.id
-    with office.person() as env:
-        env.company.sudo().fiscalyear_lock_date = "2026-03-31"
+    lock(office, column, "2026-03-31")
     before = office.state()
     report = agent.undo(on_conflict="ours")
     assert not report["done"]
@@ -302,11 +322,36 @@ def test_a_period_that_was_closed_since_is_not_touched(office, agent):
         one["detail"]["reason"] for one in report["conflicts"] if one["type"] == "protected"
     }
     assert differences(before, office.state()) == []
-    with office.person() as env:
-        env.company.sudo().fiscalyear_lock_date = False
+    lock(office, column, None)
     assert agent.undo()["done"]
     with office.person() as env:
         assert not env["account.move"].browse(number).exists()
+
+
+@pytest.mark.parametrize(("column", "kind"), [("sale_lock_date", "in_invoice"), ("purchase_lock_date", "out_invoice")])
+def test_a_lock_of_other_journals_is_no_reason_to_refuse(office, agent, column, kind):
+    with agent.request() as env:
+        bill(env, kind).action_post()
+    lock(office, column, "2026-03-31")
+    assert agent.undo()["done"]
+    lock(office, column, None)
+
+
+def test_a_company_above_closes_the_books_of_its_branches(office, agent):
+    with agent.request() as env:
+        bill(env).action_post()
+        own = env.company.id
+    with office.person() as env:
+        above = env["res.company"].create({"name": "Above"}).id
+    below = "UPDATE res_company SET parent_path = %s WHERE id = %s"
+    with office.cursor() as cr:
+        cr.execute(below, [f"{above}/{own}/", own])
+    lock(office, "sale_lock_date", "2026-03-31", above)
+    report = agent.undo(on_conflict="ours")
+    assert "protected" in {one["type"] for one in report["conflicts"]}
+    with office.cursor() as cr:
+        cr.execute(below, [f"{own}/", own])
+    assert agent.undo()["done"]
 
 
 def test_an_entry_that_was_secured_since_is_not_touched(office, agent):
