@@ -2,8 +2,11 @@
 
 from datetime import timedelta
 
+from dateutil.relativedelta import relativedelta
 from odoo import fields
+from odoo.tools import SQL
 
+from ..models.operation_log import RETENTION_PARAMETER
 from .common import AgentCase
 
 
@@ -25,6 +28,23 @@ class TestRetention(AgentCase):
         self.env["loomworks.ai.operation.log"]._keep_months()
         self.assertNotIn("entry_2001_01", self.months())
         self.assertIn(coming, self.months())
+
+    def test_as_many_months_are_kept_as_it_says_and_the_one_that_is_not_over(self):
+        first = fields.Date.today().replace(day=1)
+        starts = [first - relativedelta(months=back) for back in range(5)]
+        for start in starts[1:]:
+            self.env.cr.execute(
+                SQL(
+                    "CREATE TABLE IF NOT EXISTS loomworks.%s PARTITION OF loomworks.entry FOR VALUES FROM (%s) TO (%s)",
+                    SQL.identifier(f"entry_{start:%Y_%m}"),
+                    start,
+                    start + relativedelta(months=1),
+                )
+            )
+        self.env["ir.config_parameter"].sudo().set_param(RETENTION_PARAMETER, "3")
+        self.env["loomworks.ai.operation.log"]._keep_months()
+        there = [f"entry_{start:%Y_%m}" in self.months() for start in starts]
+        self.assertEqual(there, [True, True, True, True, False])
 
     def test_without_its_journal_an_operation_cannot_be_undone(self):
         operation = self.change_phone()
