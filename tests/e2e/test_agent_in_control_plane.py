@@ -47,7 +47,8 @@ def test_a_change_of_plan_is_undone_in_the_cluster_too(call, agent, make_tenant,
     agent("loomworks.tenant", "write", ids=[tenant.id], vals={"plan_id": bigger_plan})
     wait_for(lambda: (memory_limit(kube, tenant), user_limit(server, tenant)) == ("1536Mi", "77"))
     tenant.wait_settled("active")
-    (operation,) = agent(LOG, "search_read", domain=[["method_name", "=", "write"]], fields=["state"])
+    last = {"domain": [["method_name", "=", "write"]], "fields": ["state"], "limit": 1}
+    (operation,) = agent(LOG, "search_read", **last)
     assert operation["state"] == "done"
 
     told = call(LOG, "action_undo", ids=[operation["id"]])
