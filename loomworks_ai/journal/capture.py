@@ -117,7 +117,8 @@ def resume(cr: Cursor, operation_id: int) -> None:
 def overlooked(cr: Cursor) -> list[str]:
     """Name the tables in which this transaction has changed rows although nothing was begun, by a function say.
 
-    Costs next to nothing where the transaction has written nothing at all. Deletions are not seen.
+    Costs next to nothing where the transaction has written to no table. Deletions are not seen, nor what was written to
+    a partition by its own name.
     """
     if value(cr, "SELECT pg_current_xact_id_if_assigned() IS NULL"):
         return []

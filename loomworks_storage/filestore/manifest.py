@@ -23,7 +23,6 @@ __all__ = ["DIGEST_SIZE", "DIRECTORIES", "NOTHING", "At", "Base", "Directory", "
 
 LINES, WHOLE = 1, 2  # the formats of before
 
-_GZIP = b"\x1f\x8b"
 _PACK = struct.Struct("<I20sQ")  # number, identity, size in bytes
 
 

@@ -1,16 +1,14 @@
 """Neutralising a copy as a step: whatever goes wrong with it, the copy is not served, and another try begins anew."""
 
 import os
-from contextlib import contextmanager
 
-import psycopg2
 import pytest
 from addons.loomworks_snapshot.reconciler.steps import Neutralised, NeutralisingFailed
 from addons.loomworks_snapshot.restoring import neutral
 from addons.loomworks_tenant.reconciler import engine
 from addons.loomworks_tenant.reconciler.step import Boundaries, Done, Waiting
 from factories import tenant_spec
-from psycopg2.extras import RealDictCursor
+from plain_databases import connect, made
 
 TABLES = """
     CREATE TABLE ir_config_parameter (
@@ -48,14 +46,8 @@ class World:
         self.job = None if kind == "Job" else self.job
 
     # the database server
-    @contextmanager
     def connect(self, name, owner):
-        connection = psycopg2.connect(os.environ["PG_URL"], dbname=self.name, cursor_factory=RealDictCursor)
-        try:
-            with connection, connection.cursor() as cr:
-                yield cr
-        finally:
-            connection.close()
+        return connect(self.name)
 
     # what its test has happen
     def run(self, statements):
@@ -71,16 +63,10 @@ class World:
 def world():
     """The copy's database is there, and nobody has neutralised it."""
     name = f"loomworks_test_copy_{os.getpid()}"
-    connection = psycopg2.connect(os.environ["PG_URL"])
-    connection.autocommit = True
-    cr = connection.cursor()
-    cr.execute(f"DROP DATABASE IF EXISTS {name}")
-    cr.execute(f"CREATE DATABASE {name} TEMPLATE template0")
-    world = World(name)
-    world.run(TABLES)
-    yield world
-    cr.execute(f"DROP DATABASE {name}")
-    connection.close()
+    with made(name):
+        world = World(name)
+        world.run(TABLES)
+        yield world
 
 
 def ensure(world):

@@ -1,14 +1,12 @@
 """What waits to be sent in two databases of one past is sent once, on a real server."""
 
 import os
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-import psycopg2
 import pytest
 from addons.loomworks_snapshot.restoring import outgoing
 from addons.loomworks_tenant.postgres.server import Owner
-from psycopg2.extras import RealDictCursor
+from plain_databases import connect, made
 
 MOMENT = datetime.fromisoformat("2026-11-21 12:00:00")  # without a zone, as Odoo's columns are
 OWNER = Owner("t_1", "password")
@@ -26,14 +24,8 @@ class Server:
     def __init__(self):
         self.closed = set()
 
-    @contextmanager
     def connect(self, name, owner=None):
-        connection = psycopg2.connect(os.environ["PG_URL"], dbname=name, cursor_factory=RealDictCursor)
-        try:
-            with connection, connection.cursor() as cr:
-                yield cr
-        finally:
-            connection.close()
+        return connect(name)
 
     def database(self, name):
         return {"datallowconn": name not in self.closed}
@@ -48,18 +40,11 @@ def server():
 def pair(server):
     """Two databases; what is in them is written by :func:`fill`."""
     names = [f"loomworks_test_{kind}_{os.getpid()}" for kind in ("goes", "comes")]
-    connection = psycopg2.connect(os.environ["PG_URL"])
-    connection.autocommit = True
-    cr = connection.cursor()
-    for name in names:
-        cr.execute(f"DROP DATABASE IF EXISTS {name}")
-        cr.execute(f"CREATE DATABASE {name} TEMPLATE template0")
-        with server.connect(name) as inside:
-            inside.execute(TABLES)
-    yield names
-    for name in names:
-        cr.execute(f"DROP DATABASE {name}")
-    connection.close()
+    with made(*names):
+        for name in names:
+            with server.connect(name) as inside:
+                inside.execute(TABLES)
+        yield names
 
 
 def fill(server, name, rows):

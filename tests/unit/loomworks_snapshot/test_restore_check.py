@@ -1,15 +1,12 @@
 """What a restored database has to be before anybody is served from it, asked of a real PostgreSQL."""
 
-import os
 import uuid
-from contextlib import contextmanager
 from dataclasses import replace
 
-import psycopg2
 import pytest
 from addons.loomworks_snapshot.restoring import flow
 from addons.loomworks_tenant.reconciler.step import Boundaries
-from psycopg2.extras import RealDictCursor
+from plain_databases import connect, made
 from test_restore_flow import restore_spec
 
 ODOO = "CREATE TABLE ir_module_module (id int); CREATE TABLE part (id int PRIMARY KEY); CREATE TABLE whole (part int)"
@@ -23,15 +20,9 @@ class Server:
     def __init__(self):
         self.closed = set()
 
-    @contextmanager
     def connect(self, name):
         assert name not in self.closed
-        connection = psycopg2.connect(os.environ["PG_URL"], dbname=name, cursor_factory=RealDictCursor)
-        try:
-            with connection, connection.cursor() as cr:
-                yield cr
-        finally:
-            connection.close()
+        return connect(name)
 
     def database(self, name):
         with self.connect("postgres") as cr:
@@ -53,15 +44,8 @@ def spec():
     """A restore of a tenant whose new database is there, and empty; that of the tenant itself, too."""
     number = str(uuid.uuid4())
     spec = restore_spec(uuid=number, database="t_" + number.replace("-", ""))
-    connection = psycopg2.connect(os.environ["PG_URL"])
-    connection.autocommit = True
-    cr = connection.cursor()
-    for name in (spec.database, spec.original):
-        cr.execute(f"CREATE DATABASE {name} TEMPLATE template0")
-    yield spec
-    for name in (spec.database, spec.original):
-        cr.execute(f"DROP DATABASE {name}")
-    connection.close()
+    with made(spec.database, spec.original):
+        yield spec
 
 
 def check(spec, server, report=TABLES):

@@ -35,6 +35,14 @@ def back_up(vault, folder, name="first", threads=2):
     return Backup(vault, folder, patience=(), few=1, threads=threads).run(name, "t_one")
 
 
+def assert_comes_back(vault, folder, tmp_path):
+    """Every object is as it should be, and a restore brings back what the folder has."""
+    manifest, target = vault.manifest("first"), a_folder(tmp_path / "restored")
+    assert check(vault, manifest, sample=None).whole
+    assert Restore(vault, target).run(manifest).whole
+    assert contents(target) == contents(folder)
+
+
 def contents_written(trouble):
     return [path for method, path in trouble.seen if method == "PUT" and "/objects/" in path]
 
@@ -65,10 +73,7 @@ def test_writes_that_are_refused_in_the_middle_end_the_run_and_the_next_goes_on(
     trouble.answer = lambda method, path, number: None
     report = back_up(through, folder)
     assert (report.uploaded, report.there) == (len(LARGE) + len(SMALL) - there, there)
-    assert check(vault, vault.manifest("first"), sample=None).whole
-    target = a_folder(tmp_path / "restored")
-    assert Restore(vault, target).run(vault.manifest("first")).whole
-    assert contents(target) == contents(folder)
+    assert_comes_back(vault, folder, tmp_path)
 
 
 def test_a_store_that_is_overloaded_now_and_then_is_asked_again(vault, proxied, folder):
@@ -84,10 +89,7 @@ def test_a_slow_store_is_waited_for(vault, proxied, folder, tmp_path):
     through, trouble = proxied
     trouble.delay = 0.2
     assert back_up(through, folder).uploaded == len(LARGE) + len(SMALL)
-    assert check(through, through.manifest("first"), sample=None).whole
-    target = a_folder(tmp_path / "restored")
-    assert Restore(through, target).run(through.manifest("first")).whole
-    assert contents(target) == contents(folder)
+    assert_comes_back(through, folder, tmp_path)
 
 
 def test_a_lease_that_could_not_be_given_back_is_no_hindrance(vault, proxied, folder):
