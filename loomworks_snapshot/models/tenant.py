@@ -113,10 +113,10 @@ class Tenant(models.Model):
                 self.env._("“%(name)s” was made at %(made)s UTC, after this moment.", name=self.name, made=made)
             )
 
-    def action_archive(self):
+    def action_archive(self, reason=None):
         """Give up what is being restored, too: there is nothing to put it in place of."""
         self._end_restores(self.sudo().restore_ids.filtered(lambda one: one.purpose != "copy"))
-        return super().action_archive()
+        return super().action_archive(reason)
 
     def action_erase(self, confirm_name=None):
         """As before; a restore that is under way must not bring back what is erased."""

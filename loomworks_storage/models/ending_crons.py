@@ -11,6 +11,7 @@ from ..retention.ending import Turn
 _logger = logging.getLogger(__name__)
 
 ALARM = "loomworks_storage.activity_ending"
+ENDED = "The time after the subscription's end is over."
 
 
 class EndingCrons(models.Model):
@@ -63,7 +64,7 @@ class EndingCrons(models.Model):
         if self.state == "archived":
             self._end_retention()
         else:
-            self.action_archive()
+            self.action_archive(ENDED)
 
     def _settle(self):
         """Say at last that everything is gone."""

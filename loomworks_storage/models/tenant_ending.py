@@ -52,6 +52,9 @@ class Tenant(models.Model):
     )
     told_at = fields.Datetime("Told", readonly=True, copy=False, help="When its people were told of the coming end.")
     reminded_at = fields.Datetime("Told again", readonly=True, copy=False)
+    expires_reason = fields.Char(
+        "Why it was moved", copy=False, tracking=True, help="Given with each new last day of the subscription."
+    )
     foreseen_suspend_at = fields.Datetime("Suspended on", compute="_compute_foreseen")
     foreseen_archive_at = fields.Datetime("Archived on", compute="_compute_foreseen")
     foreseen_erase_at = fields.Datetime("All data deleted on", compute="_compute_foreseen")
@@ -112,9 +115,13 @@ class Tenant(models.Model):
     # --- actions --------------------------------------------------------------------------------------
 
     def action_cancel_subscription(self, reason=None):
-        """End the subscription now: the tenant is suspended, and its data kept for the plan's days."""
+        """End the subscription now: the tenant is suspended, and its data kept for the plan's days.
+
+        :param reason: needed where the subscription had a last day
+        """
         self._check_operator()
         self._check_state({"provisioning", "active", "suspended"}, "cancel_subscription")
+        self.filtered("foreseen_suspend_at")._check_reason(reason)
         for tenant in self:
             if tenant.ended_at:
                 raise UserError(self.env._("The subscription of “%s” has ended already.", tenant.name))
@@ -125,23 +132,35 @@ class Tenant(models.Model):
         self.sudo()._begin_end()
         return True
 
-    def action_resume(self):
-        """Start them again; an end of the subscription is called off."""
-        result = super().action_resume()
+    def action_resume(self, reason=None):
+        """Start them again; an end of the subscription is called off.
+
+        :param reason: needed where an end was promised
+        """
+        self._check_operator()
+        self.filtered("ended_at")._check_reason(reason)
+        result = super().action_resume(reason)
         self.sudo()._call_off()
         return result
 
-    def action_archive(self):
-        """As before; its people are told until when everything can be brought back."""
-        result = super().action_archive()
+    def action_archive(self, reason=None):
+        """As before; its people are told until when everything can be brought back.
+
+        :param reason: needed where they are archived before the day that was foreseen
+        """
+        self._check_operator()
+        now = fields.Datetime.now()
+        early = self.filtered(lambda one: one.foreseen_archive_at and now < one.foreseen_archive_at)
+        early._check_reason(reason)
+        result = super().action_archive(reason)
         kept = self.sudo().filtered(lambda one: not one.erased_at)
         kept.write(UNTOLD)
         kept._tell_archived()
         return result
 
-    def restore_archived(self):
+    def restore_archived(self, reason=None):
         """As before; nothing of it is to be deleted any more."""
-        result = super().restore_archived()
+        result = super().restore_archived(reason)
         self.sudo()._call_off()
         self.sudo()._tell_restored()
         return result
@@ -157,8 +176,7 @@ class Tenant(models.Model):
         moment, end = fields.Datetime.to_datetime(moment), self._end()
         if not end:
             raise UserError(self.env._("No end is foreseen for “%s”.", self.name))
-        if not (reason or "").strip():
-            raise UserError(self.env._("Say why: the reason is kept in the audit log."))
+        self._check_reason(reason)
         self._check_new_end(moment, end)
         name = self._promised_field()
         change = f"{name}: {fields.Datetime.to_string(end.promised)} -> {fields.Datetime.to_string(moment)}"
@@ -167,6 +185,16 @@ class Tenant(models.Model):
         self.sudo()._promise(moment)
         self.sudo()._tell_changed(reason.strip())
         return True
+
+    def _check_reason(self, reason):
+        """Refuse to change a day that is shown without a word why; the platform's own work gives none."""
+        if self and not self.env.su and not (reason or "").strip():
+            raise UserError(
+                self.env._(
+                    "Say why: a day that was foreseen for “%s” changes, and the reason is kept in the audit log.",
+                    self[0].name,
+                )
+            )
 
     def _check_new_end(self, moment, end):
         earliest = fields.Datetime.now() + FIRST_LEAD
@@ -182,12 +210,30 @@ class Tenant(models.Model):
             )
 
     def write(self, vals):
-        """Call the end off where the subscription has been extended."""
+        """Call the end off where the subscription has been extended.
+
+        Whoever moves a subscription's last day gives the reason in the same call, as ``expires_reason``.
+        """
+        if "subscription_expires" in vals:
+            self._check_expiry(fields.Date.to_date(vals["subscription_expires"]), vals.get("expires_reason"))
         done = super().write(vals)
         if "subscription_expires" in vals:
             extended = self.sudo().filtered(lambda one: one.ended_at and not one.cancelled and not one._has_expired())
             extended.filtered(lambda one: one.state == "suspended")._call_off()
         return done
+
+    def _check_expiry(self, day, reason):
+        """Have a reason for each last day that is moved, and an audit entry."""
+        moved = self.filtered(lambda one: one.state != "draft" and one.subscription_expires not in (False, day))
+        moved._check_reason(reason)
+        for tenant in moved:
+            change = f"{tenant.subscription_expires} -> {day or 'no end'}"
+            self.env["loomworks.audit"]._record("change_expiry", tenant, f"{change}; {reason or ''}")
+
+    @api.onchange("subscription_expires")
+    def _onchange_subscription_expires(self):
+        """A reason is that of one change: the next one asks anew."""
+        self.expires_reason = False
 
     def _begin_end(self):
         """The subscription is over from now on: promise when what happens, and tell."""

@@ -15,9 +15,9 @@ class Tenant(models.Model):
 
     imported_by_id = fields.Many2one("loomworks.import", "Imported by", readonly=True, copy=False, ondelete="set null")
 
-    def action_archive(self):
+    def action_archive(self, reason=None):
         """As before; an import that goes on is given up."""
-        result = super().action_archive()
+        result = super().action_archive(reason)
         imports = self.sudo().imported_by_id
         imports.filtered(lambda one: one.state in (*RUNNING, "failed"))._end("cancelled")
         return result

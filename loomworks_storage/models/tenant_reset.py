@@ -64,11 +64,11 @@ class Tenant(models.Model):
         action = self.env["ir.actions.act_window"]._for_xml_id("loomworks_storage.action_reset")
         return {**action, "domain": [("tenant_id", "=", self.id)]}
 
-    def action_archive(self):
+    def action_archive(self, reason=None):
         """As before; a reset that has taken nothing away yet is given up."""
         for reset in self.sudo().reset_id.filtered(lambda one: one.state == "saving"):
             reset._end("cancelled")
-        return super().action_archive()
+        return super().action_archive(reason)
 
     def _configuration(self):
         """Return what the row says, as plain values without anything secret."""

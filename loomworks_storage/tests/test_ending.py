@@ -6,7 +6,7 @@ from freezegun import freeze_time
 from odoo import fields
 from odoo.addons.loomworks_tenant.tests.common import TenantCase
 from odoo.exceptions import AccessError, UserError
-from odoo.tests import tagged
+from odoo.tests import Form, tagged
 
 from ..models.ending_crons import ALARM
 
@@ -41,6 +41,9 @@ class TestEnding(TenantCase):
         self.live(1)
         self.assertEqual(self.tenant.state, "suspended")
         return fields.Datetime.now()
+
+    def extend(self, day="2027-01-01"):
+        self.tenant.with_user(self.operator).write({"subscription_expires": day, "expires_reason": "They paid."})
 
     @property
     def mails(self):
@@ -120,7 +123,7 @@ class TestEnding(TenantCase):
         count = len(self.alarms)
         self.live(11)
         self.assertEqual(len(self.alarms), count)
-        self.tenant.with_user(self.operator).subscription_expires = "2027-01-01"
+        self.extend()
         self.assertFalse(self.alarms or self.tenant.archive_at or self.tenant.ended_at)
         self.live(60)
         self.assertEqual(self.tenant.state, "suspended", "an extended one is kept until an operator resumes it")
@@ -148,7 +151,7 @@ class TestEnding(TenantCase):
         self.tenant.subscription_expires = "2026-02-01"
         with self.assertRaisesRegex(UserError, "Extend it first"):
             self.tenant.restore_archived()
-        self.tenant.subscription_expires = False
+        self.extend(False)
         with self.assertRaises(AccessError):
             self.tenant.with_user(self.customer).restore_archived()
         self.tenant.action_erase("Acme")
@@ -162,7 +165,7 @@ class TestEnding(TenantCase):
         self.assertEqual(tenant.archive_at, START + timedelta(days=60))
         with self.assertRaisesRegex(UserError, "has ended already"):
             tenant.action_cancel_subscription()
-        tenant.action_resume()
+        tenant.action_resume("they stay")
         self.assertFalse(tenant.cancelled or tenant.archive_at or tenant.ended_at)
         with self.assertRaises(AccessError):
             self.tenant.with_user(self.customer).action_cancel_subscription()
@@ -195,6 +198,79 @@ class TestEnding(TenantCase):
         self.assertIn("2026-03-31 10:00:00 -> 2027-01-01 00:00:00; a dispute", self.audit_of("change_end").result)
         self.assertIn("a dispute", self.mails[-1].body_html)
 
+    def test_archiving_before_its_day_is_for_an_operator_with_a_reason_only(self):
+        tenant = self.tenant.with_user(self.operator)
+        tenant.subscription_expires = "2026-04-01"
+        self.assert_refused(tenant.action_archive)
+        self.extend(False)
+        self.end()
+        self.assert_refused(tenant.action_archive)
+        wizard = self.env["loomworks.tenant.confirm"].with_user(self.operator)
+        wizard = wizard.create({"tenant_id": tenant.id, "action": "archive", "confirm_name": "Acme"})
+        self.assert_refused(wizard.action_confirm)
+        wizard.reason = "a wish"
+        wizard.action_confirm()
+        self.assert_kept("archive", "a wish", "archived")
+
+    def test_archiving_on_its_day_needs_no_reason(self):
+        self.end()
+        self.pass_days(60)
+        self.tenant.with_user(self.operator).action_archive()
+        self.assertEqual(self.tenant.state, "archived")
+
+    def test_end_is_called_off_by_an_operator_with_a_reason_only(self):
+        self.tenant.action_cancel_subscription()
+        tenant = self.tenant.with_user(self.operator)
+        self.assert_refused(tenant.action_resume)
+        self.assertTrue(tenant.archive_at)
+        wizard = self.env["loomworks.tenant.why"]
+        values = {"tenant_id": tenant.id, "action": "action_resume", "reason": "they stay"}
+        with self.assertRaises(AccessError):
+            wizard.with_user(self.customer).create(values)
+        wizard.with_user(self.operator).create(values).action_confirm()
+        self.assertFalse(tenant.archive_at)
+        self.assert_kept("resume", "they stay", "provisioning")
+
+    def test_last_day_is_moved_by_an_operator_with_a_reason_only(self):
+        tenant = self.tenant.with_user(self.operator)
+        tenant.subscription_expires = "2026-04-01"  # the first one: nothing was foreseen before
+        tenant.write({"subscription_expires": "2026-04-01", "expires_reason": "not moved"})
+        for reason in ({}, {"expires_reason": " "}):
+            for day in ("2027-01-01", False):
+                self.assert_refused(lambda values={"subscription_expires": day, **reason}: tenant.write(values))
+        self.assert_refused(lambda: tenant.action_cancel_subscription(" "))
+        for user in (self.customer, self.auditor):
+            with self.assertRaises(AccessError):
+                values = {"subscription_expires": "2027-01-01", "expires_reason": "for me"}
+                self.tenant.with_user(user).write(values)
+        self.assertEqual(str(tenant.subscription_expires), "2026-04-01")
+        self.extend()
+        self.assertEqual(self.audit_of("change_expiry").result, "2026-04-01 -> 2027-01-01; They paid.")
+        self.flush_tracking()
+        self.assertIn("They paid.", self.row.message_ids.tracking_value_ids.mapped("new_value_char"))
+        with Form(tenant) as form:
+            form.subscription_expires = "2028-01-01"
+            self.assertFalse(form.expires_reason, "the last reason is not that of the next change")
+            form.expires_reason = "and again"
+
+    def assert_refused(self, act):
+        """Nothing is done by ``act``, which gives no reason."""
+        before = self.tenant.state
+        with self.assertRaisesRegex(UserError, "Say why"):
+            act()
+        self.assertEqual(self.tenant.state, before)
+
+    def assert_kept(self, action, reason, state):
+        """The reason of an action stands on the row, in its history and in the audit log."""
+        self.assertEqual((self.tenant.state, self.tenant.state_reason), (state, reason))
+        self.assertEqual(self.audit_of(action).result, reason)
+        self.flush_tracking()
+        self.assertIn(reason, self.row.message_ids.tracking_value_ids.mapped("new_value_char"))
+
+    def flush_tracking(self):
+        self.env.flush_all()
+        self.cr.precommit.run()
+
     def test_wizard_moves_the_day(self):
         self.tenant.action_archive()
         wizard = self.env["loomworks.tenant.end"].with_user(self.operator)
@@ -217,7 +293,7 @@ class TestEnding(TenantCase):
         self.plan.write({"ended_days": 1, "retention_days": 1})
         self.assertEqual(self.tenant.foreseen_erase_at, ended + timedelta(days=90))
         self.live(10)
-        self.tenant.with_user(self.operator).action_archive()
+        self.tenant.with_user(self.operator).action_archive("They asked for it.")
         self.assertEqual(self.tenant.erase_at, ended + timedelta(days=90))
         self.finish_steps(self.tenant)
         self.live(79)
@@ -241,11 +317,11 @@ class TestEnding(TenantCase):
 
     def test_extended_subscription_forgets_what_was_promised(self):
         self.end()
-        self.tenant.with_user(self.operator).subscription_expires = "2027-01-01"
+        self.extend()
         self.assertFalse(self.tenant.erase_promised_at)
         self.assertTrue(self.tenant.foreseen_erase_at)
         self.tenant.with_user(self.operator).action_resume()
-        self.tenant.with_user(self.operator).action_archive()
+        self.tenant.with_user(self.operator).action_archive("They asked for it.")
         self.assertEqual(self.tenant.erase_at, fields.Datetime.now() + timedelta(days=30))
 
     def test_short_retention_is_told_once_and_ends_on_its_day(self):
@@ -281,10 +357,10 @@ class TestEnding(TenantCase):
             tenant.action_cancel_subscription()
         archive = type(self.row).action_archive
 
-        def stumbling(rows):
+        def stumbling(rows, reason=None):
             if rows == self.row:
                 raise UserError(self.env._("not now"))
-            return archive(rows)
+            return archive(rows, reason)
 
         self.patch(type(self.row), "action_archive", stumbling)
         with self.assertLogs("odoo.addons.loomworks_storage.models.ending_crons", "WARNING"):

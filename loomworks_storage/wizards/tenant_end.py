@@ -1,4 +1,4 @@
-"""Ask for the new day, and why, before the end of a tenant's data is moved."""
+"""Ask why, and where that is open for the new day, before a day is moved that a tenant's people have been told."""
 
 from odoo import api, fields, models
 
@@ -26,4 +26,29 @@ class TenantEnd(models.TransientModel):
         """Move it."""
         self.ensure_one()
         self.tenant_id.action_change_end(self.moment, self.reason)
+        return {"type": "ir.actions.act_window_close"}
+
+
+class TenantWhy(models.TransientModel):
+    """Say why the end of a tenant comes now, or is called off."""
+
+    _name = "loomworks.tenant.why"
+    _description = "The reason why a tenant's end changes"
+
+    tenant_id = fields.Many2one("loomworks.tenant", required=True, readonly=True, ondelete="cascade")
+    action = fields.Selection(
+        [
+            ("action_cancel_subscription", "Cancel the subscription"),
+            ("action_resume", "Resume"),
+            ("restore_archived", "Bring it back"),
+        ],
+        required=True,
+        readonly=True,
+    )
+    reason = fields.Char(required=True)
+
+    def action_confirm(self):
+        """Do it."""
+        self.ensure_one()
+        getattr(self.tenant_id, self.action)(self.reason)
         return {"type": "ir.actions.act_window_close"}

@@ -41,11 +41,11 @@ class TenantActions(models.Model):
         self._check_operator()
         return self._move("suspend", reason)
 
-    def action_resume(self):
+    def action_resume(self, reason=None):
         """Start a suspended tenant again."""
         self._check_operator()
         self._check_subscription()
-        return self._move("resume")
+        return self._move("resume", reason)
 
     def action_restart(self):
         """Stop and start the tenant's Odoo; volume and database stay."""
@@ -55,13 +55,13 @@ class TenantActions(models.Model):
         self._audit_and_reconcile("restart")
         return True
 
-    def action_archive(self):
+    def action_archive(self, reason=None):
         """Take the tenant's Odoo away; volume and database are kept for the plan's retention, then deleted."""
         self._check_operator()
         now = fields.Datetime.now()
         for tenant in self.sudo():
             tenant.write({"archived_at": now, "erase_at": tenant._kept_until(now) if tenant.server_id else now})
-        self._move("archive")
+        self._move("archive", reason)
         for tenant in self.sudo().filtered(lambda one: not one.server_id):
             tenant.erased_at = now  # never provisioned: there is nothing to take away
         return True
@@ -71,11 +71,11 @@ class TenantActions(models.Model):
         self.ensure_one()
         return archived + timedelta(days=self.plan_id.retention_days)
 
-    def restore_archived(self):
+    def restore_archived(self, reason=None):
         """Bring archived tenants back whose data is still kept: the same database, the same volume."""
         self._check_operator()
         self._check_subscription()
-        self._move("restore_archived")
+        self._move("restore_archived", reason)
         self.sudo().write({"archived_at": False, "erase_at": False})
         return True
 

@@ -15,6 +15,7 @@ class TenantConfirm(models.TransientModel):
     tenant_name = fields.Char(related="tenant_id.name")
     kept_days = fields.Integer(related="tenant_id.plan_id.retention_days")
     confirm_name = fields.Char("Type the name")
+    reason = fields.Char(help="It is kept on the tenant and in the audit log.")
     matches = fields.Boolean(compute="_compute_matches")
 
     @api.depends("confirm_name", "tenant_id")
@@ -33,5 +34,5 @@ class TenantConfirm(models.TransientModel):
     def _act(self):
         """Do what was asked for; addons add theirs."""
         if self.action == "archive":
-            return self.tenant_id.action_archive()
+            return self.tenant_id.action_archive(self.reason)
         return self.tenant_id.action_erase(self.confirm_name)

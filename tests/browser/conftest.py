@@ -145,5 +145,5 @@ def tenant(call):
         assert time.monotonic() < end
         time.sleep(0.3)
     yield number, values["name"]
-    call("loomworks.tenant", "action_archive", ids=[number])
+    call("loomworks.tenant", "action_archive", ids=[number], reason="the test is over")
     call("loomworks.tenant", "action_erase", ids=[number], confirm_name=values["name"])

@@ -21,13 +21,14 @@ def open_tenant(page, stack, number):
 
 
 def test_operator_sees_what_goes_when_and_brings_a_tenant_back(page, picture, log_in, stack, call, tenant):
-    number, _name = tenant
+    number, name = tenant
     log_in()
     open_tenant(page, stack, number)
     page.click("a[name=ending]")
     page.wait_for_selector("text=its subscription has no end")
-    page.click("button[name=action_cancel_subscription]")
-    page.click(".modal button.btn-primary")
+    page.click("button:has-text('Cancel the subscription'):visible")
+    page.fill(".modal div[name=reason] input", "moved away")
+    page.click(".modal button[name=action_confirm]:visible")
     page.wait_for_selector(".alert:has-text('Its subscription has ended')")
     page.click("a[name=ending]")
     picture("end-of-life")
@@ -41,12 +42,22 @@ def test_operator_sees_what_goes_when_and_brings_a_tenant_back(page, picture, lo
     page.wait_for_selector(".modal", state="detached")
     assert "2031" in page.locator("div[name=foreseen_archive_at]").last.inner_text()
 
-    call("loomworks.tenant", "action_archive", ids=[number])
+    page.click("button:has-text('Archive'):visible")
+    page.fill(".modal div[name=confirm_name] input", name)
+    page.click(".modal button[name=action_confirm]:visible")
+    page.wait_for_selector(".modal:has-text('Say why')")
+    page.locator(".modal:has-text('Say why') button:has-text('Close')").last.click()
+    page.fill(".modal div[name=reason] input", "asked for")
+    page.click(".modal button[name=action_confirm]:visible")
     wait_for(call, number, "archived")
     open_tenant(page, stack, number)
     picture("archived")
-    page.click("button[name=restore_archived]")
-    page.click(".modal button.btn-primary")
+    page.click("button:has-text('Bring it back')")
+    page.click(".modal button[name=action_confirm]:visible")
+    page.wait_for_selector(".modal .o_field_invalid[name=reason]")  # nothing is done without one
+    page.fill(".modal div[name=reason] input", "they pay again")
+    picture("bring-it-back")
+    page.click(".modal button[name=action_confirm]:visible")
     page.wait_for_selector(".o_statusbar_status button.o_arrow_button_current:has-text('Active')", timeout=180_000)
 
 

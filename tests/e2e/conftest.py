@@ -198,7 +198,7 @@ def erase(tenants):
     """Archive and erase tenants, and wait until nothing of them is left."""
     for tenant in tenants:
         with contextlib.suppress(Refused):
-            tenant.act("action_archive")
+            tenant.act("action_archive", reason="the test is over")
         with contextlib.suppress(Refused):
             tenant.act("action_erase", confirm_name=tenant.read("name")["name"])
     for tenant in tenants:
