@@ -6,9 +6,9 @@ from ..models.ir_http import volume_state
 
 
 class Volume(http.Controller):
-    """Asked once a minute by a page that shows the banner."""
+    """Asked once a minute by a page that somebody sees, and after a refusal; a look at the file system, no more."""
 
-    @http.route("/loomworks/volume", type="jsonrpc", auth="user", readonly=True)
+    @http.route("/loomworks/volume", type="jsonrpc", auth="user", readonly=True, save_session=False)
     def state(self):
         """Return ``fine``, ``nearly`` or ``full``."""
         return volume_state()

@@ -47,7 +47,7 @@ class Orphan(models.Model):
     tenant_id = fields.Many2one("loomworks.tenant", readonly=True, ondelete="cascade", help="Whose row names it.")
     evidence = fields.Text(readonly=True, help="What was seen.")
     remedy = fields.Text("What to do", readonly=True)
-    size_bytes = fields.Float("Size (bytes)", digits=(20, 0), readonly=True, help="0: not known.")
+    size_bytes = fields.Float("Size", digits=(20, 0), readonly=True, help="0: not known.")
     created_at = fields.Datetime("Made", readonly=True, help="As the object says; databases, roles and files do not.")
     first_seen_at = fields.Datetime("First seen", required=True, readonly=True, default=fields.Datetime.now)
     last_seen_at = fields.Datetime("Last seen", required=True, readonly=True, default=fields.Datetime.now)

@@ -62,6 +62,9 @@ class Volume(models.Model):
     full_on = fields.Date("Full on", readonly=True)
     forecast_at = fields.Datetime(readonly=True)
 
+    archived_on = fields.Datetime("Tenant archived on", related="tenant_id.foreseen_archive_at")
+    deleted_on = fields.Datetime(related="tenant_id.foreseen_erase_at", help="With the database and the backups.")
+
     requested = fields.Char(compute="_compute_words")
     capacity = fields.Char(compute="_compute_words")
     used = fields.Char(compute="_compute_words")

@@ -1,7 +1,7 @@
 """What looks at the cluster leave in the rows, who sees it, and what follows from it."""
 
 import itertools
-from datetime import timedelta
+from datetime import UTC, timedelta
 from unittest.mock import patch
 
 from freezegun import freeze_time
@@ -188,6 +188,73 @@ class TestVolumeStatus(VolumeCase):
         self.assertLessEqual(steps, {11, 12})
         self.assertEqual([one.used for one in found[second.id]], [30, 5, 0])
         self.assertEqual(found[third.id], [])
+
+
+class TestVolumeChart(VolumeCase):
+    """What is drawn of a volume of 5 GiB."""
+
+    def remember(self, *percents):
+        """Have been read on so many days before now, and be read now for the last of these; nothing else is known."""
+        self.volume.sudo().usage_ids.unlink()
+        self.volume.sudo().read_at = False
+        self.look(percents[-1])
+        common = {"volume_id": self.volume.id, "size_bytes": 5 * GI}
+        rows = [
+            {**common, "read_at": NOON - timedelta(days=day), "used_bytes": round(percent / 100 * 5 * GI)}
+            for day, percent in enumerate(reversed(percents))
+        ]
+        self.env["loomworks.volume.usage"].create(rows[1:])
+        self.volume.sudo()._foresee(NOON)
+        return self.volume.chart
+
+    def test_growing_volume_is_drawn_day_by_day_and_up_to_the_day_it_is_full(self):
+        chart = self.remember(*range(40, 51))
+        day, noon = 86400 * 1000, 1000 * int(NOON.replace(tzinfo=UTC).timestamp())
+        self.assertEqual([one[0] for one in chart["readings"]], [noon - (10 - n) * day for n in range(11)])
+        used = [round(percent / 100 * 5 * GI) for percent in range(40, 51)]
+        self.assertEqual([one[1] for one in chart["readings"]], used)
+        self.assertEqual({one[2] for one in chart["readings"]}, {5 * GI})
+        self.assertEqual(chart["ahead"], [[noon, 2.5 * GI], [noon + 49.5 * day, 5 * GI]])  # the fiftieth day's midnight
+        self.assertIn("Full about 2027-01-14, at 51.2Mi a day", self.volume.forecast)
+
+    def test_what_does_not_grow_has_no_line_ahead(self):
+        for name, percents in (("flat", [40] * 11), ("shrinking", range(50, 39, -1))):
+            with self.subTest(name):
+                chart = self.remember(*percents)
+                self.assertEqual((len(chart["readings"]), chart["ahead"]), (11, []))
+                self.assertEqual(self.volume.forecast, "It is not growing noticeably.")
+
+    def test_full_volume_is_not_drawn_ahead_nor_one_that_is_full_today_into_the_past(self):
+        chart = self.remember(*range(90, 101))
+        self.assertEqual((chart["ahead"], str(self.volume.full_on)), ([], "2026-11-25"))
+        chart = self.remember(*(percent - 0.1 for percent in range(50, 101, 5)))
+        self.assertEqual(str(self.volume.full_on), "2026-11-25")
+        (begin, used), (end, size) = chart["ahead"]
+        self.assertEqual((begin, size), (end, 5 * GI))
+        self.assertLess(used, size)
+
+    def test_little_or_nothing_is_drawn_as_it_is(self):
+        self.look()
+        self.assertEqual(self.volume.chart, {"readings": [], "ahead": []})
+        self.assertIn("Too little is known yet", self.volume.forecast)
+        chart = self.remember(40)
+        self.assertEqual((len(chart["readings"]), chart["ahead"]), (1, []))
+        self.assertIn("Too little is known yet", self.volume.forecast)
+
+    def test_long_history_is_drawn_by_some_readings_the_last_among_them(self):
+        self.look(40)
+        common = {"volume_id": self.volume.id, "size_bytes": 5 * GI, "used_bytes": GI}
+        ages = [timedelta(hours=hours) for hours in (*range(1, 599), 91 * 24)]
+        self.env["loomworks.volume.usage"].create([{**common, "read_at": NOON - age} for age in ages])
+        readings = self.volume.chart["readings"]
+        self.assertEqual((len(readings), readings[-1][1]), (300, 2 * GI))
+
+    def test_volume_says_when_it_is_deleted(self):
+        self.look(40)
+        self.assertFalse(self.volume.deleted_on)
+        self.tenant.subscription_expires = "2026-12-01"
+        days = [f"{self.volume[name]:%Y-%m-%d}" for name in ("archived_on", "deleted_on")]
+        self.assertEqual(days, ["2027-01-31", "2027-03-02"])
 
 
 def unreachable(kube):

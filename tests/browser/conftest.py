@@ -5,6 +5,7 @@ import os
 import re
 import secrets
 import shlex
+import subprocess
 import time
 import urllib.request
 from pathlib import Path
@@ -130,6 +131,17 @@ def call(stack):
             return json.load(answer)
 
     return call
+
+
+@pytest.fixture
+def kubectl(stack):
+    """Run kubectl as the cluster's administrator."""
+
+    def run(*arguments, stdin=None):
+        command = [stack["LOOMWORKS_KUBECTL"], f"--kubeconfig={stack['KUBECONFIG']}", *arguments]
+        return subprocess.run(command, input=stdin, text=True, check=True, capture_output=True, timeout=60).stdout
+
+    return run
 
 
 @pytest.fixture

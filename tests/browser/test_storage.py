@@ -1,7 +1,6 @@
 """An operator gives a tenant a fresh volume, watches its files being backed up, and clears away what nobody names."""
 
 import json
-import subprocess
 import time
 import uuid
 
@@ -10,17 +9,6 @@ import pytest
 GOING_ON = 300_000  # milliseconds
 PATIENCE = 120  # seconds
 OURS = "app.kubernetes.io/managed-by"
-
-
-@pytest.fixture
-def kubectl(stack):
-    """Run kubectl as the cluster's administrator."""
-
-    def run(*arguments, stdin=None):
-        command = [stack["LOOMWORKS_KUBECTL"], f"--kubeconfig={stack['KUBECONFIG']}", *arguments]
-        return subprocess.run(command, input=stdin, text=True, check=True, capture_output=True, timeout=60).stdout
-
-    return run
 
 
 @pytest.fixture
