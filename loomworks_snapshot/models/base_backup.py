@@ -39,8 +39,8 @@ class BaseBackup(models.Model):
     wal_stop = fields.Char("Last WAL segment", readonly=True)
     timeline = fields.Integer(readonly=True)
     system_identifier = fields.Char(readonly=True)
-    size_bytes = fields.Float("Size of the data (bytes)", digits=(20, 0), readonly=True)
-    repository_delta_bytes = fields.Float("Added to the repository (bytes)", digits=(20, 0), readonly=True)
+    size_bytes = fields.Float("Size of the data", digits=(20, 0), readonly=True)
+    repository_delta_bytes = fields.Float("Added to the repository", digits=(20, 0), readonly=True)
     repository_bytes = fields.Float(
         "In the repository (bytes)", digits=(20, 0), readonly=True, help="With all the backups that it builds on."
     )

@@ -58,12 +58,12 @@ class DatabaseServer(models.Model):
     last_backup_at = fields.Datetime("Last base backup", readonly=True, copy=False)
     last_backup_age = fields.Float("Age of the last base backup (h)", compute="_compute_last_backup_age")
     archive_lag_seconds = fields.Integer("Archive lag (s)", readonly=True, copy=False)
-    archive_lag_bytes = fields.Float("WAL that waits (bytes)", digits=(20, 0), readonly=True, copy=False)
+    archive_lag_bytes = fields.Float("WAL that waits", digits=(20, 0), readonly=True, copy=False)
     archive_failed_count = fields.Integer("Failed attempts to archive", readonly=True, copy=False)
     last_archived_wal = fields.Char("Last archived segment", readonly=True, copy=False)
     last_archived_at = fields.Datetime(readonly=True, copy=False)
-    repository_backup_bytes = fields.Float("Base backups (bytes)", digits=(20, 0), readonly=True, copy=False)
-    repository_archive_bytes = fields.Float("WAL archive (bytes)", digits=(20, 0), readonly=True, copy=False)
+    repository_backup_bytes = fields.Float("Base backups", digits=(20, 0), readonly=True, copy=False)
+    repository_archive_bytes = fields.Float("WAL archive", digits=(20, 0), readonly=True, copy=False)
     work_failures = fields.Json(readonly=True, copy=False, help="Failures since the last success, by kind of work.")
 
     _policy_positive = models.Constraint(

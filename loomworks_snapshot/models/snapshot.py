@@ -61,7 +61,7 @@ class Snapshot(models.Model):
     recovery_timeline = fields.Integer(readonly=True, help="Along which a restore goes; the server may have branched.")
     wal_segments = fields.Integer("WAL segments", readonly=True, help="That a restore reads.")
     filestore_manifest = fields.Char(readonly=True, help="The list of the tenant's files at this moment.")
-    size_bytes = fields.Float("Size (bytes)", digits=(20, 0), readonly=True, help="Of the database; 0: not known.")
+    size_bytes = fields.Float("Size", digits=(20, 0), readonly=True, help="Of the database; 0: not known.")
     wal_pushed = fields.Boolean(readonly=True, help="The server was asked to archive this position.")
     to_measure = fields.Boolean(readonly=True)
 
