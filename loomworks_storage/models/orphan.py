@@ -17,6 +17,7 @@ KINDS = [
     (Kind.TEMPLATE.value, "Template database"),
     (Kind.ROLE.value, "Database role"),
     (Kind.FILES.value, "Files in S3"),
+    (Kind.EXPORTS.value, "Files for a customer in S3"),
 ]
 STATES = [
     ("open", "Found"),

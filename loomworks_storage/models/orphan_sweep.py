@@ -2,7 +2,9 @@
 
 import logging
 from collections import defaultdict, namedtuple
+from datetime import timedelta
 from functools import partial
+from itertools import chain
 
 from odoo import api, fields, models
 from odoo.addons.loomworks_tenant.errors import LoomworksError
@@ -11,9 +13,9 @@ from odoo.addons.loomworks_tenant.postgres.server import DatabaseServer as Serve
 from odoo.addons.loomworks_tenant.reconciler.spec import first_database
 
 from ..filestore.store import Store
-from ..orphans import listing
+from ..orphans import exports, listing
 from ..orphans.compare import REMEDIES, Expected, Known, missing, orphans
-from ..orphans.sighting import IN_CLUSTER, ON_SERVER, Kind
+from ..orphans.sighting import IN_BUCKET, IN_CLUSTER, ON_SERVER, Kind
 from .files_backup import UNFINISHED
 from .orphan import LIVE
 
@@ -21,6 +23,7 @@ _logger = logging.getLogger(__name__)
 
 NOBODY = "00000000-0000-0000-0000-000000000000"  # the bucket is listed as a whole
 STANDING = ("active", "suspended", "archived")
+STARTED = timedelta(minutes=10)  # within which the Job of a backup that runs has been made
 
 # One place that is listed as a whole: which rows (clusters or servers) say where it is, which kinds are there, how it
 # is listed, and whether there is anything in what was listed: a store may list the folder of objects that are gone.
@@ -128,7 +131,16 @@ class OrphanSweep(models.Model):
             ]
             found += [(tenant.server_id, one) for one in stored]
         found += [(one.cluster_id, Expected(Kind.FILES, one.uuid, one.uuid)) for one in backed_up.tenant_id]
-        return found
+        return [*found, *self._expected_jobs()]
+
+    @api.model
+    def _expected_jobs(self):
+        """Yield the Jobs of backups that have been running for so long that each has had one."""
+        since = fields.Datetime.now() - STARTED
+        for one in self.env["loomworks.files.backup"].search([("state", "=", "running"), ("began_at", "<", since)]):
+            tenant = one.tenant_id
+            job = Expected(Kind.JOB, f"files-backup-{one.id}", tenant.uuid, names.namespace(tenant.uuid))
+            yield tenant.cluster_id, job
 
     # --- keeping what was found -----------------------------------------------------------------------
 
@@ -200,12 +212,13 @@ def _naming(area):
 
 def _bucket(clusters, place):
     def look():
-        return listing.of_bucket(Store(place.location(NOBODY)))
+        location = place.location(NOBODY)
+        return chain(listing.of_bucket(Store(location)), listing.of_exports(exports.beside(location)))
 
     def used(one):
-        return Store(place.location(one.tenant)).is_used()
+        return one.kind == Kind.EXPORTS or Store(place.location(one.tenant)).is_used()
 
-    return Area(clusters, frozenset({Kind.FILES}), look, used)
+    return Area(clusters, IN_BUCKET, look, used)
 
 
 def _listed(area):

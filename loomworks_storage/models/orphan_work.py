@@ -6,9 +6,10 @@ from odoo.addons.loomworks_tenant.postgres.server import DatabaseServer as Serve
 from odoo.addons.loomworks_tenant.reconciler import backoff
 
 from ..filestore.store import Store
+from ..orphans import exports
 from ..orphans.compare import orphans
 from ..orphans.removal import Place, Refused, beside, look, remove
-from ..orphans.sighting import ON_SERVER, Kind
+from ..orphans.sighting import IN_BUCKET, ON_SERVER, Kind
 from .orphan import QUIET, RANK
 
 GONE_LOOK = 2.0  # seconds between two looks at an object that is on its way
@@ -67,13 +68,14 @@ class OrphanWork(models.Model):
         """
         if Kind(self.kind) in ON_SERVER:
             return Place(server=Server(self.server_id._to_spec()))
-        store = None
-        if self.kind == Kind.FILES.value:
-            where = self.cluster_id._files_place()
-            if not where:
-                raise Refused("the cluster does not say any more where files are")
-            store = Store(where.location(self.tenant_uuid))
-        return Place(kube=self.cluster_id._client(), store=store)
+        return Place(kube=self.cluster_id._client(), store=self._store() if Kind(self.kind) in IN_BUCKET else None)
+
+    def _store(self):
+        where = self.cluster_id._files_place()
+        if not where:
+            raise Refused("the cluster does not say any more where files are")
+        location = where.location(self.tenant_uuid)
+        return exports.beside(location) if self.kind == Kind.EXPORTS.value else Store(location)
 
     def _pause(self, seconds):
         self.reconcile_at = self._look_again(seconds)

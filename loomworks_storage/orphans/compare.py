@@ -42,6 +42,9 @@ REMEDIES = {
     "reset the tenant, or restore a snapshot.",
     Kind.DATABASE: "Do not use “Retry”: it would make an empty one. Restore a snapshot into a copy, or the server.",
     Kind.ROLE: "“Retry” makes the role again; its database stays as it is.",
+    Kind.VOLUME: "The claim has lost its volume and all data on it: reset the tenant, which restores the files.",
+    Kind.JOB: "A backup of files runs by its row, and its Job is not there. It is made again at the next look; else "
+    "see the problem on the backup's page.",
     Kind.FILES: "Back up the files now: every earlier backup of them is gone.",
 }
 
@@ -69,6 +72,8 @@ def _is_named(one: Sighting, known: Known, claims: dict[str, str]) -> bool:
 
 
 def missing(expected: Iterable[Expected], seen: Iterable[Sighting]) -> list[Expected]:
-    """Return what rows name and was not seen."""
+    """Return what rows name and was not seen, and the volumes that their claims have lost."""
     there = {(one.kind, one.namespace, one.name) for one in seen}
-    return [one for one in expected if (one.kind, one.namespace, one.name) not in there]
+    claims = {one.name for one in expected if one.kind == Kind.CLAIM}
+    lost = [Expected(Kind.VOLUME, one.lost, one.tenant) for one in seen if one.lost and one.name in claims]
+    return [one for one in expected if (one.kind, one.namespace, one.name) not in there] + lost

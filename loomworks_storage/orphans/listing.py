@@ -8,7 +8,7 @@ from ...loomworks_tenant.kube import names
 from ...loomworks_tenant.kube.client import KubeClient
 from ...loomworks_tenant.postgres.server import DatabaseServer
 from ..filestore.store import Store
-from . import recognise
+from . import exports, recognise
 from .sighting import Sighting
 
 SELECTOR = f"{names.MANAGED_BY}={names.FIELD_MANAGER},{names.TENANT_LABEL}"
@@ -54,3 +54,10 @@ def of_server(server: DatabaseServer) -> Iterator[Sighting]:
 def of_bucket(store: Store) -> Iterator[Sighting]:
     """Yield the tenants that have objects in the bucket."""
     yield from filter(None, map(recognise.prefix, store.tenants()))
+
+
+def of_exports(store: Store) -> Iterator[Sighting]:
+    """Yield the tenants that have files for their customers in the bucket."""
+    for name, found in exports.by_tenant(store):
+        if one := recognise.exports(name, len(found), sum(each.size for each in found)):
+            yield one

@@ -46,7 +46,8 @@ def claim(found: Manifest) -> Sighting | None:
     deleted = meta.get("annotations", {}).get("loomworks.io/deleted-at")
     told += f", archived since {deleted}" if deleted else ""
     size = _bytes(status.get("capacity", {}).get("storage") or _requested(found))
-    return Sighting(Kind.CLAIM, meta["name"], tenant, meta["namespace"], size=size, **_seen(meta, told))
+    lost = found.get("spec", {}).get("volumeName", "") if status.get("phase") == "Lost" else ""
+    return Sighting(Kind.CLAIM, meta["name"], tenant, meta["namespace"], size=size, lost=lost, **_seen(meta, told))
 
 
 def volume(found: Manifest) -> Sighting | None:
@@ -119,6 +120,12 @@ def prefix(name: str) -> Sighting | None:
     if not tenant:
         return None
     return Sighting(Kind.FILES, name, tenant, evidence="there are objects below it; how many is not counted")
+
+
+def exports(name: str, count: int, size: int) -> Sighting | None:
+    """The files of a tenant that its customer asked for: ``count`` objects of ``size`` bytes in all."""
+    tenant = _uuid(name)
+    return Sighting(Kind.EXPORTS, name, tenant, size=size, evidence=f"{count} file(s)") if tenant else None
 
 
 def _labelled(meta: Manifest) -> str:

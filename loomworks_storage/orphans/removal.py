@@ -16,7 +16,7 @@ from ...loomworks_tenant.postgres.server import DatabaseServer
 from ..files import keys
 from ..filestore.collect import remove_all
 from ..filestore.store import Store
-from . import listing, recognise
+from . import exports, listing, recognise
 from .sighting import IN_CLUSTER, ON_SERVER, Kind, Sighting
 
 API_KINDS = {
@@ -35,6 +35,7 @@ CONSEQUENCES = {
     Kind.TEMPLATE: "the template database; one that a plan needs is built again",
     Kind.ROLE: "the role",
     Kind.FILES: "every object below the prefix, and the key that reads them",
+    Kind.EXPORTS: "every file that was made for the customer",
 }
 
 
@@ -50,7 +51,7 @@ class Place:
 
     kube: KubeClient | None = None
     server: DatabaseServer | None = None
-    store: Store | None = None
+    store: Store | None = None  # of the files, or of the exports
 
 
 def look(one: Sighting, place: Place) -> Sighting | None:
@@ -75,7 +76,7 @@ def _look(one: Sighting, place: Place) -> Sighting | None:
     if one.kind in ON_SERVER:
         seen = listing.of_server(place.server)
         return next((other for other in seen if (other.kind, other.name) == (one.kind, one.name)), None)
-    return one if place.store.is_used() else None
+    return one if _is_used(one, place.store) else None
 
 
 def _object(kind: str, name: str, namespace: str, place: Place) -> dict[str, Any] | None:
@@ -105,11 +106,17 @@ def remove(one: Sighting, place: Place) -> bool:
         raise Refused(found.refusal)
     if one.kind in ON_SERVER:
         _remove_from_server(found, place.server)
+        return True
+    if one.kind == Kind.EXPORTS:
+        exports.remove(place.store, one.tenant)
     else:
         remove_all(place.store)
         keys.erase(place.kube, one.tenant)
-        return not place.store.is_used()
-    return True
+    return not _is_used(one, place.store)
+
+
+def _is_used(one: Sighting, store: Store) -> bool:
+    return exports.is_used(store, one.tenant) if one.kind == Kind.EXPORTS else store.is_used()
 
 
 def _remove_object(found: Sighting, place: Place) -> bool:

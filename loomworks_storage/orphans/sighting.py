@@ -18,12 +18,14 @@ class Kind(StrEnum):
     TEMPLATE = "template"  # a plan's template database
     ROLE = "role"
     FILES = "files"  # the objects of a tenant's files in S3
+    EXPORTS = "exports"  # the files in S3 that its customer asked for
 
 
 # In this order: what is used goes after what uses it.
 ORDER = list(Kind)
 IN_CLUSTER = frozenset({Kind.JOB, Kind.NAMESPACE, Kind.CLAIM, Kind.VOLUME})
 ON_SERVER = frozenset({Kind.DATABASE, Kind.TEMPLATE, Kind.ROLE})
+IN_BUCKET = frozenset({Kind.FILES, Kind.EXPORTS})
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Sighting:
     namespace: str = ""
     uid: str = ""  # of a Kubernetes object: another one of the same name has another
     claim_uid: str = ""  # of a volume: the claim that it was bound to
+    lost: str = ""  # of a claim: the volume that it was bound to and that is gone
     created: datetime | None = None  # UTC; databases, roles and prefixes do not say
     size: int | None = None  # bytes
     evidence: str = ""  # what was seen, in words

@@ -13,7 +13,7 @@ from odoo.tests import tagged
 from odoo.tools import SQL
 
 from ..models import orphan_sweep, orphan_work
-from ..orphans import listing
+from ..orphans import exports, listing
 from ..orphans.removal import Refused
 from ..orphans.sighting import Kind, Sighting
 from .common import FilesCase
@@ -47,10 +47,12 @@ class TestOrphans(FilesCase):
         self.patch(type(self.cluster), "_client", lambda cluster: cluster.name)
         self.env["loomworks.cluster"].search([("id", "!=", self.cluster.id)]).active = False
         self.startPatcher(patch.dict("os.environ", {"FILES_KEY": "account", "FILES_SECRET": "secret"}))
-        self.in_cluster, self.on_server, self.in_bucket = [], [], []
+        self.in_cluster, self.on_server, self.in_bucket, self.exported = [], [], [], []
         self.patch(listing, "of_cluster", lambda client: self.listed(self.in_cluster))
         self.patch(listing, "of_server", lambda server: self.listed(self.on_server))
         self.patch(listing, "of_bucket", lambda store: self.listed(self.in_bucket))
+        self.patch(listing, "of_exports", lambda store: self.listed(self.exported))
+        self.patch(exports, "beside", lambda location: location)
         self.empty = set()
         used = lambda location: SimpleNamespace(is_used=lambda: location.tenant not in self.empty)  # noqa: E731
         self.patch(orphan_sweep, "Store", used)
@@ -70,11 +72,11 @@ class TestOrphans(FilesCase):
         return list(found)
 
     def look(self, one, place):
-        everything = [*self.in_cluster, *self.on_server, *self.in_bucket]
+        everything = [*self.in_cluster, *self.on_server, *self.in_bucket, *self.exported]
         return next((other for other in everything if other.key == one.key), None)
 
     def remove(self, one, place):
-        for found in (self.in_cluster, self.on_server, self.in_bucket):
+        for found in (self.in_cluster, self.on_server, self.in_bucket, self.exported):
             if one in found:
                 found.remove(one)
                 self.removed.append(one)
@@ -103,6 +105,7 @@ class TestOrphans(FilesCase):
         self.in_cluster += [namespace(), claim()]
         self.on_server += [database(size=1000), role(refusal="it owns 1 database(s)")]
         self.in_bucket += [Sighting(Kind.FILES, LOST, LOST)]
+        self.exported += [Sighting(Kind.EXPORTS, LOST, LOST, size=70)]
         found = self.sweep()
         self.clock.tick(timedelta(days=7))
         found.invalidate_recordset()
@@ -187,6 +190,42 @@ class TestOrphans(FilesCase):
         self.tenant.with_user(self.operator).action_retry()
         self.assertFalse(self.sweep(), "somebody works on it")
 
+    def test_every_kind_that_a_row_names_is_missed(self):
+        backup = self.a_backup(fields.Datetime.now())
+        running = {"state": "running", "began_at": fields.Datetime.now() - timedelta(minutes=9)}
+        backup.write(running)
+        home, uuid = names.namespace(self.tenant.uuid), self.tenant.uuid
+        there = [Sighting(Kind.JOB, f"files-backup-{backup.id}", uuid, home, "j"), *self.in_cluster]
+        lost = claim(uuid, f"c{self.tenant.id}", lost="pv-1")
+        files = Sighting(Kind.FILES, uuid, uuid)
+        self.assertFalse(self.sweep(), "its Job has just been asked for")
+        self.clock.tick(timedelta(minutes=2))
+        for kind, name, in_cluster, on_server in (
+            ("namespace", home, there[2:], None),
+            ("claim", names.volume_claim(uuid), there[1:2], None),
+            ("volume", "pv-1", [there[1], lost], None),
+            ("role", role(uuid).name, there[1:], [database(uuid)]),
+            ("job", f"files-backup-{backup.id}", there[1:], None),
+        ):
+            with self.subTest(kind):
+                self.in_cluster = in_cluster if kind == "job" else [there[0], *in_cluster]
+                self.on_server = on_server or [database(uuid), role(uuid)]
+                self.in_bucket = [files]
+                found = self.sweep()
+                self.assertEqual((found.kind, found.name, found.missing), (kind, name, True))
+                self.assertEqual((found.tenant_id, bool(found.remedy)), (self.tenant, True))
+                with self.assertRaisesRegex(UserError, "nothing to delete"):
+                    found.action_clean(1)
+        self.in_cluster, self.on_server = there, [database(uuid), role(uuid)]
+        self.assertFalse(self.sweep())
+
+    def test_exports_of_a_tenant_with_a_row_are_no_orphans(self):
+        self.exported = [Sighting(Kind.EXPORTS, self.tenant.uuid, self.tenant.uuid)]
+        self.assertFalse(self.sweep())
+        self.exported += [Sighting(Kind.EXPORTS, LOST, LOST, size=70, evidence="2 file(s)")]
+        found = self.sweep()
+        self.assertEqual((found.kind, found.tenant_uuid, found.size_bytes), ("exports", LOST, 70))
+
     def test_what_is_taken_away_while_the_lists_are_made_is_not_missing(self):
         def taken_away(client):
             self.tenant.with_user(self.operator).action_archive()
@@ -253,7 +292,7 @@ class TestOrphans(FilesCase):
                 self.work(orphan)
         self.assertEqual(set(found.mapped("state")), {"deleted"})
         kinds = [one.kind.value for one in self.removed]
-        self.assertEqual(kinds, ["namespace", "claim", "database", "role", "files"])
+        self.assertEqual(kinds, ["namespace", "claim", "database", "role", "files", "exports"])
         entries = self.env["loomworks.audit"].search([("model_name", "=", "loomworks.orphan")])
         self.assertEqual(sorted(set(entries.mapped("action"))), ["orphan_confirm", "orphan_deleted"])
         self.assertEqual(len(entries), 2 * len(found))
@@ -312,16 +351,16 @@ class TestOrphans(FilesCase):
         found |= self.sweep()
         context = {"active_model": "loomworks.orphan", "active_ids": found.ids}
         wizard = self.env["loomworks.orphan.clean"].with_user(self.operator).with_context(**context).create({})
-        self.assertEqual((wizard.deletable_count, wizard.refused_count), (5, 1))
+        self.assertEqual((wizard.deletable_count, wizard.refused_count), (6, 1))
         lines = {line.kind: line.what for line in wizard.line_ids if not line.refusal}
         self.assertIn(f"{names.namespace(LOST)} (uid n): the namespace and everything in it", lines["namespace"])
         self.assertFalse(self.removed or found.filtered(lambda one: one.state == "confirmed"))
-        wizard.confirm_count = 4
+        wizard.confirm_count = 5
         with self.assertRaisesRegex(UserError, "Type how many"):
             wizard.action_confirm()
-        wizard.confirm_count = 5
+        wizard.confirm_count = 6
         wizard.action_confirm()
-        self.assertEqual(len(found.filtered(lambda one: one.state == "confirmed")), 5)
+        self.assertEqual(len(found.filtered(lambda one: one.state == "confirmed")), 6)
 
     def test_operators_alone_delete_and_auditors_read(self):
         found = self.old().filtered(lambda one: one.kind == "namespace")

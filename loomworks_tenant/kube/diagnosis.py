@@ -5,6 +5,7 @@ Pure functions over objects as the API returns them; reasons as the kubelet and 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,17 +117,26 @@ def _condition(status: Manifest, kind: str, value: str | None = None) -> Manifes
 
 
 def claim(obj: Manifest, events: list[Manifest]) -> Diagnosis:
-    """Say where a persistent volume claim stands; a pending one with the newest warning about it."""
+    """Say where a persistent volume claim stands, with the newest warning about it, or else the newest word."""
     phase = obj.get("status", {}).get("phase", "Pending")
     if phase == "Bound":
         return Diagnosis(True, "bound")
+    warning = _newest(event for event in events if event.get("type") == "Warning")
     if phase == "Lost":
-        return Diagnosis(False, "its volume is gone", "volume_lost", fatal=True)
-    warnings = [event for event in events if event.get("type") == "Warning"]
-    if warnings:
-        newest = max(warnings, key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
-        return Diagnosis(False, f"no volume yet: {newest.get('message', '')}", "volume_pending")
-    return Diagnosis(False, "waiting for the volume")
+        return Diagnosis(False, _because("its volume is gone", warning), "volume_lost", fatal=True)
+    if warning:
+        return Diagnosis(False, f"no volume yet: {warning}", "volume_pending")
+    return Diagnosis(False, _because("waiting for the volume", _newest(events)))
+
+
+def _newest(events: Iterable[Manifest]) -> str:
+    """Return the message of the newest of some events; empty without any."""
+    newest = max(events, key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "", default={})
+    return newest.get("message", "")
+
+
+def _because(what: str, why: str) -> str:
+    return f"{what}: {why}" if why else what
 
 
 def job(obj: Manifest, pods: list[Manifest]) -> Diagnosis:

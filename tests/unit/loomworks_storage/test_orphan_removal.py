@@ -3,7 +3,7 @@
 import pytest
 from addons.loomworks_storage.filestore.key import Key
 from addons.loomworks_storage.filestore.vault import Vault
-from addons.loomworks_storage.orphans import listing, recognise
+from addons.loomworks_storage.orphans import exports, listing, recognise
 from addons.loomworks_storage.orphans.removal import CONSEQUENCES, Place, Refused, beside, described, look, remove
 from addons.loomworks_storage.orphans.sighting import Kind
 from filestores import location_of, open_store
@@ -93,6 +93,25 @@ def test_every_kind_says_what_goes_with_it():
     assert set(CONSEQUENCES) == set(Kind)
     text = described(seen(claim(UUID_1)))
     assert text.startswith(f"lw-{UUID_1}/odoo-instance-{UUID_1} (uid c): the claim")
+
+
+def test_exports_of_one_tenant_go_and_those_of_another_and_its_files_stay(s3):
+    mine, other = (open_store(location_of(s3)) for _number in range(2))
+    store = exports.beside(mine.location)
+    names = [f"{one.location.tenant}/{number}.zip" for one in (mine, other) for number in (7, 8)]
+    for name in (*names, "notes/readme.txt"):
+        store.put(name, b"four")
+    mine.put("objects/ab/abc", b"x")
+    found = {one.tenant: one for one in listing.of_exports(store)}
+    assert {mine.location.tenant, other.location.tenant} <= set(found)
+    one, place = found[mine.location.tenant], Place(Cluster(), store=store)
+    assert (one.kind, one.size, one.evidence) == (Kind.EXPORTS, 8, "2 file(s)")
+    assert look(one, place) == one
+    assert remove(one, place) is True
+    assert look(one, place) is None
+    assert {one.name for one in store.list("")} >= {*names[2:], "notes/readme.txt"}
+    assert not {one.name for one in store.list("")} & set(names[:2])
+    assert mine.is_used()
 
 
 def test_files_of_one_tenant_go_and_those_of_another_stay(s3):

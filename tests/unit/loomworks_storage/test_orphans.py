@@ -34,6 +34,7 @@ def test_object_of_ours_is_recognised_with_its_evidence():
     assert recognise.database(database(TEMPLATE, "provisioner", mine=True)).kind == Kind.TEMPLATE
     assert recognise.role(role(NAME_1)).evidence == "owns nothing"
     assert recognise.prefix(UUID_1).kind == Kind.FILES
+    assert recognise.exports(UUID_1, 2, 70) == Sighting(Kind.EXPORTS, UUID_1, UUID_1, size=70, evidence="2 file(s)")
 
 
 def test_archived_claim_says_since_when():
@@ -125,6 +126,7 @@ def test_role_of_another_system_is_not_ours(row):
 @pytest.mark.parametrize("name", ["", "backups", UUID_1.upper(), UUID_1.replace("-", ""), f"{UUID_1}x"])
 def test_prefix_of_another_system_is_not_ours(name):
     assert recognise.prefix(name) is None
+    assert recognise.exports(name, 1, 1) is None
 
 
 def test_what_is_in_use_or_on_its_way_says_why_it_stays():
@@ -173,6 +175,15 @@ def test_what_a_settled_row_names_and_is_not_there_is_missing():
     assert missing(expected, seen) == expected[1:]
 
 
+def test_volume_that_the_claim_of_a_row_has_lost_is_missing():
+    expected = [Expected(Kind.CLAIM, f"odoo-instance-{UUID_1}", UUID_1, f"lw-{UUID_1}")]
+    bound, lost = claim(UUID_1), claim(UUID_1)
+    lost["status"]["phase"] = "Lost"
+    assert missing(expected, [recognise.claim(bound)]) == []
+    assert missing(expected, [recognise.claim(lost)]) == [Expected(Kind.VOLUME, "pv-1", UUID_1)]
+    assert missing([], [recognise.claim(lost)]) == []
+
+
 # --- whatever is there ---------------------------------------------------------------------------------
 
 UUIDS = [str(UUID(int=number * 7919 + (4 << 76) + (8 << 62))) for number in range(6)]
@@ -202,7 +213,7 @@ def elsewhere(draw, uuid, owner):
     if draw(st.booleans()):
         found.append(recognise.role(role(name, administered=owner != "foreign")))
     if owner != "foreign" and draw(st.booleans()):
-        found.append(recognise.prefix(uuid))
+        found += [recognise.prefix(uuid), recognise.exports(uuid, 1, 1)]
     return found
 
 

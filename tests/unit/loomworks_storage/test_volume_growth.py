@@ -185,3 +185,7 @@ def test_cause_of_a_claim_without_a_volume_comes_from_its_events():
     state = claims.read(claim("5Gi", capacity=None, phase="Pending"), [event("no such class")])
     assert (state.phase, state.reason, state.capacity) == ("Pending", "no volume yet: no such class", None)
     assert claims.read(claim("5Gi", phase="Lost")).reason == "its volume is gone"
+    lost = claims.read(claim("5Gi", phase="Lost"), [event("Data on this volume is lost!")])
+    assert lost.reason == "its volume is gone: Data on this volume is lost!"
+    waits = claims.read(claim(capacity=None, phase="Pending"), [event("verify that it is running", kind="Normal")])
+    assert waits.reason == "waiting for the volume: verify that it is running"

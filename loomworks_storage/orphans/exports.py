@@ -1,0 +1,46 @@
+"""Where the files are that customers asked for: in the bucket of the tenants' files, a folder for each tenant.
+
+They are made by loomworks_snapshot (``export/place.py``), which has to agree with this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from itertools import groupby
+
+from ..filestore.location import Location
+from ..filestore.store import Store, StoredObject
+
+FOLDER = "exports/"
+
+
+@dataclass(frozen=True)
+class ExportsLocation(Location):
+    """All tenants' files for their customers; names in it begin with a tenant's uuid."""
+
+    def object_key(self, name: str) -> str:
+        """Return the key in the bucket of an object named below the folder of all."""
+        return f"{FOLDER}{name.lstrip('/')}"
+
+
+def beside(files: Location) -> Store:
+    """Return the store of the exports in the bucket of a tenant's files."""
+    return Store(ExportsLocation(**{one.name: getattr(files, one.name) for one in fields(files)}))
+
+
+def by_tenant(store: Store) -> Iterator[tuple[str, list[StoredObject]]]:
+    """Yield each folder that has objects, with these; the store lists them by name."""
+    for name, found in groupby(store.list(""), key=lambda one: one.name.partition("/")[0]):
+        yield name, list(found)
+
+
+def remove(store: Store, tenant: str) -> None:
+    """Remove every file of one tenant."""
+    for one in list(store.list(tenant)):
+        store.delete(one.name)
+
+
+def is_used(store: Store, tenant: str) -> bool:
+    """Tell whether there is any file of a tenant."""
+    return any(True for _one in store.list(tenant))
