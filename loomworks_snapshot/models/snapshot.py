@@ -58,6 +58,12 @@ class Snapshot(models.Model):
     timeline = fields.Integer(readonly=True)
     system_identifier = fields.Char(readonly=True, help="Of the server whose WAL it is.")
     base_backup_label = fields.Char("Base backup", readonly=True, help="From which a restore starts.")
+    base_backup_id = fields.Many2one(
+        "loomworks.base.backup",
+        "Base backup's row",
+        compute="_compute_base_backup_id",
+        groups="loomworks_tenant.group_operator,loomworks_tenant.group_auditor",
+    )
     recovery_timeline = fields.Integer(readonly=True, help="Along which a restore goes; the server may have branched.")
     wal_segments = fields.Integer("WAL segments", readonly=True, help="That a restore reads.")
     filestore_manifest = fields.Char(readonly=True, help="The list of the tenant's files at this moment.")
@@ -83,6 +89,17 @@ class Snapshot(models.Model):
     def _compute_working(self):
         for snapshot in self:
             snapshot.working = bool(snapshot.reconcile_at) or snapshot.state in ("creating", "restoring")
+
+    @api.depends("base_backup_label", "server_id")
+    def _compute_base_backup_id(self):
+        """Find the row by the label: a proof names what the repository has, whether or not there is a row yet."""
+        labels = [label for label in self.mapped("base_backup_label") if label]
+        found = self.env["loomworks.base.backup"].search(
+            [("label", "in", labels), ("server_id", "in", self.server_id.ids)]
+        )
+        rows = {(row.server_id, row.label): row for row in found}
+        for snapshot in self:
+            snapshot.base_backup_id = rows.get((snapshot.server_id, snapshot.base_backup_label))
 
     @api.depends("restore_ids.can_go_back")
     def _compute_can_go_back(self):

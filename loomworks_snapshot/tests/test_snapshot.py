@@ -48,6 +48,11 @@ class TestSnapshot(SnapshotCase):
             "reconcile_at": False,
         }
         self.assertEqual({name: found[name] for name in expected}, expected)
+        self.assertFalse(made.base_backup_id)  # nobody has looked at the server's backups yet
+        backup = {"server_id": self.server.id, "label": FIRST_BACKUP.label, "backup_type": "full", "state": "done"}
+        row = self.env["loomworks.base.backup"].sudo().create(backup)
+        made.invalidate_recordset()
+        self.assertEqual(made.base_backup_id, row)
         self.assertTrue(made.verified_at)
         self.assertIn("proven", made.verify_message)
         self.assertFalse(made.working)
