@@ -18,8 +18,11 @@ from addons.loomworks_tenant.kube import quantity  # noqa: E402
 
 pytestmark = pytest.mark.cluster
 
-SUFFIXES = ["", "m", "k", "M", "G", "T", "P", "Ki", "Mi", "Gi", "Ti", "Pi", "e3", "E6", "e+4", "E-1"]
-NUMBERS = ["1", "7", "010", "1.5", "2.", ".5", "+3", "1023", "1024", "4096.125", "999999999"]
+DECIMAL = ["", "n", "u", "m", "k", "M", "G", "T", "P", "E"]
+BINARY = ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"]
+EXPONENTS = ["e0", "e3", "E6", "e+4", "E-1", "e-3", "E-9", "e18", "E+18"]
+SUFFIXES = [*DECIMAL, *BINARY, *EXPONENTS]
+NUMBERS = ["1", "7", "010", "1.5", "2.", ".5", "+3", "1023", "1024", "4096.125", "999999999", "12345678901234567"]
 NOT_QUANTITIES = [
     "",
     "Gi",
@@ -31,6 +34,18 @@ NOT_QUANTITIES = [
     "1e",
     "1e3Gi",
     "1Gie3",
+    "1e3E",
+    "1Ee",
+    "1E3.5",
+    "1e+-3",
+    "1nE",
+    "1ni",
+    "1ui",
+    "1mi",
+    "1ei",
+    "1N",
+    "1U",
+    "1KI",
     "0x10",
     "1,5Gi",
     "inf",
@@ -68,6 +83,7 @@ def test_server_takes_what_we_take_and_it_is_worth_as_much(kubectl: Kubectl) -> 
     texts = samples()
     stored = dry_run(kubectl, *texts)
     assert len(texts) > 200
+    assert {suffix for suffix in SUFFIXES if any(text.endswith(suffix) for text in texts)} == set(SUFFIXES)
     assert {text: quantity.to_bytes(text) for text in texts} == dict(
         zip(texts, map(quantity.to_bytes, stored), strict=True)
     )
@@ -85,3 +101,15 @@ def test_server_refuses_what_we_refuse(kubectl: Kubectl, text: str) -> None:
         quantity.size(text)
     with pytest.raises(Refused):
         dry_run(kubectl, text)
+
+
+@pytest.mark.parametrize("text", ["1n", "999999999n", "1u", "999u", "1m", "1e-9", "5E-1", ".5", "0.001Ki"])
+def test_part_of_a_byte_is_a_byte_to_both(kubectl: Kubectl, text: str) -> None:
+    (stored,) = dry_run(kubectl, text)
+    assert quantity.to_bytes(stored) == quantity.to_bytes(text) >= 1
+
+
+@pytest.mark.parametrize("text", ["8E", "7Ei", "9223372036854775807", "9.2E", "7.99Ei"])
+def test_largest_sizes_are_counted_alike(kubectl: Kubectl, text: str) -> None:
+    (stored,) = dry_run(kubectl, text)
+    assert quantity.to_bytes(stored) == quantity.to_bytes(text) > 2**62
