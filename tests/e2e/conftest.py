@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import shlex
+import subprocess
 import threading
 import time
 from dataclasses import dataclass
@@ -267,6 +268,40 @@ def secret(kube):
 
     def read(namespace, name, key):
         return base64.b64decode(kube.get("Secret", name, namespace)["data"][key]).decode()
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def customer(call):
+    """Somebody who may be a tenant's administrator: id and address."""
+    address = f"{secrets.token_hex(4)}@customer.example"
+    domain = [["name", "=", "group_tenant_admin"], ["model", "=", "res.groups"]]
+    (group,) = call("ir.model.data", "search_read", domain=domain, fields=["res_id"])
+    values = {"name": "A customer", "login": address, "email": address, "group_ids": [[6, 0, [group["res_id"]]]]}
+    (number,) = call("res.users", "create", vals_list=[values])
+    yield number, address
+    call("res.users", "write", ids=[number], vals={"active": False})
+
+
+MAILS = """
+    SELECT subject FROM mail_mail JOIN mail_message ON mail_message.id = mail_message_id
+     WHERE model = 'loomworks.tenant' AND mail_message.res_id = {tenant} AND (email_to LIKE '%{address}%' OR EXISTS
+           (SELECT FROM mail_mail_res_partner_rel JOIN res_partner ON res_partner.id = res_partner_id
+             WHERE mail_mail_id = mail_mail.id AND email = '{address}'))
+     ORDER BY mail_mail.id
+"""
+
+
+@pytest.fixture
+def mails(stack, customer):
+    """Read the subjects of what is or was in the control plane's queue about a tenant for the customer."""
+
+    def read(tenant):
+        kubectl = [stack["LOOMWORKS_KUBECTL"], f"--kubeconfig={stack['KUBECONFIG']}", "-n", "loomworks"]
+        query = MAILS.format(tenant=tenant.id, address=customer[1])
+        psql = ["exec", "postgres-0", "-c", "postgres", "--", "psql", "-At", "-d", "loomworks", "-c", query]
+        return subprocess.run([*kubectl, *psql], check=True, capture_output=True, text=True).stdout.splitlines()
 
     return read
 

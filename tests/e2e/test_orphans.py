@@ -37,6 +37,7 @@ class Lost:
             cr.execute(compose(statements.CLOSE_TO_PUBLIC, database=self.database))
             cr.execute(f"CREATE DATABASE {self.template} TEMPLATE template0 IS_TEMPLATE true ALLOW_CONNECTIONS false")
         self.bucket.put_object(Key=f"filestores/{self.uuid}/objects/ab/cd", Body=b"x")
+        self.bucket.put_object(Key=f"exports/{self.uuid}/7.zip", Body=b"a file")
         test_restore.wait_for(lambda: self.volume_phase() == "Released")
 
     def volume_phase(self):
@@ -53,6 +54,7 @@ class Lost:
             "template": self.server.database(self.template),
             "role": self._role(),
             "files": list(self.bucket.objects.filter(Prefix=f"filestores/{self.uuid}/")),
+            "exports": list(self.bucket.objects.filter(Prefix=f"exports/{self.uuid}/")),
         }
 
     def _role(self):
@@ -66,7 +68,8 @@ class Lost:
         for name in (self.database, self.template):
             template.drop(self.server, name)
         self.server.drop_role(self.database)
-        self.bucket.objects.filter(Prefix=f"filestores/{self.uuid}/").delete()
+        for folder in ("filestores", "exports"):
+            self.bucket.objects.filter(Prefix=f"{folder}/{self.uuid}/").delete()
 
     def _labels(self):
         return {names.MANAGED_BY: names.FIELD_MANAGER, names.TENANT_LABEL: self.uuid}
@@ -153,6 +156,7 @@ def test_orphans_of_every_kind_are_seen_and_deleted(acme, call, lost, run_cron, 
     assert rows["claim"]["size_bytes"] == 64 * 2**20
     assert "Retain, class nobodys-either" in rows["volume"]["evidence"]
     assert f"owner {lost.database}" in rows["database"]["evidence"]
+    assert (rows["exports"]["size_bytes"], rows["exports"]["evidence"]) == (6, "1 file(s)")
     assert found(acme.uuid, state="open") == {}
 
     ids = [row["id"] for row in rows.values()]

@@ -32,9 +32,16 @@ def uid_of(kube, tenant):
     return kube.get("PersistentVolumeClaim", names.volume_claim(tenant.uuid), tenant.namespace)["metadata"]["uid"]
 
 
-def test_reset_makes_a_fresh_volume_with_the_same_data(make_tenant, call, kube, server, administrator, in_pod, over):
-    tenant = make_tenant()
-    tenant.wait_settled("active")
+@pytest.fixture
+def tenant(make_tenant, customer, mails):
+    """A tenant that serves; its customer is told of what is done to it."""
+    made = make_tenant(admin_ids=[[6, 0, [customer[0]]]])
+    made.wait_settled("active")
+    made.mails = lambda: mails(made)
+    return made
+
+
+def test_reset_makes_a_fresh_volume_with_the_same_data(tenant, call, kube, server, administrator, in_pod, over):
     work = administrator(tenant)
     content = os.urandom(400_000)
     _number, name = test_files.attach(work, content)
@@ -56,6 +63,8 @@ def test_reset_makes_a_fresh_volume_with_the_same_data(make_tenant, call, kube, 
     domain = [["record_id", "=", tenant.id], ["model_name", "=", "loomworks.tenant"], ["action", "=like", "reset%"]]
     actions = [entry["action"] for entry in call("loomworks.audit", "search_read", domain=domain, fields=["action"])]
     assert sorted(actions) == ["reset", "reset_done", "reset_replace"]
+    name = tenant.read("name")["name"]
+    assert tenant.mails() == [f"“{name}” gets a fresh volume", f"“{name}” has a fresh volume"]
 
 
 def test_cancelled_reset_leaves_the_volume(make_tenant, call, kube):
