@@ -1,4 +1,4 @@
-"""Agents' operations and humans' changes, interleaved at random over several connections; then an undo.
+"""Agents' operations and humans' changes, on connections of their own, one after another or at once; then an undo.
 
 Oracle: a second database where the operation that is undone never happened and everything else did. After the undo both
 are equal; or it refused, and not one byte changed.
@@ -8,6 +8,7 @@ import itertools
 import os
 
 import psycopg2
+import psycopg2.errors
 import pytest
 from addons.loomworks_ai import journal
 from hypothesis import HealthCheck, event, given, settings
@@ -16,6 +17,7 @@ from journal_databases import database
 from journal_state import state
 
 EXAMPLES = int(os.environ.get("LOOMWORKS_UNDO_EXAMPLES", "500"))
+PATIENCE = 10  # milliseconds that people wait for a lock
 SCHEMA = """
     CREATE TABLE place (id int PRIMARY KEY, name text, code text UNIQUE, ratio float8, data jsonb);
     CREATE TABLE thing (id int PRIMARY KEY, place_id int REFERENCES place ON DELETE CASCADE,
@@ -78,48 +80,86 @@ OPERATION = st.lists(st.one_of(*KEYED), min_size=1, max_size=6)
 HUMAN = st.lists(st.one_of(*KEYED), max_size=3)
 
 
+class Database:
+    """A database with the journal: an agent has one connection to it, and people another."""
+
+    def __init__(self, address):
+        self.agent, self.person = psycopg2.connect(address), psycopg2.connect(address)
+        with self.agent.cursor() as cr:
+            cr.execute(SCHEMA)
+            journal.install(cr)
+        self.agent.commit()
+        with self.person.cursor() as cr:
+            cr.execute(f"SET lock_timeout = {PATIENCE}")
+        self.person.commit()
+
+    def reset(self):
+        """Have the same content as in the beginning."""
+        self.person.rollback()
+        self.agent.rollback()
+        with self.agent.cursor() as cr:
+            cr.execute(CONTENT)
+        self.agent.commit()
+
+    def close(self):
+        """End both connections."""
+        self.agent.close()
+        self.person.close()
+
+    def run(self, statements, number=None, meanwhile=list):
+        """Do statements as operation ``number`` or as a human; return those that changed something.
+
+        :param meanwhile: what else happens before the commit
+        """
+        connection = self.agent if number else self.person
+        with connection.cursor() as cr:
+            if number:
+                journal.begin(cr, number)
+            effective = [one for one in statements if possible(cr, *one)]
+            meanwhile()
+            if number:
+                assert journal.end(cr, savepoints_rolled_back=True)["restore_only"] is None
+        connection.commit()
+        return effective
+
+    def undo(self, *operations, by, **choices):
+        """Take operations back, as operation ``by``; return the report."""
+        with self.agent.cursor() as cr:
+            report = journal.undo(cr, operations, by=by, **choices)
+        self.agent.commit()
+        return report
+
+    def content(self):
+        """Return every row of every table."""
+        with self.person.cursor() as cr:
+            found = state(cr)
+        self.person.rollback()
+        return found
+
+
+def possible(cr, statement, parameters):
+    """Do one statement; tell whether it changed something: what is refused, or in others' hands, does not."""
+    cr.execute("SAVEPOINT one")
+    try:
+        cr.execute(statement, parameters)
+        changed = bool(cr.rowcount)
+        cr.execute("RELEASE SAVEPOINT one")
+    except (psycopg2.IntegrityError, psycopg2.errors.LockNotAvailable):
+        cr.execute("ROLLBACK TO SAVEPOINT one")
+        return False
+    return changed
+
+
 @pytest.fixture(scope="module")
 def pair(owner):
     """Two databases with the journal and the same content; each example is rolled forward from there."""
     makers = [database(owner), database(owner)]
-    connections = [psycopg2.connect(next(maker)) for maker in makers]
-    for connection in connections:
-        with connection.cursor() as cr:
-            cr.execute(SCHEMA)
-            journal.install(cr)
-        connection.commit()
-    yield connections
-    for connection in connections:
-        connection.close()
+    databases = [Database(next(maker)) for maker in makers]
+    yield databases
+    for one in databases:
+        one.close()
     for maker in makers:
         next(maker, None)
-
-
-def reset(connection):
-    connection.rollback()
-    with connection.cursor() as cr:
-        cr.execute(CONTENT)
-    connection.commit()
-
-
-def run(connection, statements, number=None):
-    """Do statements as operation ``number`` or as a human; return those that changed something."""
-    effective = []
-    with connection.cursor() as cr:
-        if number:
-            journal.begin(cr, number)
-        for statement, parameters in statements:
-            cr.execute("SAVEPOINT one")
-            try:
-                cr.execute(statement, parameters)
-                effective += [(statement, parameters)] if cr.rowcount else []
-                cr.execute("RELEASE SAVEPOINT one")
-            except psycopg2.IntegrityError:
-                cr.execute("ROLLBACK TO SAVEPOINT one")
-        if number:
-            assert journal.end(cr, savepoints_rolled_back=True)["restore_only"] is None
-    connection.commit()
-    return effective
 
 
 class Others:
@@ -175,9 +215,63 @@ def identities(statement, parameters):
     return {(table, parameters[0])}
 
 
-def content(connection):
-    with connection.cursor() as cr:
-        return state(cr)
+@settings(
+    derandomize=not os.environ.get("LOOMWORKS_UNDO_RANDOM"),
+    max_examples=EXAMPLES,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    first=FIRST,
+    between=HUMAN,
+    second=OPERATION,
+    later=HUMAN,
+    at_once=st.booleans(),
+    undone=st.sampled_from([(1,), (2,), (1, 2)]),
+)
+def test_undo_is_as_if_it_had_never_happened_or_refuses(pair, first, between, second, later, at_once, undone):
+    real, other = pair
+    for one in pair:
+        one.reset()
+    others = Others()
+
+    def happen(statements, number=None, meanwhile=list):
+        if number in undone:
+            others.undone(statements)
+            real.run(statements, number, meanwhile)
+        else:
+            kept = statements if number == 1 else others.keep(statements)  # before anything that is undone
+            other.run(real.run(kept, number, meanwhile), number)
+
+    happen(first, 1)
+    happen(between)
+    if at_once:  # whoever meets a lock gives up that statement: what is left may be done in any order
+        happen(second, 2, lambda: happen(later))
+    else:
+        happen(second, 2)
+        happen(later)
+    before = real.content()
+    report = real.undo(*undone, by=3)
+    event(("at once, " if at_once else "") + ("done" if report["done"] else "refused"))
+    if not report["done"]:
+        assert report["refused"]
+        assert real.content() == before
+        return
+    assert real.content() == other.content(), report
+    redo_and_undo(real, before)
+
+
+def redo_and_undo(real, before):
+    """What the undo did is undone in its turn: everything is as before it; and back."""
+    now = real.content()
+    for number, expected in ((3, before), (4, now)):
+        report = real.undo(number, by=number + 1)
+        assert report["done"], report
+        assert real.content() == expected
+
+
+PARTS = st.lists(st.booleans(), min_size=8, max_size=8)
 
 
 @settings(
@@ -187,79 +281,26 @@ def content(connection):
     print_blob=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(first=FIRST, between=HUMAN, second=OPERATION, later=HUMAN, undone=st.sampled_from([(1,), (2,), (1, 2)]))
-def test_undo_is_as_if_it_had_never_happened_or_refuses(pair, first, between, second, later, undone):
-    real, other = pair
-    for connection in pair:
-        reset(connection)
-    others = Others()
-    for number, statements in ((1, first), (None, between), (2, second), (None, later)):
-        if number in undone:
-            run(real, statements, number)
-            others.undone(statements)
-        elif number == 1:
-            run(other, run(real, statements, number), number)  # before anything that is undone
-        else:
-            run(other, run(real, others.keep(statements), number), number)
-    before = content(real)
-    with real.cursor() as cr:
-        report = journal.undo(cr, undone, by=3)
-    real.commit()
-    event("done" if report["done"] else "refused")
-    if not report["done"]:
-        assert report["refused"]
-        assert content(real) == before
-        return
-    assert content(real) == content(other), report
-    redo_and_undo(real, before)
-
-
-def redo_and_undo(connection, before):
-    """What the undo did is undone in its turn: everything is as before it; and back."""
-    now = content(connection)
-    for number, expected in ((3, before), (4, now)):
-        with connection.cursor() as cr:
-            report = journal.undo(cr, [number], by=number + 1)
-        connection.commit()
-        assert report["done"], report
-        assert content(connection) == expected
-
-
-PARTS = st.lists(st.booleans(), min_size=8, max_size=8)
-
-
-@settings(
-    derandomize=not os.environ.get("LOOMWORKS_UNDO_RANDOM"),
-    max_examples=max(EXAMPLES // 5, 1),
-    deadline=None,
-    print_blob=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
 @given(first=FIRST, second=OPERATION, undone=PARTS, redone=PARTS, undone_again=PARTS)
 def test_undos_in_parts_and_redos_of_parts_come_to_the_whole(pair, first, second, undone, redone, undone_again):
-    connection, _other = pair
-    reset(connection)
-    before = content(connection)
-    run(connection, first, 1)
-    run(connection, second, 2)
-    since = [*part_of(connection, 3, [1, 2], undone)]
-    since += part_of(connection, 4, since, redone)
-    since += part_of(connection, 5, [1, 2], undone_again, undone_by=since)
-    with connection.cursor() as cr:
-        report = journal.undo(cr, [1, 2], by=6, undone_by=since)
-    connection.commit()
+    real, _other = pair
+    real.reset()
+    before = real.content()
+    real.run(first, 1)
+    real.run(second, 2)
+    since = [*part_of(real, 3, [1, 2], undone)]
+    since += part_of(real, 4, since, redone)
+    since += part_of(real, 5, [1, 2], undone_again, undone_by=since)
+    report = real.undo(1, 2, by=6, undone_by=since)
     assert report["done"], report
-    assert content(connection) == before
+    assert real.content() == before
 
 
-def part_of(connection, number, operations, chosen, undone_by=()):
+def part_of(real, number, operations, chosen, undone_by=()):
     """Take back some rows of operations, as operation ``number``; return it, or nothing where these cannot go alone."""
-    with connection.cursor() as cr:
+    with real.agent.cursor() as cr:
         listed = journal.changes(cr, operations)
-        only = [
-            (one["table"], one["key"]) for one, taken in zip(listed, itertools.cycle(chosen), strict=False) if taken
-        ]
-        report = journal.undo(cr, operations, by=number, only=only, undone_by=undone_by)
-    connection.commit()
+    only = [(one["table"], one["key"]) for one, taken in zip(listed, itertools.cycle(chosen), strict=False) if taken]
+    report = real.undo(*operations, by=number, only=only, undone_by=undone_by)
     event(f"a part was {'done' if report['touched'] else 'refused'}")
     return [number] if report["done"] else []
