@@ -1,5 +1,6 @@
 """The volume of a tenant on the running stack: measured by the kubelet, grown while it serves, never made smaller."""
 
+import re
 import secrets
 import subprocess
 import time
@@ -44,8 +45,31 @@ def small(call):
     call("loomworks.plan", "write", ids=[made], vals={"active": False})
 
 
+def kubectl(stack, *arguments):
+    command = [stack["LOOMWORKS_KUBECTL"], f"--kubeconfig={stack['KUBECONFIG']}", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
+
+
+@pytest.fixture
+def placed(kube, small, call, make_tenant):
+    """Make a tenant of small volumes of a class of its own, the cluster's but for some changes; return both."""
+    number, code = small
+    (default,) = [one for one in kube.list("StorageClass") if "annotations" in one["metadata"]]
+    kind = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": f"e2e-{code}"}}
+
+    def make(**changes):
+        same = {name: default[name] for name in ("provisioner", "reclaimPolicy", "volumeBindingMode")}
+        kube.apply({**kind, **same, **changes})
+        call("loomworks.plan", "write", ids=[number], vals={"storage_class": f"e2e-{code}"})
+        return make_tenant(plan=code), {**kind, **same}
+
+    yield make
+    call("loomworks.plan", "write", ids=[number], vals={"storage_class": False})
+    kube.delete("StorageClass", f"e2e-{code}")
+
+
 FIELDS = ("volume_size", "volume_phase", "volume_capacity", "volume_used", "volume_read_at", "volume_used_percent")
-FIELDS += ("volume_warning", "volume_growth", "volume_growth_message")
+FIELDS += ("volume_warning", "volume_growth", "volume_growth_message", "volume_phase_reason")
 
 
 def look(tenant, reached, seconds=PATIENCE):
@@ -96,10 +120,10 @@ def test_volume_grows_while_the_tenant_serves(make_tenant, kube, claim_of, in_po
 
 
 def test_full_volume_warns_grows_by_itself_up_to_the_ceiling_and_is_fine_again(
-    make_tenant, small, claim_of, in_pod, call
+    make_tenant, small, claim_of, in_pod, call, customer, mails
 ):
     number, code = small
-    tenant = make_tenant(plan=code)
+    tenant = make_tenant(plan=code, admin_ids=[[6, 0, [customer[0]]]])
     tenant.wait_settled("active")
     assert tenant.read("volume_size")["volume_size"] == "1Gi"
     rule = {"volume_grow_at": 85, "volume_grow_by": 20, "volume_ceiling": "3G"}
@@ -119,7 +143,16 @@ def test_full_volume_warns_grows_by_itself_up_to_the_ceiling_and_is_fine_again(
     in_pod(tenant, "fallocate", "-o", "880M", "-l", "900M", FILLER)
     look(tenant, lambda values: values["volume_capacity"] == "3Gi")
     in_pod(tenant, "fallocate", "-o", "1780M", "-l", "1020M", FILLER)
-    look(tenant, lambda values: values["volume_used_percent"] > 90)
+    look(tenant, lambda values: values["volume_warning"] == "90")
+    told = mails(tenant)
+    for _again in range(2):
+        before = tenant.read("volume_read_at")["volume_read_at"]
+        look(tenant, lambda values, before=before: values["volume_read_at"] > before)
+    assert mails(tenant) == told, "each level is told once"
+    assert len(told) >= 2
+    percents = [re.fullmatch(r".*: the volume is (\d+) % full", subject)[1] for subject in told]
+    assert min(map(int, percents)) >= 80
+    assert int(percents[-1]) >= 90
     assert tenant.read("volume_size")["volume_size"] == "3Gi"
     assert claim_of(tenant)["spec"]["resources"]["requests"]["storage"] == "3Gi"
 
@@ -165,12 +198,54 @@ def test_growth_that_the_storage_cannot_do_is_told_and_taken_back(make_tenant, c
     tenant = make_tenant()
     tenant.wait_settled("active")
     tenant.act("resize_volume", size="7Ei")
-    failed = tenant.wait(lambda values: values["error_code"] in ("expansion_fails", "expansion_infeasible"))
-    assert "the volume has 5Gi still" in failed["error_message"] or "stays at 5Gi" in failed["error_message"]
+    failed = tenant.wait(lambda values: values["error_code"] == "expansion_infeasible")
+    assert "the volume stays at 5Gi, the storage cannot make it 7Ei: " in failed["error_message"]
+    assert "Resize it to less" in failed["error_message"]
     assert tenant.get("/web/login").status_code == 200
-    look(tenant, lambda values: values["volume_growth"] in ("failing", "infeasible"))
+    assert look(tenant, lambda values: values["volume_growth"] == "infeasible")["volume_growth_message"]
     with pytest.raises(Refused, match="a volume only grows"):
         tenant.act("resize_volume", size="5Gi")
     tenant.act("resize_volume", size="6Gi")
     tenant.wait(lambda values: step(tenant)["state"] == "done" and not values["working"])
     assert claim_of(tenant)["status"]["capacity"]["storage"] == "6Gi"
+    grown = look(tenant, lambda values: values["volume_growth"] == "none")
+    assert (grown["volume_capacity"], tenant.read("error_code")["error_code"]) == ("6Gi", False)
+
+
+def test_class_that_cannot_grow_refuses_with_the_reason_until_it_can(placed, kube, claim_of):
+    tenant, kind = placed(allowVolumeExpansion=False)
+    tenant.wait_settled("active")
+    tenant.act("resize_volume", size="2Gi")
+    failed = tenant.wait(lambda values: values["error_code"] == "expansion_not_allowed")
+    assert f"volumes of the storage class “{kind['metadata']['name']}” cannot grow" in failed["error_message"]
+    assert claim_of(tenant)["spec"]["resources"]["requests"]["storage"] == "1Gi"
+    assert tenant.get("/web/login").status_code == 200
+    kube.apply({**kind, "allowVolumeExpansion": True})
+    tenant.act("action_retry")
+    tenant.wait(lambda values: step(tenant)["state"] == "done" and not values["working"])
+    assert claim_of(tenant)["status"]["capacity"]["storage"] == "2Gi"
+
+
+def test_claim_without_a_volume_says_why_before_and_after_it_had_one(placed, kube, claim_of, stack):
+    tenant, kind = placed(provisioner="kubernetes.io/no-provisioner")
+    pending = look(
+        tenant, lambda values: values["volume_phase"] == "Pending" and "plugin" in (values["volume_phase_reason"] or "")
+    )
+    assert "no volume plugin matched name: kubernetes.io/no-provisioner" in pending["volume_phase_reason"]
+    assert pending["volume_capacity"] == "unknown"
+    assert "no volume yet: " in tenant.steps()["volume"]["message"]
+
+    name = f"made-by-hand-{secrets.token_hex(4)}"
+    spec = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/nowhere/at/all"}}
+    spec |= {"storageClassName": kind["metadata"]["name"], "persistentVolumeReclaimPolicy": "Retain"}
+    spec["claimRef"] = {"namespace": tenant.namespace, "name": names.volume_claim(tenant.uuid)}
+    kube.apply({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec})
+    bound = look(tenant, lambda values: values["volume_phase"] == "Bound")
+    assert (bound["volume_capacity"], bound["volume_phase_reason"]) == ("1Gi", False)
+
+    kubectl(stack, "delete", "pv", name, "--wait=false")
+    kubectl(stack, "patch", "pv", name, "--type=merge", "--patch", '{"metadata": {"finalizers": null}}')
+    lost = look(tenant, lambda values: values["volume_phase"] == "Lost")
+    assert lost["volume_phase_reason"].startswith("its volume is gone: ")
+    assert "lost its PersistentVolume" in lost["volume_phase_reason"]
+    assert claim_of(tenant)["status"]["phase"] == "Lost"
