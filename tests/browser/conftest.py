@@ -145,6 +145,17 @@ def kubectl(stack):
 
 
 @pytest.fixture
+def in_pod(call, kubectl):
+    """Run a command in a tenant's Odoo."""
+
+    def run(number, *command):
+        home = f"lw-{call('loomworks.tenant', 'read', ids=[number], fields=['uuid'])[0]['uuid']}"
+        return kubectl("-n", home, "exec", "deployment/odoo", "-c", "odoo", "--", *command)
+
+    return run
+
+
+@pytest.fixture
 def tenant(call):
     """A tenant that serves; erased in the end. Its row's id and name."""
     subdomain = f"ui-{secrets.token_hex(4)}"
