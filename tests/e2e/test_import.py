@@ -39,9 +39,27 @@ def sources(secret, tmp_path):
 
 
 @pytest.fixture
-def bring_in(call, stack):
+def begun(call, stack):
+    """Take the ids of tenants that imports make, and return these; they are removed at the test's end."""
+    tenants = []
+
+    def take(*ids):
+        for row in call("loomworks.tenant", "read", ids=ids, fields=["uuid", "database_name", "subdomain"]):
+            made = Tenant(call, stack, row["id"], row["uuid"], row["subdomain"], row["database_name"])
+            tenants.append(made)
+        return tenants[-len(ids) :]
+
+    yield take
+    for tenant in tenants:
+        if not tenant.read("erased_at")["erased_at"]:
+            if tenant.read("state")["state"] != "archived":
+                tenant.act("action_archive")
+            tenant.act("action_erase", confirm_name=tenant.read("name")["name"])
+
+
+@pytest.fixture
+def bring_in(call, begun):
     """Begin imports; whatever a test leaves of their tenants is removed at its end."""
-    begun = []
 
     def begin(source, **values):
         subdomain = f"old-{secrets.token_hex(4)}"
@@ -49,16 +67,9 @@ def bring_in(call, stack):
         values = {"name": subdomain.title(), "subdomain": subdomain, "plan_id": plan, "source": source, **values}
         (number,) = call(IMPORT, "create", vals_list=[{"source_off": True, **values}])
         (tenant,) = call(IMPORT, "action_import", ids=[number])
-        row = call("loomworks.tenant", "read", ids=[tenant], fields=["uuid", "database_name"])[0]
-        begun.append(Tenant(call, stack, tenant, row["uuid"], subdomain, row["database_name"]))
-        return number, begun[-1]
+        return number, begun(tenant)[0]
 
-    yield begin
-    for tenant in begun:
-        if not tenant.read("erased_at")["erased_at"]:
-            if tenant.read("state")["state"] != "archived":
-                tenant.act("action_archive")
-            tenant.act("action_erase", confirm_name=tenant.read("name")["name"])
+    return begin
 
 
 @pytest.fixture
@@ -165,6 +176,50 @@ def test_file_that_is_missing_is_named_and_nothing_half_done_is_served(
     row = reach(number, "done")
     assert (row["files"], row["problem_files"]) == (len(files), 0)
     serves_what_it_had(tenant)
+
+
+@pytest.fixture
+def look_at_list(call):
+    """Upload a list of tenants to import, and look at it; return the batch's id and its lines by number."""
+
+    def look(*lines, **values):
+        text = "\n".join(["name,subdomain,plan,source,dump", *lines, ""])
+        values = {"file": base64.b64encode(text.encode()).decode(), "source_off": True, **values}
+        (batch,) = call(f"{IMPORT}.batch", "create", vals_list=[values])
+        call(f"{IMPORT}.batch", "action_preview", ids=[batch])
+        domain, fields = [["batch_id", "=", batch]], ["number", "state", "problems"]
+        return batch, {
+            row["number"]: row for row in call(f"{IMPORT}.batch.line", "search_read", domain=domain, fields=fields)
+        }
+
+    return look
+
+
+def test_right_lines_of_a_list_come_in_and_the_wrong_ones_say_why(platform, sources, look_at_list, begun, reach, call):
+    archive = sources.put("acme.zip", platform.packed())
+    folder = sources.put_folder("globex", platform.files())
+    dump = sources.put("dumps/globex.dump", platform.dump("--format=custom"))
+    before, one, two = sources.listed(), *(f"old-{secrets.token_hex(4)}" for _line in range(2))
+    lines = [f"Acme,{one},Basic,{archive},", f"Gone,{one}x,Basic,{sources.prefix}/nowhere.zip,"]
+    lines += [f"Globex,{two},Basic,{folder},{dump}", f"Gold,{two}x,Gold,x.zip,", "Admin,admin,Basic,y.zip,"]
+    batch, found = look_at_list(*lines)
+    assert [found[number]["state"] for number in range(2, 7)] == ["good", "bad", "good", "bad", "bad"]
+    assert "nowhere.zip" in found[3]["problems"]
+    assert "there is no plan “Gold”" in found[5]["problems"]
+    assert "reserved" in found[6]["problems"]
+    with pytest.raises(Refused, match=r"3 line\(s\) are wrong; nothing was made"):
+        call(f"{IMPORT}.batch", "action_confirm", ids=[batch])
+
+    call(f"{IMPORT}.batch", "write", ids=[batch], vals={"whole": False})
+    ((_id, _in, numbers),) = call(f"{IMPORT}.batch", "action_confirm", ids=[batch])["domain"]
+    rows = call(IMPORT, "read", ids=numbers, fields=["source", "tenant_id"])
+    assert {row["source"] for row in rows} == {archive, folder}
+    tenants = begun(*(row["tenant_id"][0] for row in rows))
+    assert {tenant.subdomain for tenant in tenants} == {one, two}
+    for number, tenant in zip(numbers, tenants, strict=True):
+        assert "all digests equal" in reach(number, "done")["result"]
+        serves_what_it_had(tenant)
+    assert sources.listed() == before
 
 
 def given_up(source, bring_in, row_of, call):
