@@ -21,6 +21,7 @@ if find_spec("harness"):  # repositories in memory and real servers are the repo
         test_forgetting,
         test_reset,
         test_restore,
+        test_restore_killed,
         test_snapshot,
         test_snapshot_files,
         test_snapshot_workers,

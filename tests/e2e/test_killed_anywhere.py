@@ -10,7 +10,6 @@ import signal
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import pytest
 from addons.loomworks_storage.reconciler.steps import VolumeClaim
@@ -22,6 +21,7 @@ from addons.loomworks_tenant.reconciler.engine import StepState
 from addons.loomworks_tenant.reconciler.spec import ClusterSpec, Goal, Resources, TenantSpec, VolumeSpec
 from addons.loomworks_tenant.reconciler.step import Boundaries
 from addons.loomworks_tenant.reconciler.steps import tenant_steps
+from harness.fuse import Fuse
 
 EVERY = int(os.environ.get("LOOMWORKS_KILL_EVERY", "32"))  # beside once in each step; `make test-long` sets 1
 ATTEMPTS = 200
@@ -29,56 +29,14 @@ SKIPPED = {"health"}  # only looks; the pod that it waits for is started by the 
 KUBE_CALLS = ("apply", "create", "merge", "get", "delete", "list")
 
 
-class Fuse:
-    """Kills this process at the n-th call; counts them when ``at`` is None."""
-
-    def __init__(self, at=None):
-        self.at = at
-        self.count = 0
-
-    def tick(self):
-        if self.count == self.at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        self.count += 1
-
-    def around(self, function):
-        def wrapped(*args, **kwargs):
-            self.tick()
-            result = function(*args, **kwargs)
-            self.tick()
-            return result
-
-        return wrapped
+def kill_self():
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def fused_world(kubeconfig, server_spec, fuse):
     """The outside world, with the fuse around every API call and every SQL statement."""
-    kube = KubeClient(kubeconfig)
-    for name in KUBE_CALLS:
-        setattr(kube, name, fuse.around(getattr(kube, name)))
-    return Boundaries(kube, FusedServer(server_spec, fuse), None)
-
-
-class FusedServer(DatabaseServer):
-    def __init__(self, spec, fuse):
-        super().__init__(spec)
-        self._fuse = fuse
-
-    @contextmanager
-    def connect(self, database=None, **options):
-        with super().connect(database, **options) as cr:
-            yield FusedCursor(cr, self._fuse)
-            self._fuse.tick()
-        self._fuse.tick()
-
-
-class FusedCursor:
-    def __init__(self, cr, fuse):
-        self._cr = cr
-        self.execute = fuse.around(cr.execute)
-
-    def __getattr__(self, name):
-        return getattr(self._cr, name)
+    kube = fuse.guard(KubeClient(kubeconfig), KUBE_CALLS)
+    return Boundaries(kube, fuse.guard_server(DatabaseServer(server_spec)), None)
 
 
 def steps():
@@ -186,7 +144,7 @@ def erase(spec, world):
 def test_creation_killed_at_any_call_ends_where_an_unkilled_one_does(spec, kube, server, stack):
     kubeconfig = f"file:{stack['KUBECONFIG']}"
     world = Boundaries(kube, server, None)
-    fuse, ends = Fuse(), []
+    fuse, ends = Fuse(kill_self), []
     converge(spec, fused_world(kubeconfig, server.spec, fuse), lambda: ends.append(fuse.count))
     expected = observed(spec, kube, server)
     erase(spec, world)
@@ -195,10 +153,12 @@ def test_creation_killed_at_any_call_ends_where_an_unkilled_one_does(spec, kube,
     for at in moments(ends):
         victim = with_uuid(spec, uuid.uuid4())
         victims.append(victim)
-        code = in_child(lambda at=at, victim=victim: converge(victim, fused_world(kubeconfig, server.spec, Fuse(at))))
-        assert code == -signal.SIGKILL, f"call {at} of {fuse.count}"
+        code = in_child(
+            lambda at=at, victim=victim: converge(victim, fused_world(kubeconfig, server.spec, Fuse(kill_self, at)))
+        )
+        assert code == -signal.SIGKILL, f"call {at} of {ends[-1]}"
         converge(victim, world)
-        assert observed(victim, kube, server) == expected, f"killed at call {at} of {fuse.count}"
+        assert observed(victim, kube, server) == expected, f"killed at call {at} of {ends[-1]}"
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda victim: erase(victim, world), victims))
 
@@ -207,15 +167,17 @@ def test_erasure_killed_at_any_call_leaves_nothing_in_the_end(spec, kube, server
     kubeconfig = f"file:{stack['KUBECONFIG']}"
     world = Boundaries(kube, server, None)
     converge(spec, world)
-    fuse, ends = Fuse(), []
+    fuse, ends = Fuse(kill_self), []
     doomed = dataclasses.replace(spec, goal=Goal.ERASED)
     converge(doomed, fused_world(kubeconfig, server.spec, fuse), lambda: ends.append(fuse.count))
     for at in moments(ends):
         victim = with_uuid(spec, uuid.uuid4())
         converge(victim, world)
         doomed = dataclasses.replace(victim, goal=Goal.ERASED)
-        code = in_child(lambda at=at, doomed=doomed: converge(doomed, fused_world(kubeconfig, server.spec, Fuse(at))))
-        assert code in (-signal.SIGKILL, 0), f"call {at} of {fuse.count}"  # waits differ in length
+        code = in_child(
+            lambda at=at, doomed=doomed: converge(doomed, fused_world(kubeconfig, server.spec, Fuse(kill_self, at)))
+        )
+        assert code in (-signal.SIGKILL, 0), f"call {at} of {ends[-1]}"  # waits differ in length
         converge(doomed, world)
         assert kube.get("Namespace", names.namespace(victim.uuid)) is None
         assert server.database(victim.database) is None

@@ -1,0 +1,208 @@
+"""A restore whose control plane dies at each call to the outside, one after the other: the next run goes on.
+
+The rows and the database server are real ones; what a dead process had written to its rows and not committed is rolled
+back, what it had done outside stays.
+"""
+
+import os
+from datetime import timedelta
+from unittest.mock import patch
+
+import psycopg2
+from harness.fuse import EachOnce
+from odoo import fields
+from odoo.addons.loomworks_tenant.kube import names
+from odoo.addons.loomworks_tenant.postgres.empty import make_empty
+from odoo.addons.loomworks_tenant.postgres.server import DatabaseServer
+from odoo.addons.loomworks_tenant.reconciler.spec import ServerSpec
+from odoo.addons.loomworks_tenant.reconciler.step import Boundaries
+from odoo.sql_db import connection_info_for
+from odoo.tests import tagged
+
+from ..models import restore_work
+from ..restoring.spec import NAMESPACE
+from .common import SnapshotCase
+from .memory_cluster import HALF, REST, ROWS, MemoryCluster
+from .test_repository import PLACE, SECRETS
+
+PASSWORD = "of the tenant"
+STEPS = 40
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+def die():
+    raise Killed
+
+
+@tagged("post_install", "-at_install")
+class TestRestoreKilled(SnapshotCase):
+    died = set()  # where it has died already; once is enough for all that is tested here
+
+    def setUp(self):
+        super().setUp()
+        self.real = self.access_server()
+        self.kube = MemoryCluster(self.real.spec)
+        self.fuse = EachOnce(die)
+        self.fuse.died = self.died
+        fused = self.fuse.guard_server(DatabaseServer(self.real.spec))
+        self.fuse.guard(self.kube, MemoryCluster.CALLS)
+        world = Boundaries(self.kube, fused, None)
+        for target, name, value in (
+            (type(self.env["loomworks.restore"]), "_world", lambda row: world),
+            (restore_work, "Server", lambda spec: fused),
+        ):
+            patcher = patch.object(target, name, value)
+            patcher.start()
+            self.addCleanup(patcher.stop)
+        self.fuse.guard(self.world.store, ("list",))
+        self.role = self.first = self.tenant.database_name
+        self.forget()  # what an earlier run has left: the numbers of restores begin anew with each database
+        self.addCleanup(self.forget)
+        self.make_tenants_database()
+        self.snapshot = self.take_ready()
+
+    def access_server(self):
+        """Reach the tests' own server, by a role that is what the provisioning role is."""
+        _name, info = connection_info_for(self.env.cr.dbname)
+        environment = patch.dict(os.environ, {**SECRETS, "TEST_PASSWORD": info["password"]})
+        environment.start()
+        self.addCleanup(environment.stop)
+        place = {"host": info["host"], "port": int(info["port"]), "sslmode": "disable"}
+        self.server.write({**PLACE, **place, "password_reference": "env:TEST_PASSWORD"})
+        values = {"user": info["user"], "password_reference": "env:TEST_PASSWORD", "sslmode": "disable"}
+        return DatabaseServer(ServerSpec(info["host"], int(info["port"]), **values))
+
+    def make_tenants_database(self):
+        self.real.ensure_role(self.role, PASSWORD, 8)
+        make_empty(self.real, self.first, self.role)
+        with psycopg2.connect(**self.as_owner(self.first)) as connection, connection.cursor() as cr:
+            cr.execute(HALF + REST)
+        connection.close()
+        meta = {"namespace": names.namespace(self.tenant.uuid), "name": names.DATABASE_SECRET}
+        self.kube.apply({"kind": "Secret", "metadata": meta, "stringData": {"password": PASSWORD}})
+        self.kube.follow(self.tenant)
+
+    def as_owner(self, database):
+        spec = self.real.spec
+        return {"host": spec.host, "port": spec.port, "user": self.role, "password": PASSWORD, "dbname": database}
+
+    def forget(self):
+        for name in self.real.databases_of(self.role):
+            self.real.drop_database(name)
+        for role in [*self.fillers(), self.role]:
+            self.real.drop_role(role)
+
+    def fillers(self):
+        with self.real.connect() as cr:
+            cr.execute(r"SELECT rolname FROM pg_roles WHERE rolname LIKE 'loomworks\_restore\_%'")
+            return [row["rolname"] for row in cr.fetchall()]
+
+    # --- dying ------------------------------------------------------------------------------------------
+
+    def run_until(self, restore, *states):
+        """Run the worker's steps until the row rests in one of ``states``; it dies at each call of each of them."""
+        for _step in range(STEPS):
+            restore.reconcile_at = restore.reconcile_at and fields.Datetime.now()
+            if restore.state in states and not restore.reconcile_at:
+                return
+            self.take_step(restore)
+            self.kube.follow(self.tenant.sudo())
+            self.assert_whole_is_served()
+        self.fail(f"{restore.state}: {restore.error_message}")
+
+    def take_step(self, restore):
+        while True:
+            self.fuse.start(restore.state)
+            try:
+                with self.env.cr.savepoint():
+                    pause = restore._reconcile_step()
+                    self.env.flush_all()
+                    self.fuse.tick("commit of the rows")
+                    return pause
+            except Killed:
+                self.kube.follow(self.tenant.sudo())
+                self.assert_whole_is_served()
+            finally:
+                self.fuse.start("")
+
+    def assert_whole_is_served(self):
+        """Users are served, from a database that lets them in and holds all that it has to."""
+        for database in {self.kube.served(self.tenant), self.tenant.sudo().database_name}:
+            rows = self.read(database, "SELECT count(*) FROM work")
+            self.assertEqual(rows, [(ROWS,)], f"{database} is half a database")
+
+    def read(self, database, query):
+        connection = psycopg2.connect(**self.as_owner(database))
+        try:
+            with connection, connection.cursor() as cr:
+                cr.execute(query)
+                return cr.fetchall()
+        finally:
+            connection.close()
+
+    def assert_only(self, restore, *databases):
+        """Nothing is left of the work, and of the databases these; the tenant's own takes connections, no other."""
+        self.assertEqual(self.kube.left_of(restore.id), [])
+        self.assertEqual(sorted(self.real.databases_of(self.role)), sorted(databases))
+        opened = [name for name in databases if self.real.database(name)["datallowconn"]]
+        self.assertEqual(opened, [self.tenant.database_name])
+        self.assertEqual(self.fillers(), [])
+        waits = self.read(self.tenant.database_name, "SELECT key FROM ir_config_parameter")
+        self.assertEqual(waits, [], "its scheduled actions still wait")
+
+    # --- what is killed ---------------------------------------------------------------------------------
+
+    def ask(self):
+        return self.env["loomworks.restore"].browse(self.snapshot.with_user(self.customer).action_restore()).sudo()
+
+    def test_put_in_place_taken_back_and_forgotten(self):
+        restore = self.ask()
+        self.run_until(restore, "done")
+        new = restore.new_database
+        self.assertEqual((self.tenant.database_name, self.kube.served(self.tenant)), (new, new))
+        self.assertEqual((restore.error_message, self.snapshot.state), (False, "ready"))
+        self.assert_only(restore, self.first, new)
+        restore.with_user(self.customer).action_go_back()
+        self.run_until(restore, "gone_back")
+        self.assertEqual((self.tenant.database_name, self.kube.served(self.tenant)), (self.first, self.first))
+        self.assert_only(restore, self.first, new)
+        restore.kept_until = fields.Datetime.now() - timedelta(seconds=1)
+        restore._cron_forget()
+        self.run_until(restore, "gone_back")
+        self.assert_only(restore, self.first)
+        self.assertGreater(len(self.died), 80)
+
+    def test_failed_and_tried_again(self):
+        restore = self.ask()
+        self.kube.error = {"code": "wal_damaged", "message": "the segment X", "hint": "", "retryable": False}
+        self.run_until(restore, "failed")
+        self.assertEqual((restore.error_code, self.snapshot.state), ("wal_damaged", "ready"))
+        self.assert_only(restore, self.first)
+        self.kube.error = None
+        restore.with_user(self.customer).action_retry()
+        self.run_until(restore, "done")
+        self.assert_only(restore, self.first, restore.new_database)
+
+    def test_cancelled_while_half_of_it_is_there(self):
+        restore = self.ask()
+        self.kube.slow = True
+        while not self.kube.get("Pod", f"restore-{restore.id}", NAMESPACE):
+            self.take_step(restore)
+        self.assertEqual(len(self.real.databases_of(self.role)), 2)
+        restore.with_user(self.customer).action_cancel()
+        self.run_until(restore, "cancelled")
+        self.assert_only(restore, self.first)
+
+    def test_tenant_that_does_not_serve_from_it_stays_where_it_was(self):
+        restore = self.ask()
+        with patch.object(MemoryCluster, "follow"):  # its Odoo never gets ready
+            while not restore.switch_began_at:
+                self.take_step(restore)
+            restore.switch_began_at -= timedelta(seconds=restore_work.SWITCH_PATIENCE + 1)
+            self.run_until(restore, "failed")
+        self.assertEqual(restore.error_code, "switch_failed")
+        self.assertEqual((self.tenant.database_name, self.kube.served(self.tenant)), (self.first, self.first))
+        self.assert_only(restore, self.first)
