@@ -22,7 +22,12 @@ class Cluster(models.Model):
     )
     scratch_storage_class = fields.Char(
         "Storage class for scratch space",
-        help="Of encrypted volumes, for restores that are larger. Empty: the disk of the node, as it is.",
+        help="Of encrypted volumes, for restores that are larger.",
+    )
+    scratch_on_node = fields.Boolean(
+        "The nodes' disks are encrypted",
+        help="Without a storage class, a restore that is too large for memory unpacks on the disk of its node. It sees "
+        "pages of other tenants: unless this is set, such a restore is refused.",
     )
 
     _scratch_not_negative = models.Constraint(

@@ -275,9 +275,8 @@ class RestoreWork(models.Model):
 
     def _scratch_space(self):
         cluster = self.tenant_id.cluster_id
-        return scratch_space.choose(
-            int(self.database_size), cluster.scratch_memory_mib, cluster.scratch_storage_class or "", self.attempts
-        )
+        places = cluster.scratch_storage_class or "", self.attempts, cluster.scratch_on_node
+        return scratch_space.choose(int(self.database_size), cluster.scratch_memory_mib, *places)
 
     def _measure(self):
         """Return how large the database is, or was at the snapshot: what the scratch space is chosen by."""

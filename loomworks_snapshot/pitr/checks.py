@@ -29,6 +29,13 @@ TABLES = """
      WHERE c.relkind = 'r' AND c.relpersistence = 'p'
        AND n.nspname NOT IN ('pg_catalog', 'information_schema')
 """
+# Foreign keys that the rows may break (NOT VALID).
+UNCHECKED_KEYS = """
+    SELECT n.nspname || '.' || c.relname || '.' || k.conname AS name
+      FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE k.contype = 'f' AND NOT k.convalidated
+     ORDER BY 1
+"""
 
 
 def check(programs: Programs, server: ScratchServer, database: str, jobs: int) -> None:
@@ -44,14 +51,14 @@ def check(programs: Programs, server: ScratchServer, database: str, jobs: int) -
         raise CheckFailed(f"the restored database is damaged: {error.message}") from error
 
 
-def content(server: ScratchServer, database: str) -> dict[str, int]:
-    """Return how many rows each table of the restored database has: every row is read.
+def content(server: ScratchServer, database: str) -> tuple[dict[str, int], list[str]]:
+    """Return how many rows each table of the restored database has (every row is read), and its unchecked keys.
 
     :raises CheckFailed: where one cannot be
     """
     try:
         with server.connect(database) as cr:
-            return _rows(cr)
+            return _rows(cr), _unchecked_keys(cr)
     except psycopg2.Error as error:
         raise CheckFailed(f"the restored database cannot be read: {' '.join(str(error).split())}") from error
 
@@ -71,6 +78,11 @@ def compare(counted: Mapping[str, int], address: Mapping[str, str]) -> None:
     if wrong:
         told = ", ".join(f"{name}: {counted.get(name)} rows, {arrived.get(name)} arrived" for name in wrong[:NAMED])
         raise LoadFailed(f"{len(wrong)} table(s) have not arrived as they were restored: {told}")
+
+
+def _unchecked_keys(cr: Any) -> list[str]:
+    cr.execute(UNCHECKED_KEYS)
+    return [name for (name,) in cr.fetchall()]
 
 
 def _rows(cr: Any) -> dict[str, int]:

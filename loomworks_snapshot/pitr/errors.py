@@ -35,6 +35,12 @@ class DatabaseNotThere(PermanentError):
     code = "database_not_there"
 
 
+class CopiedByFile(PermanentError):
+    """After the base backup the database was made of another one's files (FILE_COPY): WAL does not have them."""
+
+    code = "copied_by_file"
+
+
 class FilesMissing(PermanentError):
     """What was fetched is not complete; a server started on it would lose data without a word."""
 

@@ -17,7 +17,7 @@ from ..repository.errors import ObjectMissing, UnknownFormat
 from ..repository.segments import Segment, between, parse_lsn
 from ..repository.store import Store
 from . import checks, overlay, transfer
-from .errors import DatabaseNotThere, NoBaseBackup, ProgramFailed, TargetNotReached, WalNotFiltered
+from .errors import CopiedByFile, DatabaseNotThere, NoBaseBackup, ProgramFailed, TargetNotReached, WalNotFiltered
 from .manifest import SHARED_DATABASES, Manifest
 from .overlay import Plan
 from .programs import Programs
@@ -29,6 +29,7 @@ from .wal import WalFeed
 _logger = logging.getLogger(__name__)
 
 ROOM_FOR_DUMP = 2  # times the size of the restored files: the dump, and what replay adds
+NOT_IN_BACKUP = "database to include"  # pgBackRest's error 80
 CHOICES = 3  # of a base backup, while others expire
 
 
@@ -46,6 +47,7 @@ class Report:
     passed: int = 0  # records of WAL that changed pages of other databases, and were passed over
     tables: int = 0
     rows: int = 0  # in all of them
+    unchecked_keys: list[str] = field(default_factory=list)  # foreign keys that were NOT VALID at the moment
     export: dict[str, Any] = field(default_factory=dict)  # of a file for the customer: what is in it
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -112,7 +114,7 @@ class Restore:
             self._bring_up()
             with self._stage("check"):
                 checks.check(self._programs, self._server, self.request.database, self.request.jobs)
-                counted = checks.content(self._server, self.request.database)
+                counted, self.report.unchecked_keys = checks.content(self._server, self.request.database)
                 self.report.tables, self.report.rows = len(counted), sum(counted.values())
             yield counted
         except OSError as error:
@@ -152,11 +154,29 @@ class Restore:
             self._again()
             with self._wal(catalog, backup) as wal:
                 with self._stage("restore"):
-                    included = [f"--db-include={self.request.database}"]
-                    self._server.restore_whole(backup.label, wal.command, included)
+                    self._include(backup, wal)
                 self._replay(wal)
         self.report.database_number = self._number_at_target()
         self._server.open_database(self.request.database)
+        if not self._server.has_files(self.request.database):
+            raise CopiedByFile(
+                f"the database {self.request.database} was made after the base backup with STRATEGY FILE_COPY: WAL "
+                "does not have what was copied",
+                "Take a moment after the next base backup, or restore the database that it was copied from.",
+            )
+
+    def _include(self, backup: Backup, wal: WalFeed) -> None:
+        """Have pgBackRest restore the database, which it knows by the name that it had at the backup's time."""
+        name = self.request.database
+        try:
+            self._server.restore_whole(backup.label, wal.command, [f"--db-include={name}"])
+        except ProgramFailed as error:
+            if NOT_IN_BACKUP not in error.message:
+                raise
+            raise DatabaseNotThere(
+                f"the base backup {backup.label} has no database {name}. {self.report.note}",
+                "Take a moment after the next base backup.",
+            ) from error
 
     def _selectively(self, catalog: Catalog, backup: Backup) -> None:
         """Fetch and replay what is the database's.

@@ -247,6 +247,16 @@ class ScratchServer:
             cr.execute(sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true").format(sql.Identifier(name)))
             cr.connection.commit()
 
+    def has_files(self, name: str) -> bool:
+        """Tell whether a database that the catalogue names is there at all."""
+        try:
+            with self._as(USER, name):
+                return True
+        except psycopg2.OperationalError as error:
+            if "is not a valid data directory" not in str(error):
+                raise
+            return False
+
     def address(self) -> dict[str, str]:
         """Return the environment by which PostgreSQL's programs find it."""
         return {"PGHOST": str(self._scratch.socket), "PGPORT": str(PORT), "PGUSER": USER}

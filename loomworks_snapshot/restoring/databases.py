@@ -7,6 +7,7 @@ from psycopg2 import sql
 
 from ...loomworks_tenant.postgres import statements
 from ...loomworks_tenant.postgres.server import DatabaseServer, compose
+from ..pitr.checks import UNCHECKED_KEYS
 
 # It logs in for as long as a restore may take, and whatever it makes is the tenant's.
 CREATE_ROLE = "CREATE ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION IN ROLE {owner}"
@@ -20,10 +21,6 @@ CONTENT = """
            bool_or(c.relname = 'ir_module_module') AS is_odoo
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')
-"""
-UNCHECKED_KEYS = """
-    SELECT conrelid::regclass::text || '.' || conname AS name
-      FROM pg_constraint WHERE contype = 'f' AND NOT convalidated
 """
 
 
@@ -60,10 +57,7 @@ def content(server: DatabaseServer, database: str) -> dict[str, int]:
 
 
 def unchecked_keys(server: DatabaseServer, database: str) -> set[str]:
-    """Return the names of a database's foreign keys that its rows may break (NOT VALID); none where it is closed."""
-    found = server.database(database)
-    if not found or not found["datallowconn"]:
-        return set()
+    """Return the names of a database's foreign keys that its rows may break (NOT VALID)."""
     with server.connect(database) as cr:
         cr.execute(UNCHECKED_KEYS)
         return {row["name"] for row in cr.fetchall()}

@@ -58,6 +58,7 @@ class Progress:
 def advance(spec: RestoreSpec, world: Boundaries) -> Progress:
     """Bring the new database nearer to being there.
 
+    :raises ScratchRefused: when there is no place where neighbours' pages may lie; nothing has been made then
     :raises RestoreFailed, RestoreBrokeOff: when the Job failed; what it left is removed, and a new call starts anew
     """
     _ensure_namespace(spec, world)
@@ -119,7 +120,7 @@ def has_pods(uuid: str, database: str, world: Boundaries) -> bool:
 def check(spec: RestoreSpec, world: Boundaries, report: dict[str, Any]) -> None:
     """Look into the new database before anybody else does.
 
-    :raises RestoreFailed: when it is no Odoo's, lacks tables, or foreign keys were not checked that the original's are
+    :raises RestoreFailed: when it is no Odoo's, lacks tables, or foreign keys are NOT VALID that were not at the moment
     """
     found = databases.content(world.server, spec.database)
     if not found["is_odoo"]:
@@ -128,13 +129,11 @@ def check(spec: RestoreSpec, world: Boundaries, report: dict[str, Any]) -> None:
         raise RestoreFailed(
             f"{report['tables']} tables were restored, and {found['tables']} have arrived", code="incomplete"
         )
-    unchecked = databases.unchecked_keys(world.server, spec.database)
-    if unchecked:
-        unchecked -= databases.unchecked_keys(world.server, spec.original)
+    unchecked = databases.unchecked_keys(world.server, spec.database) - set(report.get("unchecked_keys", ()))
     if unchecked:
         raise RestoreFailed(
             f"{len(unchecked)} foreign key(s) were not checked: {', '.join(sorted(unchecked)[:NAMED])}",
-            "Where they were NOT VALID at that moment, take one after they were validated.",
+            "They were valid at that moment. Try again; nothing has been put in place.",
             code="unchecked_keys",
         )
 
@@ -148,6 +147,7 @@ def _ensure_namespace(spec: RestoreSpec, world: Boundaries) -> None:
 def _start(spec: RestoreSpec, world: Boundaries) -> None:
     """The password is kept before the role has it; the Job comes last, when all that it needs is there."""
     _refuse_in_use(spec)
+    spec.scratch.require()
     password = _password(spec, world)
     if spec.request.loads:
         make_empty(world.server, spec.database, spec.tenant.role)

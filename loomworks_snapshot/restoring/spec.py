@@ -46,11 +46,6 @@ class RestoreSpec:
         return f"{self.tenant.role}_r{self.number}"
 
     @property
-    def original(self) -> str:
-        """The database that the new one is to be like: the tenant's, or that of which a copy is made."""
-        return self.request.database if self.copy else self.tenant.database
-
-    @property
     def name(self) -> str:
         """The Job, its Secret and its network policy."""
         return f"restore-{self.number}"

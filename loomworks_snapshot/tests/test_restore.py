@@ -384,6 +384,15 @@ class TestRestore(SnapshotCase):
         self.place(restore)
         self.assertEqual((restore.state, restore.error_message), ("done", False))
 
+    def test_disk_of_a_node_is_used_only_where_the_cluster_says_that_it_may_be(self):
+        restore, cluster = self.ask().sudo(), self.cluster
+        restore.database_size = 1 << 30
+        self.assertEqual(restore._scratch_space().medium, "nowhere")
+        cluster.scratch_on_node = True
+        self.assertEqual(restore._scratch_space().medium, "node")
+        cluster.write({"scratch_storage_class": "encrypted", "scratch_on_node": False})
+        self.assertEqual(restore._scratch_space().medium, "claim")
+
     def test_retry_takes_the_snapshot_again(self):
         restore = self.ask()
         self.step(restore)

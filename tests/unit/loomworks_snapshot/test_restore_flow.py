@@ -7,7 +7,7 @@ import pytest
 from addons.loomworks_snapshot.pitr.request import Request, Target, TargetKind
 from addons.loomworks_snapshot.repository.location import Location as RepositoryLocation
 from addons.loomworks_snapshot.restoring import flow, job
-from addons.loomworks_snapshot.restoring.scratch_space import Medium, ScratchSpace, choose
+from addons.loomworks_snapshot.restoring.scratch_space import Medium, ScratchRefused, ScratchSpace, choose
 from addons.loomworks_snapshot.restoring.spec import FilesAccess, RestoreSpec
 from addons.loomworks_storage.filestore.key import Key
 from addons.loomworks_storage.filestore.location import Location
@@ -29,7 +29,7 @@ class Cluster:
     """A cluster in which one Job has come to its end, or goes on."""
 
     def __init__(self, condition=None, message="", log=""):
-        self.condition, self.message, self.log, self.deleted = condition, message, log, []
+        self.condition, self.message, self.log, self.deleted, self.applied = condition, message, log, [], []
 
     def get(self, kind, name, namespace=None):
         if kind == "Job":
@@ -55,6 +55,7 @@ class Cluster:
         return self.log
 
     def apply(self, manifest):
+        self.applied.append(manifest)
         return manifest
 
     def delete(self, kind, name, namespace):
@@ -175,22 +176,35 @@ def test_pod_has_no_privilege():
 
 
 @pytest.mark.parametrize(
-    ("size", "attempts", "storage_class", "expected"),
+    ("size", "attempts", "storage_class", "on_node", "expected"),
     [
-        (40 << 20, 0, "", (Medium.MEMORY, 2048)),
-        (256 << 20, 0, "encrypted", (Medium.MEMORY, 2048)),
-        (257 << 20, 0, "encrypted", (Medium.CLAIM, 4104)),
-        (40 << 20, 1, "encrypted", (Medium.CLAIM, 4096)),  # memory may have been too small
-        (40 << 20, 1, "", (Medium.NODE, 51200)),
-        (100 << 30, 0, "", (Medium.NODE, 821248)),
+        (40 << 20, 0, "", False, (Medium.MEMORY, 2048)),
+        (256 << 20, 0, "encrypted", True, (Medium.MEMORY, 2048)),
+        (257 << 20, 0, "encrypted", True, (Medium.CLAIM, 4104)),
+        (40 << 20, 1, "encrypted", False, (Medium.CLAIM, 4096)),  # memory may have been too small
+        (40 << 20, 1, "", True, (Medium.NODE, 51200)),
+        (100 << 30, 0, "", True, (Medium.NODE, 821248)),
+        (40 << 20, 1, "", False, (Medium.MEMORY, 2048)),
+        (257 << 20, 0, "", False, (Medium.NOWHERE, 2052)),
+        (257 << 20, 1, "", False, (Medium.NOWHERE, 2052)),
     ],
 )
 def test_scratch_space_is_memory_where_that_will_do_and_never_smaller_than_what_is_needed(
-    size, attempts, storage_class, expected
+    size, attempts, storage_class, on_node, expected
 ):
-    found = choose(size, 2048, storage_class, attempts)
+    found = choose(size, 2048, storage_class, attempts, on_node)
     assert (found.medium, found.mib) == expected
     assert found.mib << 20 >= 4 * size
+
+
+def test_nothing_is_made_where_no_encrypted_disk_is_named_and_memory_will_not_do():
+    cluster, server = Cluster(), Server()
+    cluster.get = lambda kind, *_names: None
+    with pytest.raises(ScratchRefused) as caught:
+        flow.advance(replace(restore_spec(), scratch=choose(1 << 30, 2048, "")), Boundaries(cluster, server, None))
+    assert "needs 5120 MiB of scratch space" in caught.value.message
+    assert "encrypted" in caught.value.hint
+    assert (server.dropped, {one["kind"] for one in cluster.applied}) == ([], {"Namespace", "RoleBinding"})
 
 
 def test_memory_of_the_scratch_space_counts_as_the_jobs():

@@ -14,12 +14,12 @@ from addons.loomworks_snapshot.pitr import errors, overlay, scratch, transfer, w
 from addons.loomworks_snapshot.pitr.programs import Programs
 from addons.loomworks_snapshot.pitr.request import Request, Target, TargetKind
 from addons.loomworks_snapshot.repository import catalog as catalogs
-from addons.loomworks_snapshot.repository import cipher
+from addons.loomworks_snapshot.repository import cipher, info_file
 from addons.loomworks_snapshot.repository import errors as repository
 from addons.loomworks_snapshot.repository.segments import Segment, format_lsn, parse_lsn
 from addons.loomworks_snapshot.repository.store import Store
 from botocore.httpsession import URLLib3Session
-from harness.cell import BUCKET, PATHS, a_cell
+from harness.cell import BUCKET, CIPHER_PASS, PATHS, a_cell
 from harness.restoring import location, named, restore, whole
 from stack.postgres_root import USER_ID
 
@@ -368,6 +368,38 @@ def test_an_unknown_format_is_left_to_pgbackrest(server, monkeypatch):
     assert server.ask("SELECT count(*) FROM line", "t_back") == [(5003,)]
 
 
+def test_an_unknown_format_and_a_name_that_the_backup_does_not_know(server, monkeypatch):
+    def unknown(*args):
+        raise repository.UnknownFormat("a block map of the repository has another version")
+
+    monkeypatch.setattr(overlay, "read_manifest", unknown)
+    server.ask("CREATE DATABASE t_young STRATEGY wal_log")
+    target = named(server, "young")
+    with pytest.raises(errors.DatabaseNotThere) as caught:
+        restore(server, "t_young", target, "t_back")
+    assert "by itself (--db-include)" in caught.value.message
+    assert "a block map of the repository has another version" in caught.value.message
+    assert "next base backup" in caught.value.hint
+    assert not (server.folder / "scratch" / "restore").exists()
+
+
+def other_format(server, part, passphrase):
+    """Return what makes a file of the repository one of a later format, whole in itself."""
+
+    def change(body):
+        text = cipher.decrypt(body, passphrase).decode().replace("backrest-format=5", "backrest-format=6")
+        file = info_file.InfoFile(dict(info_file._sections(text)))
+        return cipher.encrypt(file.render().encode(), passphrase)
+
+    return change
+
+
+def test_a_repository_of_another_format_is_refused_with_its_number(server, objects):
+    objects.change("backup.info", other_format(server, "backup.info", CIPHER_PASS))
+    error = refused(server, server.target, repository.UnknownFormat)
+    assert error.message == "the repository has format 6, and this engine knows 5"
+
+
 @pytest.mark.parametrize("from_the", [0, 2])
 def test_wal_that_is_not_as_expected_is_replayed_whole(server, monkeypatch, from_the):
     seen = []
@@ -474,3 +506,19 @@ def test_rows_that_do_not_arrive_are_missed(server, monkeypatch):
     monkeypatch.setattr(transfer, "load", lose_one)
     with pytest.raises(errors.LoadFailed, match=r"public\.line: \d+ rows"):
         restore(server, "t_mine", server.target, "t_back")
+
+
+def test_a_database_that_was_copied_file_by_file_in_the_window(server):
+    server.ask("CREATE DATABASE t_copy TEMPLATE t_other STRATEGY file_copy")
+    before, copied = whole(server, "t_mine"), whole(server, "t_copy")
+    target = named(server, "copied")
+    restore(server, "t_mine", target, "t_back")
+    assert whole(server, "t_back") == before
+    server.ask('DROP DATABASE "t_back"')
+    with pytest.raises(errors.CopiedByFile) as caught:
+        restore(server, "t_copy", target, "t_back")
+    assert "STRATEGY FILE_COPY" in caught.value.message
+    assert whole(server, "t_back")["objects"] == []
+    server.backup("full")
+    restore(server, "t_copy", named(server, "after the next backup"), "t_back")
+    assert whole(server, "t_back") == copied
