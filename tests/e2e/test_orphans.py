@@ -183,18 +183,31 @@ def test_orphans_of_every_kind_are_seen_and_deleted(acme, call, lost, run_cron, 
     assert call("loomworks.audit", "search_count", domain=domain) == len(ids) + 1
 
 
-def test_things_of_others_are_never_listed(call, kube, server, run_cron, found):
-    other, name = f"lw-{uuid.uuid4()}", f"t_{uuid.uuid4().hex}"
-    labels = {names.MANAGED_BY: "Helm", names.TENANT_LABEL: other.removeprefix("lw-")}
-    kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": other, "labels": labels}})
+class Foreign(Lost):
+    """What another system has under names like ours."""
+
+    def _labels(self):
+        return {**super()._labels(), names.MANAGED_BY: "Helm"}
+
+
+def test_things_of_others_are_never_listed(kube, server, bucket, run_cron, found):
+    foreign = Foreign(kube, server, bucket)
+    other, name, prefix = foreign.home, f"t_{uuid.uuid4().hex}", f"notes-{secrets.token_hex(4)}"
     try:
+        for manifest in (foreign._namespace(), foreign._claim(), foreign._job()):
+            kube.apply(manifest)
+        for folder in ("filestores", "exports"):
+            bucket.put_object(Key=f"{folder}/{prefix}/x", Body=b"x")
         server.ensure_role(f"{name}_reader", secrets.token_hex(8), 2)
         with server.connect(autocommit=True) as cr:
             cr.execute(f"CREATE DATABASE {name} OWNER {name}_reader TEMPLATE template0")
         run_cron("cron_sweep_orphans")
-        assert not {**found(other), **found(name), **found(f"{name}_reader")}
+        listed = (other, name, f"{name}_reader", prefix, foreign.uuid, foreign.claim)
+        assert not [row for word in listed for row in found(word).values()]
     finally:
         kube.delete("Namespace", other)
+        for folder in ("filestores", "exports"):
+            bucket.objects.filter(Prefix=f"{folder}/{prefix}/").delete()
         server.drop_database(name)
         server.drop_role(f"{name}_reader")
 
