@@ -1,6 +1,7 @@
 from importlib.util import find_spec
 
 from . import (
+    test_alerts,
     test_base_backup,
     test_database_server,
     test_import_metrics,
