@@ -7,8 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
-from addons.loomworks_tenant.postgres.identity import set_parameters
 from agent_calls import AgentClient, Refused
+from harness import engines
+from odoo_server import OdooServer
+
+engines.register()
+
+from addons.loomworks_tenant.postgres.identity import set_parameters  # noqa: E402  (only importable once registered)
 
 LOG = "loomworks.ai.operation.log"
 FIELDS = [
@@ -342,6 +347,104 @@ def test_agents_at_once_on_one_record_are_retried_and_listed_once_each(odoo, age
     assert [row["state"] for row in rows] == ["done"] * 12
     assert agent(LOG, "action_undo", ids=[row["id"] for row in rows])["done"]
     assert odoo.call("res.partner", "read", [partner], ["phone"])[0]["phone"] == "1"
+
+
+# --- a second server ---
+
+# What servers keep in memory, which an administrator has let an agent change: model -> values now, and the agent's.
+KEPT = {
+    "ir.config_parameter": ({"key": "test.color", "value": "red"}, {"value": "blue"}),
+    "ir.default": ({"json_value": '"Clerk"'}, {"json_value": '"Boss"'}),
+    "ir.rule": ({"name": "few", "domain_force": "[('code', '=', 'BE')]"}, {"domain_force": "[(1, '=', 1)]"}),
+    "ir.ui.menu": ({"name": "Red"}, {"name": "Blue"}),
+    "res.partner.category": ({"name": "Red"}, {"name": "Blue"}),
+}
+
+
+@pytest.fixture
+def second(odoo, role, server_url, tmp_path):
+    """Another server of the same database, as another worker is."""
+    server = OdooServer(role, tmp_path, server_url, data_dir=odoo.data, max_cron_threads=0)
+    server.start()
+    server.login("admin", "admin", role.name)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def kept(odoo):
+    """The numbers of those records, by model."""
+
+    def reference(model, domain):
+        return odoo.call(model, "search", domain, limit=1)[0]
+
+    field = reference("ir.model.fields", [["model", "=", "res.partner"], ["name", "=", "function"]])
+    country = reference("ir.model", [["model", "=", "res.country"]])
+    action = reference("ir.actions.act_window", [["res_model", "=", "res.users"]])
+    more = {
+        "ir.default": {"field_id": field},
+        "ir.rule": {"model_id": country},
+        "ir.ui.menu": {"action": f"ir.actions.act_window,{action}"},
+    }
+    numbers = {
+        model: odoo.call(model, "create", {**values, **more.get(model, {})})
+        for model, (values, _changed) in KEPT.items()
+    }
+    yield numbers
+    for model, number in numbers.items():
+        odoo.call(model, "unlink", [number])
+
+
+@pytest.fixture
+def trusted(odoo, hire):
+    """An agent who may change them."""
+    agent = hire("trusted")
+    group = odoo.call("res.groups", "create", {"name": "Keepers", "user_ids": [[4, agent.uid]]})
+    for model in KEPT:
+        number = odoo.call("ir.model", "search", [["model", "=", model]])[0]
+        rights = {"perm_read": True, "perm_write": True, "perm_create": False, "perm_unlink": False}
+        odoo.call("ir.model.access", "create", {"name": model, "model_id": number, "group_id": group, **rights})
+    number = odoo.call("ir.model", "search", [["model", "=", "ir.default"]])[0]
+    rule = {"name": "all", "model_id": number, "groups": [[4, group]], "domain_force": "[(1, '=', 1)]"}
+    odoo.call("ir.rule", "create", rule)
+    return agent
+
+
+def as_seen_by(server, kept):
+    """Return what a server makes of those records, mostly without asking the database."""
+    category = kept["res.partner.category"]
+    menus = server.call("ir.ui.menu", "load_menus", False)
+    return {
+        "parameter": server.call("ir.config_parameter", "get_param", "test.color"),
+        "default": server.call("res.partner", "default_get", ["function"])["function"],
+        "countries": server.call("res.country", "search_count", []) > 1,
+        "menu": menus[str(kept["ir.ui.menu"])]["name"],
+        "words": [
+            server.call("res.partner.category", "read", [category], ["name"], context={"lang": lang})[0]["name"]
+            for lang in ("en_US", "fr_FR")
+        ],
+    }
+
+
+def test_another_server_forgets_what_was_undone(odoo, second, kept, trusted):
+    french = odoo.call("res.lang", "search", [["code", "=", "fr_FR"]], context={"active_test": False})
+    odoo.call("res.lang", "write", french, {"active": True})
+    before = as_seen_by(second, kept)
+    for model, (_values, changed) in KEPT.items():
+        trusted(model, "write", ids=[kept[model]], vals=changed)
+    category = kept["res.partner.category"]
+    trusted("res.partner.category", "write", ids=[category], vals={"name": "Bleu"}, context={"lang": "fr_FR"})
+    numbers = [row["id"] for row in logs(odoo)[-len(KEPT) - 1 :]]
+    after = as_seen_by(second, kept)
+    assert all(before[name] != after[name] for name in before), (before, after)
+    assert after["words"] == ["Blue", "Bleu"]
+    assert trusted(LOG, "action_undo", ids=numbers)["done"]
+    assert as_seen_by(second, kept) == before
+    assert trusted(LOG, "action_redo", ids=numbers)["done"]
+    assert as_seen_by(second, kept) == after
+    assert trusted(LOG, "action_undo", ids=numbers)["done"]
+    assert as_seen_by(second, kept) == before
+    assert second.errors() == []
 
 
 # What the server logs of calls that it refuses, and of transactions that it tries again.
