@@ -7,14 +7,34 @@ report = undo(cr, [42], by=43)           # done, as operation 43; undo of 43 is 
 uninstall(cr)
 """
 
-from .capture import add_effect, begin, end, mark_restore_only, overlooked, resume
-from .files import forgotten as forgotten_files
-from .files import named as named_files
-from .history import accounted, changes, counts, first_moment, touched
-from .install import install, uninstall
-from .schema import drop_months, ensure_months
-from .sequences import remember as remember_sequences
-from .undo import NeedsPrimary, effects, preview, require_writing, undo
+from . import capture, files, history, schema, sequences
+from . import install as installing
+from . import undo as undoing
+from .names import plain
+from .undo import NeedsPrimary
+
+accounted = plain(history.accounted)
+add_effect = plain(capture.add_effect)
+begin = plain(capture.begin)
+changes = plain(history.changes)
+counts = plain(history.counts)
+drop_months = plain(schema.drop_months)
+effects = plain(undoing.effects)
+end = plain(capture.end)
+ensure_months = plain(schema.ensure_months)
+first_moment = plain(history.first_moment)
+forgotten_files = plain(files.forgotten)
+install = plain(installing.install)
+mark_restore_only = plain(capture.mark_restore_only)
+named_files = plain(files.named)
+overlooked = plain(capture.overlooked)
+preview = plain(undoing.preview)
+remember_sequences = plain(sequences.remember)
+require_writing = plain(undoing.require_writing)
+resume = plain(capture.resume)
+touched = plain(history.touched)
+undo = plain(undoing.undo)
+uninstall = plain(installing.uninstall)
 
 __all__ = [
     "NeedsPrimary",

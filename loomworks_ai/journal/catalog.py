@@ -9,10 +9,19 @@ from psycopg2 import sql
 from . import rules
 from .sqltext import Cursor, Name, Part, rows, value
 
+# The operator by which a unique index tells values of its column ``position`` apart.
+EQUALITY = """(
+    SELECT format('OPERATOR(%%I.%%s)', on_.nspname, o.oprname)
+    FROM pg_opclass oc JOIN pg_amop am ON am.amopfamily = oc.opcfamily AND am.amopstrategy = 3
+      AND am.amoplefttype = oc.opcintype AND am.amoprighttype = oc.opcintype
+    JOIN pg_operator o ON o.oid = am.amopopr JOIN pg_namespace on_ ON on_.oid = o.oprnamespace
+    WHERE oc.oid = (i.indclass::oid[])[position - 1]
+)"""
 # A key is the primary key, or else a unique index of plain columns that are never null; the narrowest one.
 TABLES = """
     SELECT c.oid, n.nspname AS schema_name, c.relname AS table_name, c.relkind = 'p' AS partitioned,
-           COALESCE(key.columns, '{}') AS key, attribute.columns, attribute.generated, attribute.numbered,
+           COALESCE(key.columns, '{}') AS key, COALESCE(key.operators, '{}') AS operators,
+           attribute.columns, attribute.generated, attribute.numbered,
            COALESCE(key.columns <@ (
                SELECT array_agg(a.attname::text) FROM pg_constraint k JOIN pg_attribute a ON a.attrelid = k.conrelid
                AND a.attnum = ANY(k.conkey) WHERE k.conrelid = c.oid AND k.contype = 'f'), false) AS linking,
@@ -29,7 +38,8 @@ TABLES = """
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     ) attribute
     LEFT JOIN LATERAL (
-        SELECT array_agg(a.attname::text ORDER BY k.position) AS columns
+        SELECT array_agg(a.attname::text ORDER BY k.position) AS columns,
+               array_agg(<equality> ORDER BY k.position) AS operators
         FROM pg_index i
         CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, position)
         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
@@ -47,7 +57,7 @@ TABLES = """
           SELECT FROM pg_depend d
           WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
       )
-"""
+""".replace("<equality>", EQUALITY)
 AMONG = " AND c.oid = ANY(%(oids)s::oid[])"
 # The tables of Odoo's wizards, and those that only link them to something.
 TRANSIENT = """
@@ -70,6 +80,7 @@ class Table:
     name: str
     partitioned: bool
     key: tuple[str, ...]
+    operators: tuple[str, ...]  # by which values of the key's columns are equal
     columns: dict[str, str] = field(hash=False)  # name -> type
     generated: frozenset[str]
     secret: tuple[str, ...]
@@ -130,6 +141,7 @@ def _table(row: dict) -> Table:
         name=row["table_name"],
         partitioned=row["partitioned"],
         key=tuple(row["key"]),
+        operators=tuple(row["operators"]),
         columns=row["columns"],
         generated=frozenset(row["generated"]),
         secret=rules.secrets(row["schema_name"], row["table_name"], row["columns"]),
@@ -158,6 +170,8 @@ class ForeignKey:
     columns: tuple[str, ...]
     referenced: int
     referenced_columns: tuple[str, ...]
+    operators: tuple[str, ...]  # by which a value of the latter and one of the former are equal
+    own_operators: tuple[str, ...]  # by which two of the former are
     on_delete: str  # pg_constraint.confdeltype: a(no action), r(estrict), c(ascade), n(ull), d(efault)
     minded: bool  # nothing happens to a referring row unnoticed: the server refuses at once, or counts what it does
 
@@ -170,6 +184,7 @@ class UniqueIndex:
     table: int
     expressions: tuple[str, ...]
     columns: tuple[str, ...]
+    operators: tuple[str, ...]  # by which values of the expressions are equal
     predicate: str | None
     nulls_equal: bool
     primary: bool
@@ -177,6 +192,12 @@ class UniqueIndex:
 
 FOREIGN_KEYS = """
     SELECT k.conname AS name, k.conrelid AS table, k.confrelid AS referenced, k.confdeltype AS on_delete, m.minded,
+           (SELECT array_agg(format('OPERATOR(%%I.%%s)', n.nspname, o.oprname) ORDER BY u.position)
+            FROM unnest(k.conpfeqop) WITH ORDINALITY u(operator, position)
+            JOIN pg_operator o ON o.oid = u.operator JOIN pg_namespace n ON n.oid = o.oprnamespace) AS operators,
+           (SELECT array_agg(format('OPERATOR(%%I.%%s)', n.nspname, o.oprname) ORDER BY u.position)
+            FROM unnest(k.conffeqop) WITH ORDINALITY u(operator, position)
+            JOIN pg_operator o ON o.oid = u.operator JOIN pg_namespace n ON n.oid = o.oprnamespace) AS own_operators,
            (SELECT array_agg(a.attname::text ORDER BY u.position)
             FROM unnest(k.conkey) WITH ORDINALITY u(attnum, position)
             JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.attnum) AS columns,
@@ -198,6 +219,8 @@ UNIQUE_INDEXES = """
     SELECT c.relname AS name, i.indrelid AS table, i.indisprimary AS primary,
            (SELECT array_agg(pg_get_indexdef(i.indexrelid, position, true) ORDER BY position)
             FROM generate_series(1, i.indnkeyatts) AS position) AS expressions,
+           (SELECT array_agg(<equality> ORDER BY position)
+            FROM generate_series(1, i.indnkeyatts) AS position) AS operators,
            (SELECT array_agg(a.attname::text ORDER BY u.position)
             FROM unnest(i.indkey::int2[]) WITH ORDINALITY u(attnum, position)
             JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.attnum
@@ -206,7 +229,7 @@ UNIQUE_INDEXES = """
     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
     WHERE i.indisunique AND i.indisvalid AND i.indrelid = ANY(%s::oid[])
     ORDER BY i.indexrelid
-"""
+""".replace("<equality>", EQUALITY)
 
 
 def foreign_keys(cr: Cursor, referring: list[int], referenced: list[int], *, minded: bool) -> list[ForeignKey]:
@@ -222,6 +245,8 @@ def foreign_keys(cr: Cursor, referring: list[int], referenced: list[int], *, min
             columns=tuple(row["columns"]),
             referenced=row["referenced"],
             referenced_columns=tuple(row["referenced_columns"]),
+            operators=tuple(row["operators"]),
+            own_operators=tuple(row["own_operators"]),
             on_delete=row["on_delete"],
             minded=row["minded"],
         )
@@ -237,6 +262,7 @@ def unique_indexes(cr: Cursor, oids: list[int]) -> list[UniqueIndex]:
             table=row["table"],
             expressions=tuple(row["expressions"]),
             columns=tuple(row["columns"] or ()),
+            operators=tuple(row["operators"]),
             predicate=row["predicate"],
             nulls_equal=row["nulls_equal"],
             primary=row["primary"],

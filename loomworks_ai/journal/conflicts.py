@@ -306,7 +306,8 @@ def _dependants(cr: Cursor, scope: Scope, key: ForeignKey) -> None:
     table = scope.structure.table(key.table)
     if table is None:
         return
-    match = equal(table, key.columns, key.referenced_columns, "r", sql.SQL("n.expected"), scope.h)
+    image = sql.SQL("n.expected")
+    match = equal(table, key.columns, key.referenced_columns, key.own_operators, "r", image, scope.h)
     rows_of = compose("(SELECT * FROM loomworks_net WHERE relation = {id}) n", id=Constant(referenced.id))
     depended.find(cr, scope, rows_of, table, key.columns, match, constraint=key.name, on_delete=key.on_delete)
 
@@ -326,10 +327,11 @@ def _parents(cr: Cursor, scope: Scope, key: ForeignKey) -> None:
           AND NOT EXISTS (SELECT FROM loomworks_net m WHERE m.relation = %s AND m.act = 'I' AND {again})
     """
     there = [
-        compose("{q} = {p}", q=Name("q", theirs), p=Name("p", own))
-        for own, theirs in zip(key.columns, key.referenced_columns, strict=True)
+        compose("{q} {equals} {p}", q=Name("q", theirs), equals=as_written(operator), p=Name("p", own))
+        for own, theirs, operator in zip(key.columns, key.referenced_columns, key.operators, strict=True)
     ]
-    again = equal(relation.table, key.columns, key.referenced_columns, "p", sql.SQL("m.target"), scope.h)
+    image = sql.SQL("m.target")
+    again = equal(relation.table, key.columns, key.referenced_columns, key.own_operators, "p", image, scope.h)
     execute(
         cr,
         INSERT + query,
@@ -413,9 +415,11 @@ def holders(scope: Scope, relation: Relation, index: UniqueIndex) -> Part:
         compose("({text}) AS {e}", text=as_written(text), e=sql.SQL(f"e{i}"))
         for i, text in enumerate(index.expressions)
     ]
-    operator = sql.SQL("IS NOT DISTINCT FROM" if index.nulls_equal else "=")
+    equals = (
+        "(n.{e} {operator} b.{e} OR n.{e} IS NULL AND b.{e} IS NULL)" if index.nulls_equal else "n.{e} {operator} b.{e}"
+    )
     same = [
-        compose("n.{e} {operator} b.{e}", e=sql.SQL(f"e{i}"), operator=operator) for i in range(len(index.expressions))
+        compose(equals, e=sql.SQL(f"e{i}"), operator=as_written(operator)) for i, operator in enumerate(index.operators)
     ]
     return compose(
         """

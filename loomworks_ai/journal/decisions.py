@@ -151,7 +151,8 @@ def _link(scope: Scope, row: dict) -> tuple[list[str], Part, Part]:
         if one.name == row["constraint"] and scope.structure.numbers.get(one.referenced) == row["relation"]
     )
     table = scope.structure.labelled(row["table"])
-    match = equal(table, key.columns, key.referenced_columns, "r", sql.SQL("n.expected"), scope.h)
+    image = sql.SQL("n.expected")
+    match = equal(table, key.columns, key.referenced_columns, key.own_operators, "r", image, scope.h)
     return list(key.columns), sql.SQL("loomworks_net n"), match
 
 

@@ -43,21 +43,24 @@ def key_of(table: Table, alias: str, h: Part) -> Part:
 
 def key_match(table: Table, alias: str, key: Part, h: Part) -> Part:
     """Return the condition that the row ``alias`` of ``table`` is the one of the hstore ``key``."""
-    return equal(table, table.key, table.key, alias, key, h)
+    return equal(table, table.key, table.key, table.operators, alias, key, h)
 
 
-def equal(table: Table, own: Sequence[str], others: Sequence[str], alias: str, image: Part, h: Part) -> Part:
+def equal(
+    table: Table, own: Sequence[str], others: Sequence[str], operators: Sequence[str], alias: str, image: Part, h: Part
+) -> Part:
     """Return the condition that columns ``own`` of ``alias`` have the values of ``others`` in the hstore ``image``."""
     terms = [
         compose(
-            "{column} = ({h}.fetchval({image}, {key}))::{type}",
+            "{column} {equals} ({h}.fetchval({image}, {key}))::{type}",
             h=h,
             column=Name(alias, name),
+            equals=as_written(operator),
             image=image,
             key=Constant(key),
             type=as_written(table.columns[name]),
         )
-        for name, key in zip(own, others, strict=True)
+        for name, key, operator in zip(own, others, operators, strict=True)
     ]
     return sql.SQL(" AND ").join(terms)
 
@@ -67,7 +70,10 @@ def credentials_in(table: Table, image: Part, h: Part) -> Part:
     if not table.secret:
         return sql.SQL("NULL::text[]")
     return compose(
-        "NULLIF({h}.akeys({h}.slice({image}, {secret})), '{{}}')", h=h, image=image, secret=names(table.secret)
+        "(SELECT pg_catalog.array_agg(key) FROM {h}.skeys({h}.slice({image}, {secret})) AS key)",
+        h=h,
+        image=image,
+        secret=names(table.secret),
     )
 
 

@@ -16,6 +16,7 @@ from . import capture
 from .catalog import UniqueIndex
 from .conflicts import holders
 from .images import filled_credentials, key_match, key_of, some, whole
+from .names import CALLERS, callers_path_meanwhile
 from .net import Totals
 from .scope import Relation, Scope
 from .sqltext import Constant, Cursor, Name, Part, as_written, compose, execute, rows
@@ -23,7 +24,8 @@ from .sqltext import Constant, Cursor, Name, Part, as_written, compose, execute,
 # Within the statement deletions come first, then updates, then insertions: a unique value is free before it is taken.
 AFTER = "(SELECT count(*) FROM {step}) >= 0"
 APPLY = """
-    WITH {steps}, done (relation, shape, action, key, old, new, secret, meant) AS MATERIALIZED ({done}),
+    WITH path AS MATERIALIZED (SELECT {callers} AS now), {steps},
+    done (relation, shape, action, key, old, new, secret, meant) AS MATERIALIZED ({done}),
     written AS (
         INSERT INTO loomworks.entry (operation, shape, action, key, old, new, secret)
         SELECT {by}, shape, action, CASE action WHEN 'U' THEN key END, old, new, secret FROM done
@@ -62,7 +64,8 @@ def apply(cr: Cursor, scope: Scope, by: int, meant: Totals, before: capture.Coun
     """
     with capture.paused(cr, by):
         parked = _park(cr, scope)
-        found = _in_one_statement(cr, scope, by)
+        with callers_path_meanwhile(cr):
+            found = _in_one_statement(cr, scope, by)
     unmeant = _unmeant(scope, meant, found)
     return unmeant if unmeant.reasons else Unmeant(_uncalled_for(cr, scope, before, parked, found), [])
 
@@ -82,6 +85,7 @@ def _in_one_statement(cr: Cursor, scope: Scope, by: int) -> list[dict]:
     return rows(
         cr,
         APPLY,
+        callers=as_written(CALLERS),
         steps=sql.SQL(", ").join(ctes),
         done=sql.SQL(" UNION ALL ").join(done),
         by=Constant(by),
@@ -92,7 +96,7 @@ def _in_one_statement(cr: Cursor, scope: Scope, by: int) -> list[dict]:
 def _wait_for(before: list[str], act: str) -> Part:
     earlier = [name for name in before if not name.startswith(f"{act.lower()}_")]
     if not earlier:
-        return sql.SQL("true")
+        return as_written("(SELECT now FROM path) IS NOT NULL")
     return sql.SQL(" AND ").join(compose(AFTER, step=Name(name)) for name in earlier)
 
 
@@ -122,7 +126,7 @@ def _done(step: str, act: str, relation: Relation, h: Part) -> Part:
     )
 
 
-def _delete(relation: Relation, scope: Scope, _wait: Part) -> Part:
+def _delete(relation: Relation, scope: Scope, wait: Part) -> Part:
     table, h = relation.table, scope.h
     parts = {
         "table": table.only,
@@ -130,11 +134,12 @@ def _delete(relation: Relation, scope: Scope, _wait: Part) -> Part:
         "old": whole(table, "t", h),
         "secret": filled_credentials(table, compose("{h}.hstore(t.*)", h=h), h),
         "h": h,
+        "wait": wait,
     }
     if not table.key:
         return compose(
             """
-            DELETE FROM {table} t WHERE (t.tableoid, t.ctid) IN (
+            DELETE FROM {table} t WHERE {wait} AND (t.tableoid, t.ctid) IN (
                 SELECT c.tableoid, c.ctid FROM (
                     SELECT s.tableoid, s.ctid, {image} AS image, row_number() OVER (PARTITION BY {image}) AS number
                     FROM {table} s
@@ -148,7 +153,7 @@ def _delete(relation: Relation, scope: Scope, _wait: Part) -> Part:
     return compose(
         """
         DELETE FROM {table} t USING loomworks_net n
-        WHERE n.relation = {number} AND n.act = 'D' AND {match}
+        WHERE n.relation = {number} AND n.act = 'D' AND {match} AND {wait}
         RETURNING n.key AS key, {old} AS old, NULL::{h}.hstore AS new, {secret} AS secret
         """,
         match=key_match(table, "t", sql.SQL("n.key"), h),
@@ -266,24 +271,27 @@ def _parking_places(cr: Cursor, relation: Relation, index: UniqueIndex) -> list[
 
 def _park_rows(cr: Cursor, scope: Scope, relation: Relation, index: UniqueIndex, column: str, harmless: Part) -> int:
     """Park ``column`` of rows that will get their own value for it, and hold a value that another one will get."""
-    return execute(
-        cr,
-        """
+    with callers_path_meanwhile(cr):
+        return execute(
+            cr,
+            """
+        WITH path AS MATERIALIZED (SELECT {callers} AS now)
         UPDATE {table} t SET {column} = {harmless} FROM (
             SELECT DISTINCT b.key FROM {holders}
             WHERE EXISTS (SELECT FROM loomworks_net m WHERE m.relation = {number} AND m.act = 'U'
                             AND m.key OPERATOR({h}.=) b.key AND {h}.exist(m.target, {name}))
-        ) held WHERE {match}
+        ) held WHERE {match} AND (SELECT now FROM path) IS NOT NULL
         """,
-        table=relation.table.only,
-        column=Name(column),
-        name=Constant(column),
-        harmless=harmless,
-        holders=holders(scope, relation, index),
-        number=Constant(relation.id),
-        h=scope.h,
-        match=key_match(relation.table, "t", sql.SQL("held.key"), scope.h),
-    )
+            callers=as_written(CALLERS),
+            table=relation.table.only,
+            column=Name(column),
+            name=Constant(column),
+            harmless=harmless,
+            holders=holders(scope, relation, index),
+            number=Constant(relation.id),
+            h=scope.h,
+            match=key_match(relation.table, "t", sql.SQL("held.key"), scope.h),
+        )
 
 
 # --- what was touched is what was meant ---
@@ -320,5 +328,5 @@ def _uncalled_for(
     ]
     if not wrong:
         return []
-    names = rows(cr, "SELECT oid::regclass::text AS name FROM unnest(%s::oid[]) AS oid ORDER BY 1", [wrong])
-    return [f"{row['name']}: other rows would be changed as well" for row in names]
+    names = sorted(label for label, oid in scope.structure.oids.items() if oid in wrong)
+    return [f"{name}: other rows would be changed as well" for name in names]

@@ -6,12 +6,44 @@ import json
 
 from psycopg2 import sql
 
-from . import depended
+from . import depended, images
 from .catalog import Table
 from .depended import INSERT
+from .images import key_match
 from .references import BELONGING, Reference, table_of
 from .scope import Relation, Scope
 from .sqltext import Constant, Cursor, Name, Part, as_written, compose, execute, rows
+
+# The condition that the row ``r`` holds a number; by kind of reference.
+HOLDS = {
+    "company": "EXISTS (SELECT FROM jsonb_each_text({column}) AS v WHERE v.value = {number})",
+    "distribution": """EXISTS (
+        SELECT FROM jsonb_object_keys(CASE jsonb_typeof({column}) WHEN 'object' THEN {column} END) AS numbers,
+                    string_to_table(numbers, ',') AS one WHERE one = {number})""",
+    "default": """{column} = {number} AND EXISTS (
+        SELECT FROM public.ir_model_fields f
+        WHERE f.id = r.field_id AND f.ttype = 'many2one' AND f.relation = named.model)""",
+}
+# What a value that comes back refers to: the FROM item ``named`` of model and number, as text; by kind of reference.
+NAMED = {
+    "polymorph": "(SELECT {beside}, {value}) AS named(model, number)",
+    "text": "(SELECT split_part({value}, ',', 1), split_part({value}, ',', 2)) AS named(model, number)",
+    "company": "(SELECT {model}, value FROM jsonb_each_text({value}::jsonb)) AS named(model, number)",
+    "distribution": """(
+        SELECT {model}, one FROM jsonb_object_keys({value}::jsonb) AS numbers, string_to_table(numbers, ',') AS one
+    ) AS named(model, number)""",
+    "default": """(
+        SELECT f.relation, {value} FROM public.ir_model_fields f
+        WHERE f.id = ({beside})::integer AND f.ttype = 'many2one'
+    ) AS named(model, number)""",
+}
+# The rows ``n`` that come back with such a value, and what it refers to.
+COMING = """
+    loomworks_net n LEFT JOIN {table} t ON n.act = 'U' AND {match}
+    CROSS JOIN LATERAL {named}
+    WHERE n.relation = {relation} AND n.act IN ('I', 'U') AND {h}.exists_any(n.target, {names})
+      AND named.model <> '' AND named.number ~ '^[0-9]+$' AND named.number <> '0'
+"""
 
 
 def fate(reference: Reference) -> str:
@@ -39,9 +71,7 @@ def match(scope: Scope, reference: Reference) -> Part:
             column=column,
             number=number,
         )
-    return compose(
-        "EXISTS (SELECT FROM jsonb_each_text({column}) AS v WHERE v.value = {number})", column=column, number=number
-    )
+    return compose(HOLDS[reference.kind], column=column, number=number)
 
 
 def named(scope: Scope, reference: Reference) -> Part | None:
@@ -74,45 +104,59 @@ def dependants(cr: Cursor, scope: Scope, reference: Reference) -> None:
 def parents(cr: Cursor, scope: Scope, reference: Reference) -> None:
     """Find restored references to rows that are gone, or that the undo itself deletes."""
     relation = next((one for one in scope.present() if one.label == reference.table), None)
-    if relation is None or reference.kind != "polymorph" or not _brings_back(relation, reference):
+    names = [name for name in (reference.column, reference.model_column) if name]
+    if relation is None or not ("I" in relation.acts or set(names) & set(relation.restored)):
         return
-    for model in _models_brought_back(cr, scope, relation, reference):
-        parent = scope.structure.labelled(table_of(model))
+    coming = _coming(scope, relation, reference, names)
+    for row in rows(cr, "SELECT DISTINCT named.model FROM {coming}", coming=coming):
+        parent = scope.structure.labelled(table_of(row["model"]))
         if parent and parent.key == ("id",):
-            _parents_in(cr, scope, relation, reference, model, parent)
+            _parents_in(cr, scope, coming, reference, row["model"], parent)
 
 
-def _brings_back(relation: Relation, reference: Reference) -> bool:
-    return "I" in relation.acts or reference.column in relation.restored
+def _coming(scope: Scope, relation: Relation, reference: Reference, names: list[str]) -> Part:
+    beside = "field_id" if reference.kind == "default" else reference.model_column
+    named_in = compose(
+        NAMED[reference.kind],
+        value=_future(scope, reference.column),
+        beside=_future(scope, beside) if beside else sql.SQL("NULL"),
+        model=Constant(reference.model),
+    )
+    return compose(
+        COMING,
+        h=scope.h,
+        table=relation.table.only,
+        match=key_match(relation.table, "t", sql.SQL("n.key"), scope.h),
+        named=named_in,
+        relation=Constant(relation.id),
+        names=images.names(names),
+    )
 
 
-def _models_brought_back(cr: Cursor, scope: Scope, relation: Relation, reference: Reference) -> list[str]:
+def _future(scope: Scope, name: str) -> Part:
+    """Return what a column of the row of ``n`` will hold, as text."""
+    return compose(
+        "CASE WHEN {h}.exist(n.target, {name}) THEN {h}.fetchval(n.target, {name}) ELSE {now}::text END",
+        h=scope.h,
+        name=Constant(name),
+        now=Name("t", name),
+    )
+
+
+def _parents_in(cr: Cursor, scope: Scope, coming: Part, reference: Reference, model: str, parent: Table) -> None:
     query = """
-        SELECT DISTINCT {h}.fetchval(target, %s) AS model FROM loomworks_net
-        WHERE relation = %s AND act = 'I' AND {h}.defined(target, %s)
-    """
-    names = reference.model_column
-    return [row["model"] for row in rows(cr, query, [names, relation.id, names], h=scope.h)]
-
-
-def _parents_in(cr: Cursor, scope: Scope, relation: Relation, reference: Reference, model: str, parent: Table) -> None:
-    query = """
-        SELECT n.relation, n.key, 'parent', %(columns)s, %(detail)s FROM loomworks_net n
-        WHERE n.relation = %(relation)s AND n.act = 'I' AND {h}.fetchval(n.target, %(model_column)s) = %(model)s
-          AND COALESCE({h}.fetchval(n.target, %(column)s), '0') <> '0'
-          AND (NOT EXISTS (SELECT FROM {parent} p WHERE p.id = ({h}.fetchval(n.target, %(column)s))::bigint)
+        SELECT DISTINCT n.relation, n.key, 'parent', %(columns)s, %(detail)s::jsonb FROM {coming}
+          AND named.model = %(model)s
+          AND (NOT EXISTS (SELECT FROM {parent} p WHERE p.id = named.number::bigint)
                OR EXISTS (SELECT FROM loomworks_net d WHERE d.relation = %(parent)s AND d.act = 'D'
-                          AND {h}.fetchval(d.key, 'id') = {h}.fetchval(n.target, %(column)s)))
+                          AND {h}.fetchval(d.key, 'id') = named.number))
           AND NOT EXISTS (SELECT FROM loomworks_net m WHERE m.relation = %(parent)s AND m.act = 'I'
-                          AND {h}.fetchval(m.target, 'id') = {h}.fetchval(n.target, %(column)s))
+                          AND {h}.fetchval(m.target, 'id') = named.number)
     """
     parameters = {
         "columns": [reference.column],
         "detail": json.dumps({"table": parent.label, "column": reference.column}),
-        "relation": relation.id,
-        "model_column": reference.model_column,
         "model": model,
-        "column": reference.column,
         "parent": scope.structure.numbers.get(parent.oid),
     }
-    execute(cr, INSERT + query, parameters, h=scope.h, parent=parent.sql)
+    execute(cr, INSERT + query, parameters, h=scope.h, coming=coming, parent=parent.sql)

@@ -1,10 +1,12 @@
 """Odoo's references that are no foreign keys, found in its own tables of models and fields.
 
-========== ====================================================================================
-polymorph  a number, and beside it the name of the model it is of (many2one_reference)
-text       ``model,number`` in one column (reference)
-company    jsonb of company -> number (a many2one whose value depends on the company)
-========== ====================================================================================
+============ ==================================================================================
+polymorph    a number, and beside it the name of the model it is of (many2one_reference)
+text         ``model,number`` in one column (reference)
+company      jsonb of company -> number (a many2one whose value depends on the company)
+distribution jsonb of ``number,number`` -> share (analytic accounts)
+default      JSON of a number, the default of a many2one, in the table of defaults
+============ ==================================================================================
 """
 
 from __future__ import annotations
@@ -28,12 +30,16 @@ OTHER_TABLES = {
 MODEL_COLUMNS = ("res_model", "model", "model_name", "rel_model", "source_model")
 FIELDS = """
     SELECT f.model, f.name, f.ttype, f.relation FROM public.ir_model_fields f
-    WHERE f.store AND (f.ttype IN ('many2one_reference', 'reference') OR f.ttype = 'many2one' AND f.company_dependent)
+    WHERE f.store AND (
+        f.ttype IN ('many2one_reference', 'reference') OR f.ttype = 'many2one' AND f.company_dependent
+        OR f.ttype = 'json' AND f.name = 'analytic_distribution' OR f.model = 'ir.default' AND f.name = 'json_value')
     ORDER BY f.model, f.name
 """
 # Rows that vanish with the record they are about, as Odoo deletes them with it.
 BELONGING = frozenset(
-    "ir_attachment ir_model_data mail_activity mail_followers mail_message rating_rating mail_tracking_value".split()
+    """
+    ir_attachment ir_default ir_model_data mail_activity mail_followers mail_message rating_rating mail_tracking_value
+    """.split()
 )
 
 
@@ -85,6 +91,10 @@ def _reference(table: str, field: dict, kind: str, columns: dict[str, str]) -> R
         return Reference(table, name, "text")
     if field["ttype"] == "many2one":
         return Reference(table, name, "company", model=field["relation"]) if kind == "jsonb" else None
+    if field["ttype"] == "json":
+        return Reference(table, name, "distribution", model="account.analytic.account") if kind == "jsonb" else None
+    if table == "ir_default":
+        return Reference(table, name, "default") if "field_id" in columns else None
     own = (f"{name.removesuffix('_id')}_model", name.replace("res_id", "res_model"), name.replace("_id", "_model"))
     beside = next((one for one in (*own, *MODEL_COLUMNS) if one != name and one in columns), None)
     return Reference(table, name, "polymorph", model_column=beside) if beside else None

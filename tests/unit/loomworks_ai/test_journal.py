@@ -487,6 +487,74 @@ def test_any_search_path(cr, path):
     assert state(cr) == before
 
 
+# Somebody's own functions and operators, which fit better than the server's or come first.
+SNARES = """
+    CREATE SCHEMA snares;
+    CREATE TABLE public.res_users (id serial PRIMARY KEY, login text, password text);
+    CREATE FUNCTION public.caught() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN PERFORM only_in_snares(); RETURN NULL; END $$;
+    CREATE TRIGGER mine AFTER UPDATE ON public.partner EXECUTE FUNCTION public.caught();
+    CREATE FUNCTION snares.only_in_snares() RETURNS int LANGUAGE sql AS 'SELECT 1';
+    INSERT INTO public.res_users (login, password) VALUES ('ada', 'x');
+    DO $do$
+    DECLARE signature text; kind text; operator text;
+    BEGIN
+        FOREACH signature IN ARRAY ARRAY[
+            'now()', 'transaction_timestamp()', 'current_setting(text, boolean)', 'current_setting(text)',
+            'set_config(text, text, boolean)', 'quote_ident(text)', 'to_regclass(text)', 'unnest(text[])',
+            'jsonb_each_text(jsonb)', 'to_jsonb(text)', 'nextval(regclass)', 'pg_current_wal_insert_lsn()',
+            'strpos(text, text)', 'pg_get_expr(pg_node_tree, oid)', 'format_type(oid, integer)', 'random()',
+            'md5(text)', 'length(text)', 'split_part(text, text, integer)']
+        LOOP
+            EXECUTE format($f$ CREATE FUNCTION snares.%s RETURNS text LANGUAGE plpgsql AS
+                'BEGIN RAISE ''caught by %s''; END' $f$, signature, split_part(signature, '(', 1));
+        END LOOP;
+        FOREACH kind IN ARRAY ARRAY[
+            'text', 'varchar', 'integer', 'bigint', 'oid', 'name', '"char"', 'text[]', 'jsonb', 'tid']
+        LOOP
+            EXECUTE format($f$ CREATE FUNCTION snares.snare(a %s, b %1$s) RETURNS boolean LANGUAGE plpgsql AS
+                'BEGIN RAISE ''caught by an operator''; END' $f$, kind);
+            FOREACH operator IN ARRAY ARRAY['=', '<>', '<', '>=', '||', '-']
+            LOOP
+                EXECUTE format('CREATE OPERATOR snares.%s (LEFTARG = %s, RIGHTARG = %2$s, FUNCTION = snares.snare)',
+                    operator, kind);
+            END LOOP;
+        END LOOP;
+    END $do$
+"""
+SNARED = [
+    "UPDATE public.partner SET name = 'op'",
+    "DELETE FROM public.log",
+    "DELETE FROM public.invoice",
+    "UPDATE public.res_users SET login = 'op'",
+    "INSERT INTO public.partner (id, name) VALUES (77, 'new')",
+]
+
+
+def test_functions_and_operators_that_hide_the_servers_own_are_not_run(cr):
+    journal.uninstall(cr)
+    cr.execute(SNARES)
+    cr.connection.commit()
+    before = state(cr)
+    cr.execute("SET search_path = snares, public, pg_catalog")
+    cr.connection.commit()
+    assert journal.install(cr)["made"]
+    cr.connection.commit()
+    with pytest.raises(psycopg2.errors.RaiseException, match="caught"):
+        cr.execute("SELECT length(name) FROM public.partner WHERE name = 'x'::text")
+    cr.connection.rollback()
+    assert act(cr, 1, *SNARED)["restore_only"] is None
+    assert journal.preview(cr, [1])["refused"] is None
+    assert journal.changes(cr, [1])
+    for number in (2, 3, 4):
+        assert undone(cr, number - 1, by=number)["done"]
+    cr.execute("SHOW search_path")
+    assert cr.fetchone() == ("snares, public, pg_catalog",)
+    assert journal.install(cr) == {"made": 0, "dropped": 0, "shape": 0}
+    cr.execute("RESET search_path")
+    assert state(cr) == before
+
+
 LONG = "a_" + "long" * 14 + "_x"  # 60 characters
 SCHEMA_NAME = '"o""dd schema"'
 ODD = f"""{SCHEMA_NAME}."ta'ble ""; -- %s\""""

@@ -13,6 +13,9 @@ SCHEMA = """
     CREATE TABLE res_partner (id serial PRIMARY KEY, name varchar, total numeric, account jsonb, write_uid int,
         write_date timestamp, parent_id int REFERENCES res_partner ON DELETE RESTRICT);
     CREATE TABLE account_account (id serial PRIMARY KEY, name varchar);
+    CREATE TABLE account_analytic_account (id serial PRIMARY KEY, name varchar);
+    CREATE TABLE line (id serial PRIMARY KEY, analytic_distribution jsonb);
+    CREATE TABLE ir_default (id serial PRIMARY KEY, field_id int, json_value varchar);
     CREATE TABLE mail_message (id serial PRIMARY KEY, model varchar, res_id int, body text);
     CREATE TABLE note (id serial PRIMARY KEY, about varchar);
     CREATE TABLE ir_act_window (id serial PRIMARY KEY, name varchar);
@@ -24,13 +27,17 @@ SCHEMA = """
     CREATE TABLE ir_sequence_date_range (id serial PRIMARY KEY, number_next int,
         sequence_id int REFERENCES ir_sequence ON DELETE CASCADE);
     INSERT INTO ir_model (model, transient) VALUES ('res.partner', false), ('account.account', false), ('note', false),
-        ('mail.message', false), ('ir.actions.act_window', false), ('some.log', false), ('wizard', true);
+        ('mail.message', false), ('ir.actions.act_window', false), ('some.log', false), ('wizard', true),
+        ('line', false), ('account.analytic.account', false), ('ir.default', false);
     INSERT INTO ir_model_fields (model, name, ttype, relation, store, company_dependent) VALUES
         ('mail.message', 'res_id', 'many2one_reference', NULL, true, false),
         ('some.log', 'res_id', 'many2one_reference', NULL, true, false),
         ('note', 'about', 'reference', NULL, true, false),
         ('res.partner', 'account', 'many2one', 'account.account', true, true),
-        ('res.partner', 'not_there', 'many2one_reference', NULL, true, false);
+        ('res.partner', 'not_there', 'many2one_reference', NULL, true, false),
+        ('line', 'analytic_distribution', 'json', NULL, true, false),
+        ('ir.default', 'json_value', 'char', NULL, true, false),
+        ('line', 'partner_id', 'many2one', 'res.partner', true, false);
     INSERT INTO res_partner (name, total) VALUES ('Ada', 1), ('Bob', 2);
 """
 
@@ -46,6 +53,8 @@ def cr(db):
 
 CREATE_PARTNER = "INSERT INTO res_partner (id, name) VALUES (10, 'New')"
 CREATE_ACCOUNT = "INSERT INTO account_account (id, name) VALUES (7, 'Sales')"
+CREATE_ANALYTIC = "INSERT INTO account_analytic_account (id, name) VALUES (7, 'North')"
+DEFAULT = "INSERT INTO ir_default (field_id, json_value) SELECT id, '{}' FROM ir_model_fields WHERE name = 'partner_id'"
 
 
 @pytest.mark.parametrize(
@@ -55,6 +64,13 @@ CREATE_ACCOUNT = "INSERT INTO account_account (id, name) VALUES (7, 'Sales')"
         (CREATE_PARTNER, "INSERT INTO some_log (res_model, res_id) VALUES ('res.partner', 10)", "some_log", "r"),
         (CREATE_PARTNER, "INSERT INTO note (about) VALUES ('res.partner,10')", "note", "n"),
         (CREATE_ACCOUNT, 'UPDATE res_partner SET account = \'{"1": 7, "2": null}\' WHERE id = 1', "res_partner", "r"),
+        (
+            CREATE_ANALYTIC,
+            "INSERT INTO line (analytic_distribution) VALUES ('{\"5\": 40, \"6,7\": 60}'), ('null'), (NULL)",
+            "line",
+            "r",
+        ),
+        (CREATE_PARTNER, DEFAULT.format(10), "ir_default", "c"),
         (
             "INSERT INTO ir_act_window (id, name) VALUES (3, 'w')",
             "INSERT INTO mail_message (model, res_id) VALUES ('ir.actions.act_window', 3)",
@@ -76,9 +92,12 @@ def test_later_references_without_a_key_are_dependants(cr, made, later, table, f
 
 
 def test_references_to_other_records_do_not_matter(cr):
-    act(cr, 1, CREATE_PARTNER, CREATE_ACCOUNT)
+    act(cr, 1, CREATE_PARTNER, CREATE_ACCOUNT, CREATE_ANALYTIC)
     person(
         cr,
+        "INSERT INTO line (analytic_distribution) VALUES ('{\"5,77\": 100}')",
+        DEFAULT.format(100),
+        DEFAULT.format(10).replace("partner_id", "not_there"),
         "INSERT INTO mail_message (model, res_id) VALUES ('account.account', 10), ('res.partner', 1), (NULL, 10)",
         "INSERT INTO note (about) VALUES ('res.partner,100'), ('account.account,10')",
         "UPDATE res_partner SET account = '{\"1\": 70}' WHERE id = 1",
@@ -119,6 +138,42 @@ def test_a_restored_reference_to_what_is_gone_is_refused(cr):
     report = journal.undo(cr, [1], by=2)
     assert [one["type"] for one in report["conflicts"]] == ["parent"]
     assert report["conflicts"][0]["detail"] == {"table": "res_partner", "column": "res_id"}
+
+
+@pytest.mark.parametrize(
+    ("there", "changed", "gone"),
+    [
+        ("mail_message VALUES (9, 'res.partner', 2)", "mail_message SET res_id = 1", "res_partner"),
+        ("note VALUES (9, 'res.partner,2')", "note SET about = NULL", "res_partner"),
+        ("res_partner (id, account) VALUES (9, '{\"1\": 2}')", "res_partner SET account = NULL", "account_account"),
+        (
+            "line VALUES (9, '{\"1,2\": 100}')",
+            "line SET analytic_distribution = '{\"1\": 1}'",
+            "account_analytic_account",
+        ),
+        (
+            "ir_default SELECT 9, id, '2' FROM ir_model_fields WHERE name = 'partner_id'",
+            "ir_default SET json_value = '1'",
+            "res_partner",
+        ),
+    ],
+)
+@pytest.mark.parametrize("deleted", [False, True])
+def test_no_reference_without_a_key_comes_back_to_what_is_gone(cr, there, changed, gone, deleted):
+    person(
+        cr,
+        "INSERT INTO account_account VALUES (1), (2)",
+        "INSERT INTO account_analytic_account VALUES (1), (2)",
+        f"INSERT INTO {there}",
+    )
+    table = there.split()[0]
+    act(cr, 1, f"DELETE FROM {table} WHERE id NOT IN (1, 2)" if deleted else f"UPDATE {changed}")
+    assert journal.preview(cr, [1])["refused"] is None
+    person(cr, f"DELETE FROM {gone} WHERE id = 2")
+    before = state(cr)
+    report = journal.undo(cr, [1], by=2)
+    assert [(one["type"], one["detail"]["table"]) for one in report["conflicts"]] == [("parent", gone)]
+    assert state(cr) == before
 
 
 def test_a_restored_reference_to_what_comes_back_too_is_fine(cr):
