@@ -9,7 +9,7 @@ from odoo.addons.loomworks_storage.tests.common import PLACE
 from odoo.addons.loomworks_tenant.reconciler.engine import StepState, plan
 from odoo.addons.loomworks_tenant.reconciler.step import Done, Waiting
 from odoo.exceptions import AccessError, UserError
-from odoo.tests import tagged
+from odoo.tests import Form, tagged
 from odoo.tools import mute_logger
 
 from ..restoring import flow
@@ -265,6 +265,14 @@ class TestCopies(SnapshotCase):
     def test_database_of_a_copy_at_any_moment_is_its_own(self):
         copy = self.copy().sudo()
         self.assertEqual(copy._database_at(fields.Datetime.now()), copy.database_name)
+
+    def test_wizards_name_the_tenant_from_wherever_they_are_opened(self):
+        for context in ({"default_tenant_id": self.tenant.id}, {"default_snapshot_id": self.snapshot.id}):
+            for model in ("loomworks.tenant.copy", "loomworks.tenant.export", "loomworks.restore.to"):
+                with self.subTest(model, **context):
+                    form = Form(self.env[model].with_user(self.customer).with_context(**context))
+                    self.assertEqual(form.tenant_name, self.tenant.name)
+        self.assertEqual(Form(self.env["loomworks.tenant.copy"].with_context(**context)).name, "Acme (test)")
 
     def test_wizard_proposes_names(self):
         context = {"default_snapshot_id": self.snapshot.id}
