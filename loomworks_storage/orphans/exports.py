@@ -5,9 +5,8 @@ They are made by loomworks_snapshot (``export/place.py``), which has to agree wi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
 from dataclasses import dataclass, fields
-from itertools import groupby
 
 from ..filestore.location import Location
 from ..filestore.store import Store, StoredObject
@@ -29,10 +28,12 @@ def beside(files: Location) -> Store:
     return Store(ExportsLocation(**{one.name: getattr(files, one.name) for one in fields(files)}))
 
 
-def by_tenant(store: Store) -> Iterator[tuple[str, list[StoredObject]]]:
-    """Yield each folder that has objects, with these; the store lists them by name."""
-    for name, found in groupby(store.list(""), key=lambda one: one.name.partition("/")[0]):
-        yield name, list(found)
+def by_tenant(store: Store) -> dict[str, list[StoredObject]]:
+    """Return the objects of each folder that has any."""
+    found = defaultdict(list)
+    for one in store.list(""):
+        found[one.name.partition("/")[0]].append(one)
+    return found
 
 
 def remove(store: Store, tenant: str) -> None:

@@ -58,6 +58,6 @@ def of_bucket(store: Store) -> Iterator[Sighting]:
 
 def of_exports(store: Store) -> Iterator[Sighting]:
     """Yield the tenants that have files for their customers in the bucket."""
-    for name, found in exports.by_tenant(store):
+    for name, found in exports.by_tenant(store).items():
         if one := recognise.exports(name, len(found), sum(each.size for each in found)):
             yield one
