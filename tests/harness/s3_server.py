@@ -35,6 +35,7 @@ class S3Server:
         self.key, self.key_secret = secrets.token_hex(8), secrets.token_hex(16)
         self.ca_file = folder / "ca.crt"
         self._ports = dict(zip(("https", *_options()), free_ports(1 + 2 * len(SERVERS)), strict=True))
+        self.least_free = "1GiB"  # of its disk; with less, it takes nothing more
         (folder / "objects").mkdir(parents=True)
         shutil.copy(self._pki / "ca.crt", self.ca_file)
         self.lesser = secrets.token_hex(8), secrets.token_hex(16)  # an account that reads and writes objects only
@@ -116,7 +117,7 @@ class S3Server:
             "-master.telemetry=false",
             "-master.electionTimeout=1s",
             "-volume.max=400",
-            "-volume.minFreeSpace=1GiB",
+            f"-volume.minFreeSpace={self.least_free}",
             "-volume.preStopSeconds=0",
             *ports,
         ]
