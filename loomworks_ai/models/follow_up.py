@@ -11,7 +11,8 @@ class FollowUp:
     """Caches, computed fields, and models that act on their rows."""
 
     def __init__(self, env):
-        self.env = env
+        # What is computed anew is as if nothing had happened: nobody is told that it has changed.
+        self.env = env(context={**env.context, "tracking_disable": True})
         self._models = {}
         for model in env.values():
             if not model._abstract and not model._transient:

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import http.server
 import socketserver
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -52,8 +53,12 @@ def test_a_total_that_both_changed_is_computed_anew(office, agent):
         product = env["product.product"].create({"name": "Lamp", "list_price": 100})
         sale.order_line = [(0, 0, {"product_id": product.id, "product_uom_qty": 1})]
         assert sale.amount_untaxed == untouched + 100
+    with office.person() as env:
+        told = env["mail.message"].search([], order="id desc", limit=1).id
     report = agent.undo()
     assert report["done"], report["conflicts"]
+    with office.person() as env:  # nobody is told of a change
+        assert env["mail.message"].search([], order="id desc", limit=1).id <= told
     ((amount, lines),) = read(office, model, numbers, "amount_untaxed", "order_line")
     assert amount == 3 * 40 + 3 * 90 + 100
     assert len(lines) == 3
@@ -655,6 +660,84 @@ def test_a_module_that_is_upgraded_between(office, agent):
         env[model].browse(numbers).job_title = "Boss"
     assert agent.undo()["done"]
     assert read(office, model, numbers, "job_title") == [(False,)]
+
+
+CHANGING = """
+from odoo import fields, models
+
+
+class Tag(models.Model):
+    _inherit = "crm.tag"
+
+    kept = fields.Char()
+"""
+BEFORE = "    amount = fields.Float()\n    gone = fields.Char()\n"
+AFTER = "    amount = fields.Char()\n    added = fields.Char()\n"
+COLUMNS = "SELECT attname FROM pg_attribute WHERE attrelid = 'crm_tag'::regclass AND attnum > 0 AND NOT attisdropped"
+
+
+@pytest.fixture
+def bring_in(office, tmp_path, monkeypatch):
+    """Return a function that installs or upgrades a module with these fields besides the one that it always has."""
+    import odoo.addons
+    from odoo.modules.registry import Registry
+    from odoo.orm.models import MetaModel
+
+    name = "changes_its_columns"
+    monkeypatch.setattr(odoo.addons, "__path__", [*odoo.addons.__path__, str(tmp_path)])
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "__manifest__.py").write_text(repr({"name": name, "depends": ["crm"], "license": "LGPL-3"}))
+
+    def bring_in(fields):
+        (folder / "__init__.py").write_text(CHANGING + fields)
+        sys.modules.pop(f"odoo.addons.{name}", None)
+        MetaModel._module_to_models__.pop(name, None)
+        with office.person() as env:
+            env["ir.module.module"].update_list()
+            there = env["ir.module.module"].search([("name", "=", name)]).state == "installed"
+        modules = {"upgrade_modules" if there else "install_modules": [name]}
+        Registry.new(office.database, update_module=True, **modules)
+
+    yield bring_in
+    with office.person() as env:
+        env["ir.module.module"].search([("name", "=", name)]).button_immediate_uninstall()
+    sys.modules.pop(f"odoo.addons.{name}", None)
+
+
+def test_an_upgrade_between_that_adds_drops_and_changes_columns(office, agent, bring_in):
+    bring_in(BEFORE)
+    model, numbers = made(
+        office, lambda env: env["crm.tag"].create({"name": "T", "kept": "1", "amount": 1.5, "gone": "1"})
+    )
+    with agent.request() as env:
+        env[model].browse(numbers).write({"kept": "2", "amount": 2.5, "gone": "2"})
+        mine = env[model].create({"name": "Mine", "kept": "2", "amount": 2.5, "gone": "2"}).id
+    with agent.request() as env:
+        env[model].browse(numbers).color = 7
+    only_color = agent.last
+    bring_in(AFTER)
+    with office.cursor() as cr:
+        cr.execute(COLUMNS)
+        columns = {column for (column,) in cr.fetchall()}
+    assert columns >= {"kept", "amount", "added"}
+    assert "gone" not in columns
+    before = office.state()
+    report = agent.undo(only_color - 1)
+    assert not report["done"]
+    assert {(one["type"], *one["fields"]) for one in report["conflicts"]} == {("schema", "amount"), ("schema", "gone")}
+    assert differences(before, office.state()) == []
+    assert agent.undo(only_color)["done"]
+    assert agent.undo(only_color, kind="redo")["done"]
+    assert differences(before, office.state()) == []
+    assert agent.undo(only_color - 1, on_conflict="theirs")["done"]
+    assert read(office, model, numbers, "kept", "amount", "color") == [("1", "2.5", 7)]
+    with office.person() as env:
+        assert not env[model].browse(mine).exists()
+    with agent.request() as env:  # what is captured now has the new columns
+        env[model].browse(numbers).write({"added": "3", "amount": "3"})
+    assert agent.undo()["done"]
+    assert read(office, model, numbers, "added", "amount") == [(False, "2.5")]
 
 
 # --- many rows, and cursors that only read ---
