@@ -17,8 +17,9 @@ REPOSITORY_TESTS = ("tests/unit/loomworks_snapshot", "tests/unit/loomworks_stora
 REPOSITORIES = Suite("repositories", REPOSITORY_TESTS)
 PLAIN = Suite("unit", ("tests/unit",), tuple(f"--ignore={path}" for path in REPOSITORY_TESTS))
 SERVER = Suite("server", ("tests/server",))
-SCENES = Suite("scenes", ("tests/scenes",), ("--ignore=tests/scenes/test_random_days.py",))
 DAYS = Suite("days", ("tests/scenes/test_random_days.py",), ("--timeout=1800",))  # one test of 500 examples
+BUSINESS = Suite("business", ("tests/scenes/test_random_business.py",), ("--timeout=1800",))
+SCENES = Suite("scenes", ("tests/scenes",), tuple(f"--ignore={path}" for path in (*DAYS.paths, *BUSINESS.paths)))
 STACK = Suite("stack", ("tests/stack",))
 MANIFESTS = Suite("kubernetes", ("tests/kubernetes",))
 # What goes on with a tenant's data, beside what goes on with its life; whatever disturbs all of it comes after.
@@ -48,6 +49,7 @@ def made_up(name: str, paths: tuple[str, ...], seed: int, **examples: int) -> Su
 
 # 10,000 days in two halves beside each other: a day keeps one processor busy, in Odoo or in PostgreSQL.
 MANY_DAYS = [made_up(f"days-{half}", DAYS.paths, SEED + half, LOOMWORKS_DAYS_EXAMPLES=5000) for half in range(2)]
+MUCH_BUSINESS = made_up("business", BUSINESS.paths, SEED, LOOMWORKS_BUSINESS_EXAMPLES=600)
 MANY_UNDOS = made_up("undos", UNDOS, SEED, LOOMWORKS_UNDO_EXAMPLES=10000)
 LONG = Suite("long", ("tests/long",))
 MANY = Suite("many", ("tests/e2e",), ("-m", "long"))
@@ -82,7 +84,11 @@ def _unit(settings: Settings, runner: Runner) -> bool:
     databases = OdooDatabases(settings)
 
     def with_odoo(lane: Runner) -> bool:
-        results = [lane.run(DAYS), *(lane.run_addon(databases, addon) for addon in addons(settings))]
+        results = [
+            lane.run(DAYS),
+            lane.run(BUSINESS),
+            *(lane.run_addon(databases, addon) for addon in addons(settings)),
+        ]
         return all(results)
 
     return runner.at_once(
@@ -95,7 +101,8 @@ def _unit(settings: Settings, runner: Runner) -> bool:
 def _long(runner: Runner) -> bool:
     print(f"--hypothesis-seed={SEED}, and {SEED + 1} for half of the days", flush=True)
     halves = [lambda lane, half=half: lane.run(half) for half in MANY_DAYS]
-    results = [runner.run(MANY_UNDOS), runner.at_once(*halves), _each(runner, (EVERY_CALL, MANY, LONG))]
+    rest = (MUCH_BUSINESS, EVERY_CALL, MANY, LONG)
+    results = [runner.run(MANY_UNDOS), runner.at_once(*halves), _each(runner, rest)]
     return all(results)
 
 
