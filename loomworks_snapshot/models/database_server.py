@@ -28,7 +28,7 @@ class DatabaseServer(models.Model):
     """A database server with its repository."""
 
     _name = "loomworks.database.server"
-    _inherit = ["loomworks.database.server", "mail.thread", "mail.activity.mixin"]
+    _inherit = ["loomworks.database.server", "mail.thread", "loomworks.alarms"]
 
     full_every_days = fields.Integer("Full backup every (days)", required=True, default=7)
     incremental_wal_mib = fields.Integer(
@@ -169,15 +169,17 @@ class DatabaseServer(models.Model):
         self._record_problems(health.problems(look, order.policy))
 
     def _record_problems(self, problems, unreachable=False):
-        """Keep the verdict, and tell operators of a problem once."""
+        """Keep the verdict, and tell operators of problems for as long as there are any."""
         state = "problem" if problems else "fit"
         message = "\n".join(problems) or False
         is_new = state == "problem" and self.backup_state != "problem"
+        is_other = message != self.backup_message
         values = {"backup_state": state, "backup_message": message, "backup_checked_at": fields.Datetime.now()}
         self.write({name: value for name, value in values.items() if not (unreachable and name == "backup_checked_at")})
         if is_new:
-            for user in self.env.ref("loomworks_tenant.group_operator").user_ids.filtered("active"):
-                self.activity_schedule(ACTIVITY, summary=problems[0][:200], note=message, user_id=user.id)
+            self._raise_alarm(ACTIVITY, message)
+        elif problems and is_other:
+            self._update_alarm(ACTIVITY, message)
         elif not problems:
             self.activity_unlink([ACTIVITY])
 

@@ -42,13 +42,8 @@ class RestoreDrill(models.Model):
         """Tell operators that a drill has failed: a note and an activity on the tenant."""
         text = self.env._("The drill to %(moment)s UTC failed: %(error)s", moment=self.moment, error=str(error))
         self.tenant_id.message_post(body=text)
-        told = self._alarms().user_id
-        for user in self.env.ref("loomworks_tenant.group_operator").user_ids.filtered("active") - told:
-            self.tenant_id.activity_schedule(ALARM, summary=str(error)[:200], note=text, user_id=user.id)
+        self.tenant_id._raise_alarm(ALARM, text)
 
     def _give_all_clear(self):
         """A drill of this tenant works again."""
-        self._alarms().action_feedback(feedback=self.env._("A drill has worked since."))
-
-    def _alarms(self):
-        return self.tenant_id.activity_ids.filtered(lambda one: one.activity_type_id == self.env.ref(ALARM))
+        self.tenant_id._end_alarm(ALARM, self.env._("A drill has worked since."))

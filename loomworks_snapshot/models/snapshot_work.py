@@ -190,7 +190,6 @@ class SnapshotWork(models.Model):
 
     def _raise_alarm(self):
         """Tell operators of snapshots that cannot be restored: a note and an activity on each tenant."""
-        operators = self.env.ref("loomworks_tenant.group_operator").user_ids.filtered("active")
         self.env["loomworks.audit"]._record("snapshot_failed", self)
         for tenant, snapshots in self.grouped("tenant_id").items():
             reasons = ", ".join(dict.fromkeys(one.verify_message.splitlines()[0] for one in snapshots))
@@ -200,9 +199,7 @@ class SnapshotWork(models.Model):
                 reasons=reasons,
             )
             tenant.message_post(body=text)
-            told = tenant.activity_ids.filtered(lambda one: one.activity_type_id == self.env.ref(ALARM)).user_id
-            for user in operators - told:
-                tenant.activity_schedule(ALARM, summary=reasons[:200], note=text, user_id=user.id)
+            tenant._raise_alarm(ALARM, text)
 
     def _give_all_clear(self):
         """The repository is whole again: say so, and end the activities of tenants that have no failed one left."""

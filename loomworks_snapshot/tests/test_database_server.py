@@ -84,6 +84,7 @@ class TestDatabaseServer(TenantCase):
         self.record(AWAY)
         self.assertEqual(len(self.activities()), 1)
         self.assertIn("cannot be reached", self.server.backup_message)
+        self.assertIn("cannot be reached", self.activities().note)
         self.record(look(info_of()))
         self.assertEqual((self.server.backup_state, self.server.backup_message), ("fit", False))
         self.assertFalse(self.activities())

@@ -150,8 +150,7 @@ class EndingCrons(models.Model):
         self.env["mail.mail"].sudo().create({**values, **recipients})
 
     def _close_ending_activities(self):
-        alarm = self.env.ref(ALARM)
-        self.activity_ids.filtered(lambda one: one.activity_type_id == alarm).unlink()
+        self._alarms(ALARM).unlink()
 
 
 def _paragraphs(lines):

@@ -196,19 +196,11 @@ class FilesWorkRow(models.Model):
     # --- telling people -------------------------------------------------------------------------------
 
     def _raise_alarm(self, text):
-        """Tell operators once that a tenant's files are not backed up, or not whole."""
-        tenant = self.tenant_id
-        told = self._alarms().user_id
+        """Tell operators once that a tenant's files are not backed up, or not whole; and what is wrong by now."""
         note = self.env._("Backup of the files: %s", text)
-        if not told:
+        for tenant in self.tenant_id._raise_alarm(ALARM, note):
             tenant.message_post(body=note)
-        for user in self.env.ref("loomworks_tenant.group_operator").user_ids.filtered("active") - told:
-            tenant.activity_schedule(ALARM, summary=text.splitlines()[0][:200], note=note, user_id=user.id)
 
     def _give_all_clear(self):
         """A backup of this tenant's files is whole again."""
-        self._alarms().action_feedback(feedback=self.env._("The files are backed up again."))
-
-    def _alarms(self):
-        alarm = self.env.ref(ALARM)
-        return self.tenant_id.activity_ids.filtered(lambda one: one.activity_type_id == alarm)
+        self.tenant_id._end_alarm(ALARM, self.env._("The files are backed up again."))

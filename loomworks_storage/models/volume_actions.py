@@ -53,13 +53,13 @@ class Volume(models.Model):
         if level > before:
             self._warn(level)
         elif not level:
-            self._alarms().action_feedback(feedback=self.env._("The volume has room again."))
+            self.tenant_id._end_alarm(ALARM, self.env._("The volume has room again."))
         return True
 
     def _warn(self, level):
         """Tell the tenant's administrators and the operators, by activity and by mail."""
         tenant, summary, note = self.tenant_id, self._summary(), self._note()
-        self._alarms().unlink()
+        tenant._alarms(ALARM).unlink()
         quiet = tenant.with_context(mail_activity_quick_update=True)  # its own mail says only that there is an activity
         people = self.env.ref("loomworks_tenant.group_operator").user_ids | tenant.admin_ids
         for user in people.filtered("active"):
@@ -95,7 +95,3 @@ class Volume(models.Model):
         if rule.at:
             return self.env._("It has reached its ceiling, and does not grow by itself any more: resize it.")
         return self.env._("It does not grow by itself: resize it, or remove what is not needed.")
-
-    def _alarms(self):
-        alarm = self.env.ref(ALARM)
-        return self.tenant_id.activity_ids.filtered(lambda one: one.activity_type_id == alarm)

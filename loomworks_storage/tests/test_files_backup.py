@@ -122,6 +122,10 @@ class TestFilesBackup(FilesCase):
         backup = self.finish(self.ask(), mendable={"ab" * 20: "another content"})
         self.assertEqual((backup.damaged, backup.mendable, backup.whole), (0, 1, True))
         self.assertIn("S3 has them", self.alarms[0].summary)
+        told, messages = self.alarms, self.tenant.message_ids
+        self.finish(self.ask(), damaged={"cd" * 20: "<another> content"}, whole=False)
+        self.assertEqual((self.alarms, self.tenant.message_ids), (told, messages))  # nobody is told again
+        self.assertIn("no backup has them", self.alarms[0].summary)  # but what is open says what is wrong now
         self.finish(self.ask())
         self.assertFalse(self.alarms)
 

@@ -1,4 +1,5 @@
 from . import (
+    alarms,
     audit,
     cluster,
     database_server,

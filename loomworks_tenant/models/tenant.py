@@ -38,7 +38,7 @@ class Tenant(models.Model):
     """A customer's own Odoo: one database, one namespace, one volume."""
 
     _name = "loomworks.tenant"
-    _inherit = ["mail.thread", "mail.activity.mixin", "loomworks.reconcilable"]
+    _inherit = ["mail.thread", "loomworks.alarms", "loomworks.reconcilable"]
     _description = "Tenant"
     _order = "name, id"
 
