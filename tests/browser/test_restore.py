@@ -1,4 +1,6 @@
-"""An operator takes a snapshot of a tenant, brings the tenant back to it, and takes that back."""
+"""An operator takes a snapshot of a tenant, has it proven again, brings the tenant back to it, and takes that back."""
+
+from playwright.sync_api import expect
 
 GOING_ON = 180_000  # milliseconds
 
@@ -12,6 +14,12 @@ def test_operator_restores_a_snapshot_and_goes_back(page, stack, log_in, picture
     page.click(".o_data_row >> nth=0")
     page.wait_for_selector(".o_statusbar_status button.o_arrow_button_current:has-text('Ready')", timeout=GOING_ON)
     picture("snapshot-ready")
+
+    proven = page.inner_text("div[name=verified_at]")
+    page.wait_for_timeout(1100)  # the moment has whole seconds
+    page.click("button[name=action_verify]")
+    expect(page.locator("div[name=verified_at]")).not_to_have_text(proven, timeout=GOING_ON)
+    page.wait_for_selector(".o_statusbar_status button.o_arrow_button_current:has-text('Ready')", timeout=GOING_ON)
 
     page.click(".o_form_statusbar button:has-text('Restore') >> nth=0")
     page.wait_for_selector(".modal:has-text('earlier moment')")
