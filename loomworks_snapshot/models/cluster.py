@@ -5,6 +5,7 @@ import os
 from odoo import api, fields, models
 
 from ..repository.location import Location
+from ..restoring import scratch_space
 
 SECRETS = {"key": "key", "key_secret": "key-secret", "cipher_pass": "cipher-pass"}  # field -> file
 
@@ -33,6 +34,11 @@ class Cluster(models.Model):
     _scratch_not_negative = models.Constraint(
         "CHECK(scratch_memory_mib >= 0)", "Memory for scratch space cannot be negative."
     )
+
+    def _scratch_space(self, database_size, attempts=0):
+        """Return where the restore of a database of so many bytes unpacks, after attempts that have broken off."""
+        places = self.scratch_storage_class or "", attempts, self.scratch_on_node
+        return scratch_space.choose(int(database_size), self.scratch_memory_mib, *places)
 
     @api.model
     def _ensure_own(self):

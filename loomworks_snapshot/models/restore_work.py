@@ -16,7 +16,7 @@ from ..repository.proof import Prover
 from ..repository.segments import format_lsn, parse_lsn
 from ..repository.verdict import Proof, verdict_text
 from ..repository.verdict import Target as Moment
-from ..restoring import flow, outgoing, scratch_space
+from ..restoring import flow, outgoing
 from ..restoring.spec import RestoreSpec
 from .restore import RUNNING
 
@@ -274,9 +274,7 @@ class RestoreWork(models.Model):
         )
 
     def _scratch_space(self):
-        cluster = self.tenant_id.cluster_id
-        places = cluster.scratch_storage_class or "", self.attempts, cluster.scratch_on_node
-        return scratch_space.choose(int(self.database_size), cluster.scratch_memory_mib, *places)
+        return self.tenant_id.cluster_id._scratch_space(self.database_size, self.attempts)
 
     def _measure(self):
         """Return how large the database is, or was at the snapshot: what the scratch space is chosen by."""

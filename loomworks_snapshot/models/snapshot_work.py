@@ -14,6 +14,7 @@ from ..repository import restore_point
 from ..repository.proof import Prover
 from ..repository.segments import format_lsn, parse_lsn
 from ..repository.verdict import Proof, Reason, Target, verdict_text
+from ..restoring.scratch_space import ScratchRefused
 
 BATCH = 2000  # snapshots of one server in one step
 MEASURED = 50  # databases in one step
@@ -21,6 +22,7 @@ BUSY_PAUSE = 0.2  # seconds until another look at a server that another worker h
 PUSH_AFTER = 5.0  # seconds after which a server is asked to archive a position that was recorded by somebody else
 NOTED_FAILURES = 3  # looks without a verdict after which the reason is shown as a problem
 ALARM = "loomworks_snapshot.activity_snapshot_failed"
+NO_SCRATCH = "loomworks_snapshot.activity_no_scratch"
 CLEAR = {"error_message": False, "error_code": False, "problem_since": False, "attempts": 0, "reconcile_at": False}
 
 
@@ -222,7 +224,21 @@ class SnapshotWork(models.Model):
         for snapshot in self:
             size = sizes.get(names[snapshot], 0)
             snapshot.write({"size_bytes": size, "to_measure": False, "reconcile_at": False})
+        self._foresee_restore()
         return 0
+
+    def _foresee_restore(self):
+        """Tell operators, before anybody needs one, that the largest database of the server could not be restored."""
+        server = self.server_id
+        largest = self.search(
+            [("server_id", "=", server.id), ("state", "=", "ready")], order="size_bytes desc", limit=1
+        )
+        try:
+            server.cluster_id._scratch_space(largest.size_bytes).require()
+        except ScratchRefused as refused:
+            server._raise_alarm(NO_SCRATCH, f"{largest.tenant_id.name}: {refused}")
+        else:
+            server._end_alarm(NO_SCRATCH, self.env._("There is room for a restore of the largest database."))
 
 
 class DatabaseServer(models.Model):

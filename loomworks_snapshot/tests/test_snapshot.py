@@ -193,6 +193,20 @@ class TestSnapshot(SnapshotCase):
     def test_size_that_cannot_be_had_is_not_known(self):
         self.assertEqual(self.take_ready().size_bytes, 0)
 
+    def test_database_too_large_to_be_restored_is_told_before_anybody_needs_it(self):
+        kind = "loomworks_snapshot.activity_no_scratch"
+        self.world.sizes = {self.tenant.database_name: 2.0**30}
+        self.take_ready()
+        alarms = self.server._alarms(kind)
+        self.assertEqual(alarms.user_id, self.env.ref("loomworks_tenant.group_operator").user_ids.filtered("active"))
+        self.assertIn("needs 5120 MiB of scratch space", alarms[0].summary)
+        self.assertIn("page Restores", alarms[0].note)
+        self.take_ready()
+        self.assertEqual(self.server._alarms(kind), alarms)
+        self.cluster.scratch_storage_class = "encrypted"
+        self.take_ready()
+        self.assertFalse(self.server._alarms(kind))
+
     def test_erased_tenant_has_nothing_to_restore(self):
         made = self.take_ready(kept_forever=True) + self.take()
         self.tenant.sudo().write({"state": "archived", "erase_requested": True})
