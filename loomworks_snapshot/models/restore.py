@@ -135,6 +135,8 @@ class Restore(models.Model):
             lines = [f"{title}: {seconds[code]:.1f} s" for code, (title, _share) in STAGES.items() if code in seconds]
             if report.get("tables"):
                 lines.append(f"{report['tables']} tables with {report['rows']} rows")
+            if "files" in report:
+                lines.append(f"{report['files']} files in S3, {report['files_read']} of them read")
             if report.get("unchecked_keys"):
                 lines.append(f"{len(report['unchecked_keys'])} foreign keys were NOT VALID, and are so again")
             if report.get("note"):

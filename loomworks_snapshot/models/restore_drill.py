@@ -4,9 +4,13 @@ import random
 from datetime import timedelta
 
 from odoo import api, fields, models
+from odoo.addons.loomworks_storage.filestore.check import check
+
+from ..restoring import flow
 
 ALARM = "loomworks_snapshot.activity_drill_failed"
 QUIET = timedelta(minutes=5)  # the newest moment is so long ago
+SAMPLE = 20  # files that are read
 
 
 class RestoreDrill(models.Model):
@@ -37,6 +41,25 @@ class RestoreDrill(models.Model):
         moment = moment.replace(microsecond=0)
         values = tenant._moment_values(moment)
         return self._request(tenant, {**values, "purpose": "drill", "lost_seconds": server.archive_lag_seconds})
+
+    def _drill_files(self):
+        """Have every file of the moment listed in S3, and read some; return how many, nothing where none are there yet.
+
+        :raises RestoreFailed: when one could not be restored
+        """
+        backup = self.tenant_id._files_backup_for(self.moment)
+        if not backup:
+            return {}
+        vault = self.tenant_id.sudo()._files_vault()
+        found = check(vault, vault.manifest(backup.manifest), SAMPLE)
+        if not found.whole:
+            lost = len(found.missing) + len(found.damaged)
+            raise flow.RestoreFailed(
+                f"{lost} of the {found.files} files of that moment are missing or damaged in S3 ({backup.manifest})",
+                "Look at the backup of files: the next one writes those again that the volume still has.",
+                code="files_lost",
+            )
+        return {"files": found.files, "files_read": found.read}
 
     def _raise_alarm(self, error):
         """Tell operators that a drill has failed: a note and an activity on the tenant."""

@@ -119,6 +119,7 @@ class RestoreWork(models.Model):
             return self._pause(flow.LOOK)
         values = {"report": found.report, "total_seconds": sum(found.report["seconds"].values())}
         if self.purpose == "drill":
+            values["report"] = {**found.report, **self._drill_files()}
             flow.clean_up(spec, world)
             self._end_with(values)
             return self._give_all_clear()

@@ -7,6 +7,7 @@ from unittest.mock import patch
 
 from harness import in_memory_repository as in_memory
 from odoo import fields
+from odoo.addons.loomworks_storage.filestore.check import CheckReport
 from odoo.addons.loomworks_tenant.postgres.server import DatabaseServer
 from odoo.addons.loomworks_tenant.reconciler.spec import first_database
 from odoo.exceptions import AccessError, UserError
@@ -14,7 +15,7 @@ from odoo.tests import tagged
 from odoo.tools import mute_logger
 from psycopg2 import IntegrityError
 
-from ..models import restore_work
+from ..models import restore_drill, restore_work
 from ..repository import restore_point
 from ..restoring import flow, outgoing
 from .common import FIRST_BACKUP, SnapshotCase
@@ -432,6 +433,32 @@ class TestRestore(SnapshotCase):
         self.assertEqual([kind for kind, _name in self.events], ["clean_up"])
         self.assertIn("restore_drill", self.audited(self.tenant))
         self.ask()
+
+    def test_drill_looks_at_the_files_of_its_moment(self):
+        drill = self.a_drill()
+        drill.write({"state": "restoring"})
+        self.progress = flow.Progress("restored", 1.0, REPORT)
+        backup = self.env["loomworks.files.backup"].new({"manifest": "20261121-120000"})
+        asked = []
+        vault = SimpleNamespace(manifest=lambda name: asked.append(name) or name)
+        found = CheckReport(files=3, bytes=30, read=2)
+        for target, name, value in (
+            (type(self.tenant), "_files_backup_for", lambda tenant, moment: backup),
+            (type(self.tenant), "_files_vault", lambda tenant: vault),
+            (restore_drill, "check", lambda vault, manifest, sample: found),
+        ):
+            self.startPatcher(patch.object(target, name, value))
+        found.missing.append("ab" * 20)
+        self.step(drill)
+        self.assertEqual((drill.state, drill.error_code), ("failed", "files_lost"))
+        self.assertIn("1 of the 3 files", drill.error_message)
+        found.missing.clear()
+        drill = self.a_drill()
+        drill.write({"state": "restoring"})
+        self.step(drill)
+        self.assertEqual((drill.state, drill.report["files"], drill.report["files_read"]), ("done", 3, 2))
+        self.assertIn("3 files in S3, 2 of them read", drill.report_text)
+        self.assertEqual(asked, [backup.manifest] * 2)
 
     def test_failed_drill_is_told_once_and_cleared_by_one_that_works(self):
         alarm = self.env.ref("loomworks_snapshot.activity_drill_failed")
