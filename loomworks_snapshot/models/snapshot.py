@@ -59,10 +59,7 @@ class Snapshot(models.Model):
     system_identifier = fields.Char(readonly=True, help="Of the server whose WAL it is.")
     base_backup_label = fields.Char("Base backup", readonly=True, help="From which a restore starts.")
     base_backup_id = fields.Many2one(
-        "loomworks.base.backup",
-        "Base backup's row",
-        compute="_compute_base_backup_id",
-        groups="loomworks_tenant.group_operator,loomworks_tenant.group_auditor",
+        "loomworks.base.backup", "Base backup's row", compute="_compute_base_backup_id", compute_sudo=True
     )
     recovery_timeline = fields.Integer(readonly=True, help="Along which a restore goes; the server may have branched.")
     wal_segments = fields.Integer("WAL segments", readonly=True, help="That a restore reads.")

@@ -28,6 +28,7 @@ CONFIGURATION = Path("infrastructure/docker/postgres/conf")
 BUCKET = "loomworks-pgbackrest"
 CIPHER_PASS = "a passphrase of tests"
 START_TIMEOUT = 60  # seconds
+TRIES = 3  # ports
 PATHS = f"{BINARIES}:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 NOT_HERE = ("hba_file", "ssl", "unix_socket_directories", "listen_addresses")  # what only the image can have
 
@@ -69,10 +70,21 @@ class Cell:
         self.data.chmod(0o700)
         locale = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C.UTF-8")
         self.run("initdb", "-D", self.data, "--data-checksums", "--encoding=UTF8", *locale, "--username=postgres")
-        self._configure()
         self.s3.client().create_bucket(Bucket=BUCKET)
-        self.start()
+        self._start_anew()
         self.run("pgbackrest", "--stanza=main", "stanza-create")
+
+    def _start_anew(self) -> None:
+        """Start it for the first time, on another port where somebody has taken this one meanwhile."""
+        for tries_left in reversed(range(TRIES)):
+            self._configure()
+            try:
+                self.start()
+                break
+            except AssertionError as error:
+                if not tries_left or "Address already in use" not in str(error):
+                    raise
+                self.port = free_ports(1)[0]
 
     def start(self) -> None:
         """Start the server and wait until it takes connections."""
