@@ -3,7 +3,6 @@
 import time
 
 import pytest
-import requests
 from conftest import Refused
 
 PATIENCE = 90  # seconds
@@ -62,7 +61,3 @@ def test_page_of_the_server_tells_how_its_repository_stands(call, own_server):
 def test_rows_of_backups_are_nobodys_to_write(call):
     with pytest.raises(Refused, match="403"):
         call(BACKUP, "create", vals_list=[{"server_id": 1, "backup_type": "full", "state": "done"}])
-
-
-def test_figures_are_not_told_before_a_token_is_named(stack):
-    assert requests.get(f"{stack['LOOMWORKS_URL']}/loomworks/metrics", timeout=30).status_code == 404

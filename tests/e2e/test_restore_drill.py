@@ -11,6 +11,8 @@ OLD_ENOUGH = 5 * 60 + 15  # seconds; a drill is of a moment that is not of the l
 TOKEN = "file:/etc/pgbackrest-s3/key"  # of the files that the control plane can read, one that a test can read, too
 PARAMETER = "loomworks.metrics_token_reference"
 
+pytestmark = pytest.mark.alone  # any tenant may be drilled, and a cluster has no memory for anybody meanwhile
+
 
 @pytest.fixture
 def drill(call):
@@ -30,7 +32,8 @@ def drill(call):
 
 @pytest.fixture
 def figures(call, stack, secret):
-    """Read the page of figures as Prometheus does."""
+    """Read the page of figures as Prometheus does; before a token is named, there is no such page."""
+    assert requests.get(f"{stack['LOOMWORKS_URL']}/loomworks/metrics", timeout=30).status_code == 404
     call("ir.config_parameter", "set_param", key=PARAMETER, value=TOKEN)
     token = secret("loomworks", "pgbackrest-s3", "key")
 
