@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ...loomworks_storage.filestore.location import Location
+from ...loomworks_storage.filestore.location import EXPORTS, Location
 
 _NAME = re.compile(r"[0-9]{1,18}")
 
@@ -25,7 +25,7 @@ class ExportLocation(Location):
 
     def object_key(self, name: str) -> str:
         """Return the key in the bucket of one of the files."""
-        return f"exports/{self.tenant}/{name}"
+        return f"{EXPORTS}{self.tenant}/{name}"
 
 
 def object_name(number: str | int) -> str:

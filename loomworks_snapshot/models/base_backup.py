@@ -42,7 +42,7 @@ class BaseBackup(models.Model):
     size_bytes = fields.Float("Size of the data", digits=(20, 0), readonly=True)
     repository_delta_bytes = fields.Float("Added to the repository", digits=(20, 0), readonly=True)
     repository_bytes = fields.Float(
-        "In the repository (bytes)", digits=(20, 0), readonly=True, help="With all the backups that it builds on."
+        "In the repository", digits=(20, 0), readonly=True, help="With all the backups that it builds on."
     )
     page_errors = fields.Boolean(
         readonly=True, help="Pages with wrong checksums were met: it is no base for a restore."

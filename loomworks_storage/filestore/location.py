@@ -11,6 +11,7 @@ from .errors import SettingMissing
 
 PREFIX = "LOOMWORKS_FILESTORE_S3_"
 TENANTS = "filestores/"  # the folder of all tenants in the bucket
+EXPORTS = "exports/"  # beside it: files that customers asked for, a folder for each tenant as well
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 

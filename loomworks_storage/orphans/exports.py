@@ -1,17 +1,12 @@
-"""Where the files are that customers asked for: in the bucket of the tenants' files, a folder for each tenant.
-
-They are made by loomworks_snapshot (``export/place.py``), which has to agree with this.
-"""
+"""The files that customers asked for, of all tenants at once; loomworks_snapshot makes them (``export/place.py``)."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, fields
 
-from ..filestore.location import Location
+from ..filestore.location import EXPORTS, Location
 from ..filestore.store import Store, StoredObject
-
-FOLDER = "exports/"
 
 
 @dataclass(frozen=True)
@@ -20,7 +15,7 @@ class ExportsLocation(Location):
 
     def object_key(self, name: str) -> str:
         """Return the key in the bucket of an object named below the folder of all."""
-        return f"{FOLDER}{name.lstrip('/')}"
+        return f"{EXPORTS}{name.lstrip('/')}"
 
 
 def beside(files: Location) -> Store:
