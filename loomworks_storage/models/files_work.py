@@ -130,9 +130,13 @@ class FilesWorkRow(models.Model):
         except LoomworksError:
             return True
 
+    def _job_name(self):
+        """Return the name of the Job that makes this backup."""
+        return f"files-backup-{self.id}"
+
     def _work(self, spec):
         request = Request.from_json(json.dumps(self.request))
-        return FilesWork(f"files-backup-{self.id}", spec, self.tenant_id.cluster_id._files_place(), request)
+        return FilesWork(self._job_name(), spec, self.tenant_id.cluster_id._files_place(), request)
 
     def _key(self, world):
         """Return the tenant's key; where there are backups by it, it is not made anew."""

@@ -98,7 +98,7 @@ class OrphanSweep(models.Model):
 
     @api.model
     def _named_jobs(self, backups):
-        yield from ((names.namespace(one.tenant_id.uuid), f"files-backup-{one.id}") for one in backups)
+        yield from ((names.namespace(one.tenant_id.uuid), one._job_name()) for one in backups)
         imports = self.env["loomworks.import"].search([("reconcile_at", "!=", False), ("tenant_id", "!=", False)])
         for one in imports:
             for name in (f"import-{one.id}", f"import-{one.id}-modules"):
@@ -139,7 +139,7 @@ class OrphanSweep(models.Model):
         since = fields.Datetime.now() - STARTED
         for one in self.env["loomworks.files.backup"].search([("state", "=", "running"), ("began_at", "<", since)]):
             tenant = one.tenant_id
-            job = Expected(Kind.JOB, f"files-backup-{one.id}", tenant.uuid, names.namespace(tenant.uuid))
+            job = Expected(Kind.JOB, one._job_name(), tenant.uuid, names.namespace(tenant.uuid))
             yield tenant.cluster_id, job
 
     # --- keeping what was found -----------------------------------------------------------------------
