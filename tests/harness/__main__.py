@@ -21,7 +21,8 @@ DAYS = Suite("days", ("tests/scenes/test_random_days.py",), ("--timeout=1800",))
 BUSINESS = Suite("business", ("tests/scenes/test_random_business.py",), ("--timeout=1800",))
 SCENES = Suite("scenes", ("tests/scenes",), tuple(f"--ignore={path}" for path in (*DAYS.paths, *BUSINESS.paths)))
 STACK = Suite("stack", ("tests/stack",))
-MANIFESTS = Suite("kubernetes", ("tests/kubernetes",))
+MANIFESTS = Suite("kubernetes", ("tests/kubernetes",), ("-m", "not alone"))
+REPOSITORY_ALONE = Suite("kubernetes-alone", ("tests/kubernetes",), ("-m", "alone"))
 # What goes on with a tenant's data, beside what goes on with its life; whatever disturbs all of it comes after.
 DATA_TESTS = tuple(
     f"tests/e2e/test_{name}.py"
@@ -110,7 +111,7 @@ def _cluster(runner: Runner) -> bool:
     results = [
         runner.run(STACK),
         runner.at_once(lambda lane: lane.run(DATA), lambda lane: _each(lane, (MANIFESTS, LIFE))),
-        _each(runner, (ALONE, BROWSER)),
+        _each(runner, (ALONE, REPOSITORY_ALONE, BROWSER)),
     ]
     return all(results)
 
