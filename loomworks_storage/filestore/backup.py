@@ -204,9 +204,10 @@ class Backup:
         an audit has found is looked at until it is mended.
         """
         known = look.known.names()
-        trusted = known - self._replace - self._sender.suspects if self._reuse_states else frozenset()
+        doubted = (self._replace | self._sender.suspects) if self._reuse_states else known
+        trusted = known - doubted if doubted else known  # a copy of them all costs as much as reading their names
         found, gone = self._folder.changes(look.name, trusted)
-        look.gone = gone | (known - trusted)
+        look.gone = gone | (known - trusted) if doubted else gone
         return list(found.items())
 
     # --- the proof --------------------------------------------------------------------------------

@@ -88,7 +88,9 @@ class Folder:
             return {}, known
         try:
             names = set(os.listdir(number))  # noqa: PTH208  (of the open directory)
-            return _plain_files(number, directory, names - known), known - names
+            new = names - known
+            gone = known - names if len(names) - len(new) < len(known) else frozenset()
+            return _plain_files(number, directory, new), gone
         finally:
             os.close(number)
 
