@@ -7,6 +7,7 @@ from odoo.addons.loomworks_tenant import secret_reference
 from odoo.addons.loomworks_tenant.errors import SecretUnavailable
 from odoo.exceptions import ValidationError
 
+from ..files.errors import PlaceUnset
 from ..files.place import FIELDS, Place
 from ..imports.spec import Sources
 
@@ -66,6 +67,19 @@ class Cluster(models.Model):
             key_secret_reference=self.files_key_secret_reference,
             ca_file=self.files_ca_file or "",
         )
+
+    def _require_files_place(self):
+        """Return where files are backed up to.
+
+        :raises PlaceUnset: where that is not said in full
+        """
+        place = self._files_place()
+        if place is None:
+            raise PlaceUnset(
+                f"the cluster {self.name} does not say where files are backed up to",
+                "Fill in endpoint, bucket, region and account on the cluster's form.",
+            )
+        return place
 
     def _import_sources(self):
         """Return where sources of imports are, or None where that is not said in full."""

@@ -134,7 +134,7 @@ class Tenant(models.Model):
             return
         try:
             if self.erased_at:
-                remove_all(Store(self.cluster_id._files_place().location(self.uuid)))
+                remove_all(self._files_store())
             elif not Collector(self._files_vault()).run(expired.mapped("manifest")).finished:
                 return
         except LoomworksError as error:
@@ -151,8 +151,15 @@ class Tenant(models.Model):
     def _files_vault(self):
         """Return the tenant's objects under its key.
 
-        :raises KeyMissing, SecretUnavailable: when they cannot be read
+        :raises KeyMissing, PlaceUnset, SecretUnavailable: when they cannot be read
         """
         self.ensure_one()
         key = keys.read(self.cluster_id._client(), self.uuid)
-        return Vault(Store(self.cluster_id._files_place().location(self.uuid)), key)
+        return Vault(self._files_store(), key)
+
+    def _files_store(self):
+        """Return the tenant's objects in S3.
+
+        :raises PlaceUnset, SecretUnavailable: when nobody says where they are
+        """
+        return Store(self.cluster_id._require_files_place().location(self.uuid))

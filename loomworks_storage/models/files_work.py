@@ -8,7 +8,7 @@ from odoo.addons.loomworks_tenant.reconciler import backoff
 from odoo.addons.loomworks_tenant.reconciler.steps.data import owner
 
 from ..files import flow, keys
-from ..files.errors import FilesJobBrokeOff, FilesJobFailed, PlaceUnset
+from ..files.errors import FilesJobBrokeOff, FilesJobFailed
 from ..files.spec import FilesWork, folder
 from ..filestore import needed
 from ..filestore.request import Command, Request
@@ -43,11 +43,7 @@ class FilesWorkRow(models.Model):
         self._require_tenant()
         if self.search_count([("tenant_id", "=", tenant.id), ("state", "=", "running")], limit=1):
             return self._pause(QUEUE_LOOK)
-        if not tenant.cluster_id._files_place():
-            raise PlaceUnset(
-                f"the cluster {tenant.cluster_id.name} does not say where files are backed up to",
-                "Fill in endpoint, bucket, region and account on the cluster's form.",
-            )
+        tenant.cluster_id._require_files_place()
         now = fields.Datetime.now()
         audit = self._is_audit_due(now)
         self.write(

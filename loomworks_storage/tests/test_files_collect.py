@@ -10,7 +10,7 @@ from odoo.tests import tagged
 
 from ..filestore.errors import ObjectDamaged
 from ..models import files_crons, files_work
-from .common import FilesCase
+from .common import PLACE, FilesCase
 
 
 @tagged("post_install", "-at_install")
@@ -40,6 +40,7 @@ class TestFilesCollect(FilesCase):
             self.addCleanup(patcher.stop)
         self.startPatcher(patch.dict("os.environ", {"FILES_KEY": "account", "FILES_SECRET": "secret"}))
         self.startPatcher(patch.object(type(self.env["ir.cron"]), "_commit_progress", lambda *args, **options: 1.0))
+        self.vault_of = type(self.tenant)._files_vault
         self.startPatcher(patch.object(type(self.tenant), "_files_vault", lambda tenant: None))
         now = fields.Datetime.now()
         self.old, self.young = (self.a_backup(now - timedelta(days=days)) for days in (16, 14))
@@ -110,6 +111,28 @@ class TestFilesCollect(FilesCase):
         self.finished = True
         self.collect()
         self.assertTrue(self.old.removed)
+
+    def test_cluster_without_a_place_stops_nobody_elses_check_or_collection(self):
+        """Nothing was collected or checked behind the first tenant of a cluster whose place was cleared."""
+        elsewhere = self.cluster.copy({"name": "elsewhere", **PLACE})
+        server = self.make_server("db2", cluster_id=elsewhere.id)
+        other = self.make_active("other", cluster_id=elsewhere.id)
+        self.assertEqual(other.server_id, server)
+        now = fields.Datetime.now()
+        theirs = self.a_backup(now - timedelta(days=16), tenant_id=other.id)
+        newest = self.a_backup(now, tenant_id=other.id)
+        self.cluster.files_bucket = False
+        self.startPatcher(patch.object(type(self.tenant), "_files_vault", self.vault_of))
+        self.startPatcher(patch.object(type(self.cluster), "_client", lambda cluster: None))
+        self.startPatcher(patch.object(files_crons, "Vault", lambda store, key: SimpleNamespace(manifest=str)))
+        report = SimpleNamespace(missing=[], damaged={})
+        self.startPatcher(patch.object(files_crons, "check", lambda vault, manifest, sample: report))
+        with self.assertLogs(files_crons._logger, "WARNING") as logs:
+            self.collect()
+            self.env["loomworks.files.backup"].sudo()._cron_check()
+        self.assertEqual((self.old.removed, theirs.removed), (False, True))
+        self.assertEqual((bool(self.young.checked_at), bool(newest.checked_at)), (False, True))
+        self.assertEqual(sum("does not say where files are" in line for line in logs.output), 2)
 
     def test_leftovers_of_killed_backups_go_once_a_week(self):
         self.old.began_at = fields.Datetime.now()
