@@ -126,21 +126,25 @@ class Tenant(models.Model):
         backups.filtered(lambda one: one.began_at < kept_since and one.manifest not in needed).state = "expired"
 
     def _collect_files(self):
-        """Remove from S3 what no backup of this tenant names, unless one is being made just now."""
+        """Remove from S3 what no backup of this tenant names, unless one is being made just now.
+
+        Of an erased tenant everything goes, whatever became of its backups: a failed one has left objects, too.
+        """
         self.ensure_one()
         backups = self.env["loomworks.files.backup"].search([("tenant_id", "=", self.id)])
-        expired = backups.filtered(lambda one: one.state == "expired" and one.manifest and not one.removed)
-        if backups.filtered("working") or not (expired or self._is_collection_due()):
+        left = backups.filtered(lambda one: one.manifest and not one.removed)
+        over = left if self.erased_at else left.filtered(lambda one: one.state == "expired")
+        if backups.filtered("working") or not (over or self._is_collection_due()):
             return
         try:
             if self.erased_at:
                 remove_all(self._files_store())
-            elif not Collector(self._files_vault()).run(expired.mapped("manifest")).finished:
+            elif not Collector(self._files_vault()).run(over.mapped("manifest")).finished:
                 return
         except LoomworksError as error:
             _logger.warning("what the files of the tenant %s do not need is not removed: %s", self.uuid, error)
             return
-        expired.removed = True
+        over.removed = True
         self.files_collected_at = fields.Datetime.now()
 
     def _is_collection_due(self):

@@ -152,3 +152,16 @@ class TestFilesCollect(FilesCase):
         self.collect()
         self.assertEqual(self.removed, [self.tenant.uuid])
         self.assertFalse(self.runs)
+
+    def test_objects_of_an_erased_tenant_go_when_all_its_backups_failed(self):
+        """A failed backup may have left objects; its row kept the sweep from ever listing them."""
+        (self.old | self.young).sudo().state = "failed"
+        self.tenant.with_user(self.operator).action_archive()
+        self.tenant.with_user(self.operator).action_erase(self.tenant.name)
+        self.tenant.sudo()._settle()
+        self.assertIn(self.tenant.uuid, self.env["loomworks.orphan"].sudo()._known().files)
+        self.collect()
+        self.collect()
+        self.assertEqual(self.removed, [self.tenant.uuid])
+        self.assertEqual(set((self.old | self.young).mapped("removed")), {True})
+        self.assertNotIn(self.tenant.uuid, self.env["loomworks.orphan"].sudo()._known().files)
