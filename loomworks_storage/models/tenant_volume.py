@@ -3,16 +3,17 @@
 from datetime import timedelta
 
 from odoo import api, fields, models
-from odoo.addons.loomworks_tenant.errors import InvalidQuantity
+from odoo.addons.loomworks_tenant.errors import InvalidQuantity, QuotaExceeded
 from odoo.addons.loomworks_tenant.kube import quantity
 from odoo.addons.loomworks_tenant.reconciler.engine import StepState
 from odoo.exceptions import UserError
 
 from ..reconciler.steps import VolumeGrowth
-from ..volumes.errors import ExpansionFails, ExpansionInfeasible
+from ..volumes.errors import ExpansionFails, ExpansionInfeasible, ExpansionNotAllowed
 from .volume import UNKNOWN
 
-STUCK_CODES = {ExpansionFails.code, ExpansionInfeasible.code}
+REFUSED_CODES = {QuotaExceeded.code, ExpansionNotAllowed.code}  # the claim was never asked to grow
+STUCK_CODES = {ExpansionFails.code, ExpansionInfeasible.code, *REFUSED_CODES}
 VOLUME_FIELDS = frozenset({"volume_size", "volume_resized_at"})
 MEASURED_AFTER = timedelta(seconds=20)  # a kubelet looks at a new volume within a minute; most much sooner
 RESIZED_IN = {"draft", "provisioning", "active", "suspended"}
@@ -66,7 +67,8 @@ class Tenant(models.Model):
     def resize_volume(self, size):
         """Have the tenants' volumes grow while they work; refused when smaller, with the reason.
 
-        A resize that the storage could not do is taken back by a smaller one, above what the volume has.
+        A resize that the storage could not do is taken back by a smaller one, above what the volume has; one that was
+        never asked for, as a quota or the storage class refuse it, by the very size that the volume has.
 
         :param size: in Kubernetes' notation; “10G” is 10Gi
         """
@@ -88,9 +90,9 @@ class Tenant(models.Model):
         return self.volume_ids.get_formview_action()
 
     def _check_volume_size(self, wanted):
-        """Refuse less than the volume has; one whose growth is stuck has its capacity, and must have more."""
-        has, stuck = self._present_volume_size()
-        if wanted < has or (stuck and wanted == has):
+        """Refuse less than the volume has, or will have soon."""
+        least, has = self._least_volume_size()
+        if wanted < least:
             raise UserError(
                 self.env._(
                     "The volume of “%(name)s” has %(has)s: a volume only grows, it cannot become %(wanted)s. "
@@ -101,18 +103,23 @@ class Tenant(models.Model):
                 )
             )
 
-    def _present_volume_size(self):
-        """Return the bytes that the volume has, or will have soon, and whether its growth is stuck."""
-        if not self.server_id:
-            return 0, False
-        volume = self.sudo().volume_ids
-        if volume.capacity_bytes and self._is_growth_stuck():
-            return int(volume.capacity_bytes), True
-        return max(_bytes(self.volume_size), int(volume.requested_bytes)), False
+    def _least_volume_size(self):
+        """Return the least bytes that may be asked for, and how many the volume has, or will have soon.
 
-    def _is_growth_stuck(self):
-        step = self.sudo().step_ids.filtered(lambda one: one.code == VolumeGrowth.code)
-        return self.sudo().volume_ids.is_stuck or step.error_code in STUCK_CODES
+        Once a claim has asked for more, Kubernetes takes nothing back but what is above its capacity.
+        """
+        if not self.server_id:
+            return 0, 0
+        volume, code = self.sudo().volume_ids, self._growth_code()
+        capacity, asked = int(volume.capacity_bytes), int(volume.requested_bytes)
+        if not capacity or not (volume.is_stuck or code in STUCK_CODES):
+            has = max(_bytes(self.volume_size), asked)
+            return has, has
+        return capacity + (code not in REFUSED_CODES or asked > capacity), capacity
+
+    def _growth_code(self):
+        """Return the code of what is in the way of the volume's growth; False: nothing is."""
+        return self.sudo().step_ids.filtered(lambda one: one.code == VolumeGrowth.code).error_code
 
     def _set_volume_size(self, wanted, why=""):
         """Have the volume grow after the commit."""

@@ -58,12 +58,13 @@ def _asked(spec: TenantSpec, world: Boundaries, found: dict[str, Any]) -> str:
 def _ask(spec: TenantSpec, world: Boundaries, found: dict[str, Any]) -> None:
     """Have a bound claim ask for the tenant's size; a claim that waits for its volume cannot be changed.
 
+    One whose volume is larger than it asked for has the size already, and need not be let grow.
     Everything but the size stays as it was claimed: Kubernetes refuses the rest, whatever the plan says now.
 
     :raises VolumeShrinks, ExpansionNotAllowed, QuotaExceeded: when it may not
     """
     state, wanted = claims.read(found), quantity.to_bytes(spec.volume.size)
-    if state.phase != "Bound" or wanted == state.requested:
+    if state.phase != "Bound" or state.requested <= wanted <= max(state.requested, state.capacity or 0):
         return
     kind = world.kube.get("StorageClass", state.storage_class) if state.storage_class else None
     expansion.check(state, wanted, kind, world.kube.list("ResourceQuota", names.namespace(spec.uuid)))

@@ -384,6 +384,46 @@ class TestVolumeResizeTakenBack(VolumeCase):
         with self.assertRaisesRegex(UserError, "a volume only grows"):
             self.tenant.resize_volume("6Gi")
 
+    def refuse(self, code):
+        """Have the growth be refused, as the last step tells."""
+        self.look(40)
+        step = self.tenant.sudo().step_ids.filtered(lambda one: one.code == "volume_growth")
+        step.write({"state": "failed", "error_code": code})
+
+    def test_growth_that_was_never_asked_for_is_taken_back_to_what_the_volume_has(self):
+        """The size stood in the row, and taking it back was refused: the tenant's last step failed for ever."""
+        for code in ("quota_exceeded", "expansion_not_allowed"):
+            with self.subTest(code):
+                self.tenant.resize_volume("500Gi")
+                self.refuse(code)
+                with self.assertRaisesRegex(UserError, "has 5Gi: a volume only grows"):
+                    self.tenant.resize_volume("4Gi")
+                self.tenant.resize_volume("5Gi")
+                self.assertEqual(self.tenant.volume_size, "5Gi")
+                self.finish_steps(self.tenant)
+
+    def test_growth_by_the_plan_or_by_itself_that_is_refused_is_taken_back_as_well(self):
+        self.plan.volume_size = "20Gi"
+        self.refuse("quota_exceeded")
+        self.tenant.resize_volume("5Gi")
+        self.assertEqual(self.tenant.volume_size, "5Gi")
+        self.finish_steps(self.tenant)
+        self.plan.write({"volume_grow_at": 80, "volume_grow_by": 20, "volume_ceiling": "9Gi"})
+        self.look(85, after=timedelta(minutes=5))
+        self.assertEqual(self.tenant.volume_size, "6Gi")
+        self.refuse("expansion_not_allowed")
+        self.tenant.resize_volume("5Gi")
+        self.assertEqual(self.tenant.volume_size, "5Gi")
+
+    def test_refused_growth_on_top_of_one_that_was_asked_for_is_taken_back_above_the_capacity(self):
+        self.tenant.resize_volume("500Gi")
+        self.look(40, requested=20 * GI, growth=Growth.ASKED)
+        self.refuse("quota_exceeded")
+        with self.assertRaisesRegex(UserError, "has 5Gi: a volume only grows"):
+            self.tenant.resize_volume("5Gi")
+        self.tenant.resize_volume("6Gi")
+        self.assertEqual(self.tenant.volume_size, "6Gi")
+
     def test_volume_that_somebody_grew_in_the_cluster_is_not_asked_to_shrink(self):
         self.look(40, requested=9 * GI, capacity=9 * GI)
         with self.assertRaisesRegex(UserError, "has 9Gi"):

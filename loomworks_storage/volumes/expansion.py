@@ -38,7 +38,8 @@ def _check_class(state: ClaimState, storage_class: Manifest | None) -> None:
         return  # a volume that somebody made by hand has no class: the cluster itself will say
     raise ExpansionNotAllowed(
         f"volumes of the storage class “{state.storage_class}” cannot grow",
-        "Set allowVolumeExpansion: true on the class where its driver can do that; then use Retry.",
+        "Set allowVolumeExpansion: true on the class where its driver can do that; then use Retry. To give it up, "
+        f"resize it to {quantity.canonical(state.capacity or state.requested)}.",
     )
 
 
@@ -50,13 +51,14 @@ def _check_quota(state: ClaimState, wanted: int, quota: Manifest) -> None:
     for name in names:
         if name in hard:
             room = quantity.to_bytes(hard[name]) - quantity.to_bytes(used.get(name, "0"))
-            _check_room(wanted - state.requested, room, f"{quota['metadata']['name']}: {name}={hard[name]}")
+            _check_room(state, wanted - state.requested, room, f"{quota['metadata']['name']}: {name}={hard[name]}")
 
 
-def _check_room(more: int, room: int, name: str) -> None:
+def _check_room(state: ClaimState, more: int, room: int, name: str) -> None:
     if more > room:
         raise QuotaExceeded(
             f"the quota {name} has room for {quantity.canonical(max(0, room))} more, "
             f"and {quantity.canonical(more)} are needed",
-            "Raise the quota of the namespace; then use Retry.",
+            "Raise the quota of the namespace; then use Retry. To give it up, resize it to "
+            f"{quantity.canonical(state.capacity or state.requested)}.",
         )

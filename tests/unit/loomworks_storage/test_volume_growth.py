@@ -103,6 +103,17 @@ def test_what_is_in_the_way_is_told_by_the_last_step_and_stops_none_before_it(cl
     assert cluster.applied == []
 
 
+@pytest.mark.parametrize("refusal", [{"expandable": False}, {"quotas": [quota("5Gi")]}])
+@pytest.mark.parametrize("capacity", ["5Gi", "6Gi"])
+def test_refused_growth_ends_well_at_what_the_volume_has(refusal, capacity):
+    cluster = Cluster(claim("5Gi", capacity=capacity), **refusal)
+    with pytest.raises((ExpansionNotAllowed, QuotaExceeded)) as caught:
+        VolumeGrowth().ensure(wanting("20Gi"), cluster.world)
+    assert f"resize it to {capacity}." in caught.value.hint
+    assert VolumeGrowth().ensure(wanting(capacity), cluster.world) == Done(capacity)
+    assert cluster.applied == []
+
+
 @pytest.mark.parametrize("found", [quota("20Gi"), quota("1Ti", "5Gi"), quota("4", name="pods")])
 def test_quota_with_room_lets_it_grow(found):
     expansion.check(claims.read(claim("5Gi")), 20 * GI, {"allowVolumeExpansion": True}, [found])
