@@ -35,11 +35,13 @@ class Volume(models.Model):
 
     def _next_size(self):
         tenant = self.tenant_id
-        settled = self.growth == "none" and self.capacity_bytes >= quantity.size(tenant.volume_size)
+        wanted, has = quantity.size(tenant.volume_size), int(self.capacity_bytes)
+        settled = self.growth == "none" and has >= wanted
         measured = self.read_at and (not tenant.volume_resized_at or self.read_at > tenant.volume_resized_at)
         if tenant.state not in GROWS_IN or not settled or not measured:
             return None
-        return policy.next_size(quantity.size(tenant.volume_size), self.used_percent, tenant.plan_id._growth_rule())
+        # The storage may have rounded up, or somebody has grown the claim: less than there is would be no growth.
+        return policy.next_size(max(wanted, has), self.used_percent, tenant.plan_id._growth_rule())
 
     # --- telling people -------------------------------------------------------------------------------
 
@@ -90,7 +92,7 @@ class Volume(models.Model):
 
     def _what_next(self):
         rule = self.tenant_id.plan_id._growth_rule()
-        if rule.at and quantity.size(self.tenant_id.volume_size) < rule.ceiling:
+        if rule.at and max(quantity.size(self.tenant_id.volume_size), self.capacity_bytes) < rule.ceiling:
             return self.env._("It grows by itself, up to %s.", quantity.canonical(rule.ceiling))
         if rule.at:
             return self.env._("It has reached its ceiling, and does not grow by itself any more: resize it.")

@@ -354,6 +354,17 @@ class TestVolumeGrowsByItself(VolumeCase):
         self.look(usage=stale, after=timedelta(minutes=5), requested=6 * GI, capacity=6 * GI)
         self.assertEqual(self.tenant.volume_size, "6Gi")
 
+    def test_volume_that_has_more_than_its_row_says_grows_from_what_it_has(self):
+        """Its next size was counted from the row: below the capacity, so that the volume filled up as it was."""
+        self.plan.volume_ceiling = "20Gi"
+        self.look(85, requested=9 * GI, capacity=9 * GI)
+        self.assertEqual(self.tenant.volume_size, "11Gi")
+
+    def test_volume_that_has_its_ceiling_already_does_not_grow_and_says_so(self):
+        self.look(85, requested=8 * GI, capacity=8 * GI)
+        self.assertEqual(self.tenant.volume_size, "5Gi")
+        self.assertIn("It has reached its ceiling", self.alarms()[0].note)
+
     def test_suspended_tenant_does_not_grow(self):
         self.tenant.action_suspend()
         self.look(95)
