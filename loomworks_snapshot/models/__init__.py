@@ -19,6 +19,7 @@ from . import (
     snapshot,
     snapshot_actions,
     snapshot_crons,
+    snapshot_damage,
     snapshot_files,
     snapshot_forgetting,
     snapshot_work,

@@ -177,6 +177,7 @@ class Restore(models.Model):
         states = self._requested_in(values.get("purpose"))
         if tenant.erased_at or tenant.sudo().erase_requested or tenant.state not in states:
             raise UserError(self.env._("“%s” is neither active nor suspended: it cannot be restored now.", tenant.name))
+        self.flush_model(["state"])  # the index sees what has been written, not that one has just ended
         made = self.sudo().create({"tenant_id": tenant.id, "requested_by_id": self.env.uid, **values})
         made._hold_snapshot()
         made._request_reconcile()
@@ -201,7 +202,7 @@ class Restore(models.Model):
                 self.env._("It is too late to cancel. Once it is done, “Go back” brings the old data back.")
             )
         self.sudo().write({"state": "cancelled", "finished_at": fields.Datetime.now()})
-        self.sudo()._release_snapshot()
+        self.sudo().snapshot_id._release()
         self.sudo()._request_reconcile()
         self.env["loomworks.audit"]._record("restore_cancel", self.tenant_id)
 

@@ -16,7 +16,7 @@ class Restore(models.Model):
         if snapshot.state == "creating":
             self.error_message = snapshot.error_message
             return self._pause(ARCHIVE_LOOK)
-        if snapshot.state in ("failed", "expired"):
+        if snapshot.state in ("failed", "expired") and not snapshot.damage:  # what a restore found, another may refute
             why = snapshot.verify_message or self.env._("it was deleted")
             raise flow.RestoreFailed(
                 f"the snapshot “{snapshot.name}” cannot be restored: {why}", code=snapshot.error_code or "not_proven"

@@ -143,7 +143,7 @@ class RestoreWork(models.Model):
 
     def _end_with(self, values):
         self.write({**values, "state": "done", "finished_at": fields.Datetime.now(), "reconcile_at": False, **QUIET})
-        self._release_snapshot()
+        self.snapshot_id._release(whole=True)
 
     def _step_placing(self):
         if not self.switch_began_at:
@@ -240,7 +240,7 @@ class RestoreWork(models.Model):
                 "reconcile_at": False,
             }
         )
-        self._release_snapshot()
+        self.snapshot_id._release(whole=state == "done")
         self.env["loomworks.audit"]._record(f"restore_{state}", self.tenant_id)
 
     def _take_back_switch(self, before):
@@ -317,11 +317,6 @@ class RestoreWork(models.Model):
     def _hold_snapshot(self):
         self.snapshot_id.filtered(lambda one: one.state == "ready").state = "restoring"
 
-    def _release_snapshot(self):
-        others = [("snapshot_id", "in", self.snapshot_id.ids), ("state", "in", RUNNING), ("id", "not in", self.ids)]
-        if not self.search_count(others, limit=1):
-            self.snapshot_id.filtered(lambda one: one.state == "restoring").state = "ready"
-
     def _record_failure(self, error):
         """Note what went wrong; give up what another try would meet again, or has met often enough."""
         now = fields.Datetime.now()
@@ -342,7 +337,7 @@ class RestoreWork(models.Model):
             values["reconcile_at"] = self._look_again(pause)
         self.write(values)
         if values.get("state") == "failed":
-            self._release_snapshot()
+            self.snapshot_id._release(error)
             self.env["loomworks.audit"]._record("restore_failed", self.tenant_id, error.code)
             if self.purpose == "drill":
                 self._raise_alarm(error)

@@ -98,7 +98,10 @@ class SnapshotWork(models.Model):
             self._push_wal(verdicts)
         except LoomworksError as error:
             return self._record_no_verdict(error)
-        verdicts = [files[snapshot] or verdict for snapshot, verdict in zip(self, verdicts, strict=True)]
+        verdicts = [
+            files[snapshot] or snapshot._after_restores(verdict)
+            for snapshot, verdict in zip(self, verdicts, strict=True)
+        ]
         return self._record(verdicts)
 
     def _prove_files(self):
@@ -126,22 +129,25 @@ class SnapshotWork(models.Model):
     def _record(self, verdicts):
         now, clock = fields.Datetime.now(), time.time()
         changes, pauses = defaultdict(list), []
-        failed, whole = self.browse(), self.browse()
+        were_broken = self._broken()
         for snapshot, verdict in zip(self, verdicts, strict=True):
             following = judge(snapshot._seen(clock, now), verdict)
             values = snapshot._values_after(verdict, following, now, clock)
-            if values["state"] == "failed" != snapshot.state:
-                failed += snapshot
-            elif values["state"] == "ready" and snapshot.state == "failed":
-                whole += snapshot
             if following.pause is not None:
                 pauses.append(following.pause)
             changes[snapshot._what_differs(values)].append(snapshot.id)
         for values, ids in changes.items():
             self.browse(ids).write(dict(values))
-        failed._raise_alarm()
-        whole._give_all_clear()
+        self._tell_changes(were_broken)
         return 0 if any(one.to_measure and one.state == "ready" for one in self) else min(pauses, default=None)
+
+    def _tell_changes(self, were_broken):
+        """Tell people what has broken since it was last looked at, and what is whole again."""
+        broken = self._broken()
+        if failed := broken - were_broken:
+            failed._raise_alarm()
+        if whole := were_broken - broken:
+            whole._give_all_clear()
 
     def _seen(self, clock, now):
         troubled = (now - self.problem_since).total_seconds() if self.problem_since else None
@@ -160,7 +166,7 @@ class SnapshotWork(models.Model):
         values |= {
             "error_code": verdict.reason.value,
             "error_message": verdict_text(verdict) if following.problem else False,
-            "problem_since": False if verdict.waiting else self.problem_since or now,
+            "problem_since": False if verdict.waiting and self.state == "creating" else self.problem_since or now,
             "reconcile_at": self._look_at(following.pause),
         }
         return values | (UNTAKEN if following.retake else {})
@@ -209,7 +215,7 @@ class SnapshotWork(models.Model):
         for tenant, snapshots in self.grouped("tenant_id").items():
             names = ", ".join(snapshots.mapped("name"))
             tenant.message_post(body=self.env._("Can be restored again, the repository is whole: %s", names))
-            if not tenant.snapshot_ids.filtered(lambda one: one.state == "failed"):
+            if not tenant.snapshot_ids._broken():
                 tenant.activity_unlink([ALARM])
 
     # --- measuring ----------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ class Reason(StrEnum):
     HISTORY_MISSING = "history_missing"  # where the timeline branched off is not archived
     OTHER_TIMELINE = "other_timeline"  # base backups are on other ways only
     OTHER_SYSTEM = "other_system"  # the repository is another server's
+    DAMAGED = "damaged"  # a restore found what no listing shows
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from odoo.tests import tagged
 from odoo.tools import mute_logger
 from psycopg2 import IntegrityError
 
-from ..models import restore_drill, restore_work
+from ..models import restore_drill, restore_work, snapshot_work
 from ..repository import restore_point
 from ..restoring import flow, outgoing
 from .common import FIRST_BACKUP, SnapshotCase
@@ -258,11 +258,101 @@ class TestRestore(SnapshotCase):
         self.step(restore)
         self.progress = flow.RestoreFailed("the WAL segment X is not there", code="target_not_reached")
         self.step(restore)
-        self.assertEqual(
-            (restore.state, restore.error_code, self.snapshot.state), ("failed", "target_not_reached", "ready")
-        )
+        self.assertEqual((restore.state, restore.error_code), ("failed", "target_not_reached"))
         self.step(restore)
         self.assertIn("discard", [event[0] for event in self.events])
+
+    def fail(self, restore, code):
+        """Have the restore's Job fail for good with this code, and the snapshot proven anew."""
+        self.step(restore)
+        self.progress = flow.RestoreFailed("the WAL segment X cannot be read", "A hint.", code=code)
+        self.step(restore)
+        self.assertEqual((restore.state, restore.error_code), ("failed", code))
+
+    def alarms(self):
+        return self.tenant.sudo()._alarms(snapshot_work.ALARM)
+
+    def test_snapshot_that_a_restore_found_damaged_fails_loudly_whatever_a_listing_shows(self):
+        for code in ("wal_damaged", "repository_damaged", "check_failed", "target_not_reached", "files_missing"):
+            with self.subTest(code), self.env.cr.savepoint() as savepoint:
+                self.fail(self.ask(), code)
+                self.assertEqual((self.snapshot.state, self.snapshot.error_code), ("failed", code))
+                self.assertIn(self.operator, self.alarms().user_id)
+                for _proof in range(2):
+                    self.run_reconciler()
+                    self.assertEqual((self.snapshot.state, self.snapshot.error_code), ("failed", "damaged"))
+                    self.assertIn("the WAL segment X cannot be read", self.snapshot.error_message)
+                    self.snapshots._cron_verify()
+                self.assertEqual(self.audited(self.snapshot).count("snapshot_failed"), 1)
+                with self.assertRaisesRegex(UserError, "Only a snapshot that is ready"):
+                    self.ask()
+                self.env.invalidate_all()
+                savepoint.rollback()
+
+    def test_restore_that_works_after_all_shows_that_the_snapshot_is_whole(self):
+        restore = self.ask()
+        self.fail(restore, "wal_damaged")
+        self.run_reconciler()
+        restore.with_user(self.customer).action_retry()
+        self.assertEqual(self.snapshot.state, "failed")
+        self.place(restore)
+        self.run_reconciler()
+        self.assertEqual((restore.state, self.snapshot.state, self.snapshot.damage), ("done", "ready", False))
+        self.assertFalse(self.alarms())
+        self.assertEqual(self.audited(self.snapshot)[-1], "snapshot_whole_again")
+
+    def test_missing_segment_that_restore_and_listing_both_see_is_proven_by_the_listing_again(self):
+        restore = self.ask()
+        self.step(restore)
+        number = self.lose(self.snapshot)
+        self.fail(restore, "target_not_reached")
+        self.run_reconciler()
+        self.assertEqual((self.snapshot.state, self.snapshot.error_code), ("failed", "segment_missing"))
+        self.world.store.put_segment(1, number)
+        self.snapshots._cron_verify()
+        self.run_reconciler()
+        self.assertEqual((self.snapshot.state, len(self.alarms())), ("ready", 0))
+
+    def test_hole_that_the_restore_itself_looked_up_fails_the_snapshot_until_it_is_filled(self):
+        restore, number = self.ask(), self.lose(self.snapshot)
+        self.step(restore)
+        self.assertEqual((restore.error_code, self.snapshot.state), ("segment_missing", "failed"))
+        self.assertTrue(self.alarms())
+        self.world.store.put_segment(1, number)
+        self.run_reconciler()
+        self.assertEqual((self.snapshot.state, len(self.alarms())), ("ready", 0))
+
+    def test_snapshot_is_proven_anew_after_a_restore_that_failed_for_another_reason(self):
+        restore = self.ask()
+        self.step(restore)
+        number = self.lose(self.snapshot)
+        self.fail(restore, "load_failed")
+        self.assertEqual((self.snapshot.state, bool(self.snapshot.reconcile_at)), ("ready", True))
+        self.run_reconciler()
+        self.assertEqual((self.snapshot.state, self.snapshot.error_code), ("failed", "segment_missing"))
+        self.assertTrue(number)
+
+    def test_chain_that_breaks_while_it_is_restored_raises_the_alarm_once(self):
+        restore, number = self.ask(), self.lose(self.snapshot)
+        for _proof in range(2):
+            self.snapshots._cron_verify()
+            self.run_reconciler()
+        self.assertEqual((self.snapshot.state, bool(self.alarms())), ("restoring", True))
+        self.assertEqual(self.audited(self.snapshot).count("snapshot_failed"), 1)
+        restore.with_user(self.customer).action_cancel()
+        self.assertEqual(self.snapshot.state, "failed")
+        self.world.store.put_segment(1, number)
+        self.run_reconciler()
+        self.assertEqual((self.snapshot.state, len(self.alarms())), ("ready", 0))
+        self.assertEqual(self.audited(self.snapshot)[-2:], ["snapshot_failed", "snapshot_whole_again"])
+
+    def test_damage_found_beside_another_restore_fails_the_snapshot_when_that_comes_to_nothing(self):
+        copied = {**self.snapshot._restore_values(), "purpose": "drill"}
+        drill, restore = self.env["loomworks.restore"]._request(self.tenant, copied), self.ask()
+        self.fail(restore, "wal_damaged")
+        self.assertEqual((self.snapshot.state, bool(self.alarms())), ("restoring", True))
+        drill.with_user(self.operator).action_cancel()
+        self.assertEqual(self.snapshot.state, "failed")
 
     def test_moment_before_the_repository_begins_is_refused_and_nothing_started(self):
         now = fields.Datetime.now()

@@ -179,11 +179,13 @@ class TestRestoreKilled(SnapshotCase):
         restore = self.ask()
         self.kube.error = {"code": "wal_damaged", "message": "the segment X", "hint": "", "retryable": False}
         self.run_until(restore, "failed")
-        self.assertEqual((restore.error_code, self.snapshot.state), ("wal_damaged", "ready"))
+        self.assertEqual((restore.error_code, self.snapshot.state), ("wal_damaged", "failed"))
         self.assert_only(restore, self.first)
         self.kube.error = None
         restore.with_user(self.customer).action_retry()
         self.run_until(restore, "done")
+        self.run_reconciler()
+        self.assertEqual(self.snapshot.state, "ready")
         self.assert_only(restore, self.first, restore.new_database)
 
     def test_cancelled_while_half_of_it_is_there(self):
