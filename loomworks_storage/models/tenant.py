@@ -1,7 +1,8 @@
 """The tenant's volume: what it should be, put between the reconciler's steps."""
 
-from odoo import fields, models
+from odoo import api, fields, models
 from odoo.addons.loomworks_tenant.kube import names
+from odoo.addons.loomworks_tenant.reconciler.engine import StepState
 from odoo.addons.loomworks_tenant.reconciler.spec import VolumeSpec
 
 from ..reconciler.files import Files, FilesKey
@@ -14,6 +15,7 @@ class Tenant(models.Model):
     _inherit = "loomworks.tenant"
 
     volume_claim_name = fields.Char("Volume claim", compute="_compute_volume_claim_name")
+    volume_claimed = fields.Boolean(readonly=True, copy=False, help="It has had a claim, and may have files on it.")
 
     def _compute_volume_claim_name(self):
         for tenant in self:
@@ -27,8 +29,25 @@ class Tenant(models.Model):
             storage_class=plan.storage_class or self.cluster_id.storage_class or "",
             access_mode=plan.access_mode,
             mount_path=plan.mount_path,
+            missed=self._misses_volume(),
         )
         return {**super()._spec_values(), "volume": volume, "files": self._files_spec()}
+
+    def _misses_volume(self):
+        """Tell whether a claim that is gone has taken files with it that nothing brings back just now."""
+        filled = self.files_manifest and self.files_restored != self._files_wanted()
+        return bool(self.volume_claimed and self.converged_at and self.reset_id.state != "replacing" and not filled)
+
+    def _record(self, row, line, outcome):
+        """Remember that there has been a claim."""
+        result = super()._record(row, line, outcome)
+        if row.code == VolumeClaim.code and outcome.state == StepState.DONE and not self.volume_claimed:
+            self.volume_claimed = True
+        return result
+
+    @api.model
+    def _guarded_fields(self):
+        return super()._guarded_fields() | {"volume_claimed"}
 
     def _steps(self):
         """Claim the volume before the database is cloned, wait for it before the pod starts, for its growth at the end.

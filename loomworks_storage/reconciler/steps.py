@@ -11,7 +11,7 @@ from ...loomworks_tenant.reconciler.spec import Goal, TenantSpec
 from ...loomworks_tenant.reconciler.step import Answer, Boundaries, Done, Step, Waiting
 from ..volumes import claim as claims
 from ..volumes import expansion
-from ..volumes.errors import ExpansionFails, ExpansionInfeasible
+from ..volumes.errors import ExpansionFails, ExpansionInfeasible, VolumeLost
 
 ALWAYS = frozenset({Goal.ACTIVE, Goal.SUSPENDED})
 LATE_BINDING = "WaitForFirstConsumer"
@@ -26,6 +26,8 @@ class VolumeClaim(Step):
 
     One that is there asks for more when the tenant is to have more: early, for a tenant whose Odoo cannot start on a
     full volume. What is in the way of that stops nothing here; :class:`VolumeGrowth` tells of it.
+
+    One that is gone is made anew where files are to come back, by a reset or a restore, and else only missed.
     """
 
     code = "volume_claim"
@@ -33,12 +35,16 @@ class VolumeClaim(Step):
     goals = ALWAYS
 
     def inputs(self, spec: TenantSpec) -> Any:
-        return manifests.volume_claim(spec)
+        claim, files = manifests.volume_claim(spec), spec.files
+        return [claim, spec.database, files.source, files.manifest] if files else claim
 
     def ensure(self, spec: TenantSpec, world: Boundaries) -> Answer:
         found = _claim(spec, world)
         if found:
             return Done(_asked(spec, world, found))
+        if spec.volume.missed and not spec.running:
+            return Done("gone; none is made while nothing runs")  # it keeps nobody from stopping a tenant
+        _require_no_loss(spec)
         _storage_class(spec, world)
         world.kube.apply(manifests.volume_claim(spec))
         return Done(spec.volume.size)
@@ -82,7 +88,10 @@ class ClaimedVolume(Step):
 
     def ensure(self, spec: TenantSpec, world: Boundaries) -> Answer:
         found = _claim(spec, world)
-        return self._of(found, spec, world) if found else GONE
+        if found:
+            return self._of(found, spec, world)
+        _require_no_loss(spec)
+        return GONE
 
     def _of(self, found: dict[str, Any], spec: TenantSpec, world: Boundaries) -> Answer:
         """Do the step's work on the volume of the claim ``found``."""
@@ -122,6 +131,19 @@ class VolumeGrowth(ClaimedVolume):
 
 
 GONE = Waiting("the claim is gone: use Retry", PROBLEM_LOOK, "volume_lost")
+
+
+def _require_no_loss(spec: TenantSpec) -> None:
+    """Refuse to go on without a claim that the tenant has had.
+
+    :raises VolumeLost: saying how it comes back
+    """
+    if spec.volume.missed:
+        raise VolumeLost(
+            f"the claim {spec.volume.claim} is gone, and with it the tenant's files; no empty one is made in its place",
+            "If its volume is among the orphans, claim it again under this name and use Retry. Else suspend the "
+            "tenant, if it is not active, and reset it: that makes a fresh volume and brings the files back from S3.",
+        )
 
 
 def _growing(state: claims.ClaimState, size: str) -> Answer:

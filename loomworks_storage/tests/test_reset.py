@@ -1,7 +1,10 @@
 """A fresh volume: nothing goes before everything is saved, and whatever is killed goes on."""
 
+from types import SimpleNamespace
+
 from odoo import fields
 from odoo.addons.loomworks_tenant.errors import RetryableError
+from odoo.addons.loomworks_tenant.reconciler.engine import Outcome, StepState
 from odoo.exceptions import AccessError, UserError
 from odoo.tests import tagged
 
@@ -63,6 +66,29 @@ class TestReset(FilesCase):
     def subjects(self):
         domain = [("model", "=", "loomworks.tenant"), ("res_id", "=", self.tenant.id)]
         return self.env["mail.mail"].search(domain, order="id").mapped("subject")
+
+    def test_claim_that_is_gone_is_missed_until_a_reset_or_a_restore_brings_the_files_back(self):
+        missed = lambda: self.row._to_spec().volume.missed  # noqa: E731
+        self.assertFalse(missed(), "it never had one")
+        step = self.row.step_ids.filtered(lambda one: one.code == "volume_claim")
+        self.row._record(step, SimpleNamespace(fingerprint="x"), Outcome(StepState.DONE, "5Gi"))
+        self.assertTrue(missed())
+        self.finish_steps(self.tenant)
+        reset = self.reset()
+        self.assertTrue(missed(), "while everything is saved")
+        self.stop(reset)
+        self.saved(reset)
+        self.look(reset)
+        self.assertFalse(missed())
+        self.finish_steps(self.tenant)
+        self.assertEqual((reset.state, missed()), ("done", False), "files of the reset are on their way")
+        self.row.files_restored = self.row._files_wanted()
+        self.assertTrue(missed())
+        self.row.write({"files_source_uuid": self.row.uuid, "files_manifest": "m2"})
+        self.assertFalse(missed())
+        self.row.converged_at = False
+        self.row.files_restored = self.row._files_wanted()
+        self.assertFalse(missed(), "a tenant that is being made")
 
     def test_volume_is_replaced_once_everything_is_saved(self):
         reset = self.reset()

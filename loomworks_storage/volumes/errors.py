@@ -11,6 +11,12 @@ class VolumeShrinks(PermanentError):
     code = "volume_shrinks"
 
 
+class VolumeLost(PermanentError):
+    """The claim of a volume with a tenant's files on it is gone: an empty one in its place would hide that."""
+
+    code = "volume_lost"
+
+
 class ExpansionNotAllowed(PermanentError):
     """The volume's storage class does not let volumes grow."""
 

@@ -70,6 +70,7 @@ class VolumeSpec:
     storage_class: str
     access_mode: str
     mount_path: str
+    missed: bool = False  # the tenant has had it: a claim that is gone is told of, and no empty one made in its place
 
 
 @dataclass(frozen=True)

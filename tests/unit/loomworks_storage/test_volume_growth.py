@@ -1,7 +1,8 @@
 """A volume that is to grow: what is asked, when it is not, and what is said of how it goes."""
 
 import pytest
-from addons.loomworks_storage.reconciler.steps import VolumeClaim, VolumeGrowth
+from addons.loomworks_storage.files.spec import FilesSpec
+from addons.loomworks_storage.reconciler.steps import Volume, VolumeClaim, VolumeGrowth
 from addons.loomworks_storage.volumes import claim as claims
 from addons.loomworks_storage.volumes import expansion
 from addons.loomworks_storage.volumes.claim import Growth
@@ -9,13 +10,14 @@ from addons.loomworks_storage.volumes.errors import (
     ExpansionFails,
     ExpansionInfeasible,
     ExpansionNotAllowed,
+    VolumeLost,
     VolumeShrinks,
 )
 from addons.loomworks_tenant.errors import ClusterUnreachable, QuotaExceeded
-from addons.loomworks_tenant.reconciler.spec import VolumeSpec
+from addons.loomworks_tenant.reconciler.spec import Goal, VolumeSpec
 from addons.loomworks_tenant.reconciler.step import Boundaries, Done, Waiting
 from claims import CLAIM, claim, event, quota
-from factories import tenant_spec
+from factories import UUID, tenant_spec
 
 GI = 1024**3
 
@@ -62,6 +64,37 @@ def test_larger_size_is_asked_for_and_nothing_else_is_changed():
             "storageClassName": "standard",
         }
     ]
+
+
+def missing(**values):
+    volume = VolumeSpec(CLAIM, "9Gi", "faster", "ReadWriteMany", "/var/lib/odoo", missed=True)
+    return tenant_spec(volume=volume, **values)
+
+
+@pytest.mark.parametrize("step", [VolumeClaim(), Volume(), VolumeGrowth()])
+def test_lost_claim_is_told_with_a_way_out_and_no_empty_one_is_made(step):
+    """A plan's new size was enough, and the tenant served without its attachments."""
+    cluster = Cluster()
+    with pytest.raises(VolumeLost, match=f"{CLAIM} is gone, and with it the tenant's files") as caught:
+        step.ensure(missing(), cluster.world)
+    assert (caught.value.code, cluster.applied) == ("volume_lost", [])
+    assert "among the orphans" in caught.value.hint
+    assert "reset it" in caught.value.hint
+
+
+@pytest.mark.parametrize("values", [{"goal": Goal.SUSPENDED}, {"paused": True}])
+def test_lost_claim_keeps_nobody_from_stopping_a_tenant(values):
+    cluster = Cluster()
+    assert isinstance(VolumeClaim().ensure(missing(**values), cluster.world), Done)
+    assert cluster.applied == []
+
+
+def test_claim_is_looked_at_again_by_each_restore_of_files():
+    one, other = (FilesSpec(None, UUID, name) for name in ("m1", "m2"))
+    prints = {VolumeClaim().fingerprint(tenant_spec(files=files)) for files in (None, one, other)}
+    assert len(prints) == 3
+    restored = tenant_spec(files=FilesSpec(None, UUID, "m1", restored=True))
+    assert VolumeClaim().fingerprint(restored) in prints
 
 
 @pytest.mark.parametrize("size", ["5Gi", "5120Mi"])
