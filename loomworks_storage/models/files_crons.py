@@ -18,6 +18,7 @@ _logger = logging.getLogger(__name__)
 
 AT_ONCE = 4  # Jobs on files in a cluster, those asked for by people aside
 COLLECT_DAYS = 7  # between two looks for what nothing names
+NEVER = (None, None)  # asked for, and begun
 SAMPLE = 20  # contents of the newest backup that are read by a check
 
 
@@ -40,21 +41,13 @@ class FilesCrons(models.Model):
 
     @api.model
     def _turns(self, cluster):
-        domain = [("cluster_id", "=", cluster.id), ("state", "=", "active"), ("plan_id.files_backup_hours", ">", 0)]
+        serving = ["|", ("state", "=", "active"), "&", ("state", "=", "suspended"), ("odoo_stopped_at", "!=", False)]
+        domain = [("cluster_id", "=", cluster.id), ("plan_id.files_backup_hours", ">", 0), *serving]
         tenants = self.env["loomworks.tenant"].search(domain)
         rows = [("tenant_id", "in", tenants.ids)]
-        groups = self._read_group(rows, ["tenant_id", "state"], ["started_at:max"])
-        last = {(tenant.id, state): at for tenant, state, at in groups}
-        return [
-            Turn(
-                key=one.id,
-                made_at=one.create_date,
-                hours=one.plan_id.files_backup_hours,
-                last=max(filter(None, (last.get((one.id, state)) for state in ("done", *UNFINISHED))), default=None),
-                failed=last.get((one.id, "failed")),
-            )
-            for one in tenants
-        ]
+        groups = self._read_group(rows, ["tenant_id", "state"], ["started_at:max", "began_at:max"])
+        last = {(tenant.id, state): moments for tenant, state, *moments in groups}
+        return [one._files_turn(last) for one in tenants if not one._is_saved_as_stopped(last)]
 
     @api.model
     def _cron_check(self):
@@ -116,6 +109,42 @@ class Tenant(models.Model):
     _inherit = "loomworks.tenant"
 
     files_collected_at = fields.Datetime(readonly=True, copy=False)
+    odoo_stopped_at = fields.Datetime(readonly=True, copy=False, help="Suspended: nobody has written since.")
+
+    def action_suspend(self, reason=None):
+        """As before; what was written since the last backup of the files is backed up once, an hour later."""
+        result = super().action_suspend(reason)
+        self.sudo().odoo_stopped_at = False  # until its pods are gone
+        return result
+
+    def _settle(self):
+        """From now on nobody writes files of a suspended tenant."""
+        result = super()._settle()
+        if self.state == "suspended" and not self.odoo_stopped_at:
+            self.odoo_stopped_at = fields.Datetime.now()
+        return result
+
+    def _files_turn(self, last):
+        """Return what is known of this tenant's backups.
+
+        :param last: when the last one was asked for and began, by (tenant's id, state)
+        """
+        asked = {state: last.get((self.id, state), NEVER)[0] for state in ("done", "failed", *UNFINISHED)}
+        failed = asked.pop("failed")
+        if self.state == "suspended":
+            return Turn(self.id, self.odoo_stopped_at, self.plan_id.files_backup_hours, failed=failed)
+        newest = max(filter(None, asked.values()), default=None)
+        return Turn(self.id, self.create_date, self.plan_id.files_backup_hours, newest, failed)
+
+    def _is_saved_as_stopped(self, last):
+        """Tell whether nothing can have been written since a backup began that is done, or will be soon."""
+        began = last.get((self.id, "done"), NEVER)[1]
+        unfinished = any((self.id, state) in last for state in UNFINISHED)
+        return self.state == "suspended" and (unfinished or bool(began and began >= self.odoo_stopped_at))
+
+    @api.model
+    def _guarded_fields(self):
+        return super()._guarded_fields() | {"odoo_stopped_at"}
 
     def _expire_files_backups(self):
         """Give up the backups that neither the plan nor anything else keeps."""

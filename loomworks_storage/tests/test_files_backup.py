@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from freezegun import freeze_time
 from odoo import fields
 from odoo.addons.loomworks_tenant.errors import LoomworksError
 from odoo.exceptions import AccessError, UserError, ValidationError
@@ -195,6 +196,39 @@ class TestFilesBackup(FilesCase):
         backup.sudo().started_at -= timedelta(hours=25)
         rows._cron_back_up()
         self.assertEqual(len(rows.search([])), 2)
+
+    def test_suspended_tenant_is_backed_up_once_more_when_nobody_writes_any_more(self):
+        """What was written since the last backup stayed out of S3 until the archiving, for 60 days."""
+        rows = self.env["loomworks.files.backup"].sudo()
+        backup = self.finish(self.ask())
+        backup.began_at -= timedelta(minutes=10)
+
+        def asked(hours):
+            with freeze_time(fields.Datetime.now() + timedelta(hours=hours)):
+                rows._cron_back_up()
+            return rows.search([]) - backup
+
+        tenant = self.tenant.with_user(self.operator)
+        tenant.action_suspend("not paid")
+        self.assertFalse(asked(2), "its pods may be there still")
+        self.finish_steps(self.tenant)
+        self.assertFalse(asked(0.9), "who is resumed soon needs none")
+        self.assertEqual(len(asked(1.1)), 1)
+        self.step(asked(0))
+        self.progress = FilesJobFailed("another key", "do this", "wrong_key")
+        self.step(asked(0))
+        self.assertEqual(len(asked(30)), 2, "a failed one is none")
+        self.assertEqual(len(asked(30)), 2)
+        self.finish(asked(0)[:1])
+        for days in (1, 10, 50):
+            self.assertEqual(len(asked(24 * days)), 2)
+        self.assertEqual(self.works[-1].tenant.goal, "suspended")
+        tenant.action_resume("paid")
+        self.finish_steps(self.tenant)
+        tenant.action_suspend("not paid again")
+        self.finish_steps(self.tenant)
+        asked(0)[:1].began_at -= timedelta(minutes=10)
+        self.assertEqual(len(asked(1.1)), 3, "it has served meanwhile")
 
     def test_cron_leaves_a_cluster_alone_that_has_enough_to_do(self):
         others = [self.make_active(f"other{number}") for number in range(files_crons.AT_ONCE)]
