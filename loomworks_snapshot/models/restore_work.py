@@ -23,6 +23,7 @@ from .restore import RUNNING
 KEPT_DAYS = 7  # the other database, after a restore or after going back
 ATTEMPTS = 5  # of a Job that breaks off
 PATIENCE = 3600  # seconds in which whatever else goes wrong may pass
+EARLY = ("start", "catalogue")  # stages of a Job that has not come past what stopped the last one
 ARCHIVE_LOOK = 0.3  # seconds between two looks for the closing record
 ARCHIVE_PATIENCE, ARCHIVE_PROBLEM_LOOK = 60, 10.0  # seconds after which it is said, and then between two looks
 SWITCH_LOOK = 0.5
@@ -60,7 +61,8 @@ class RestoreWork(models.Model):
         if not verdict.waiting:
             raise flow.RestoreFailed(verdict_text(verdict), code=verdict.reason.value)
         waited = (fields.Datetime.now() - self.started_at).total_seconds()
-        self.error_message = verdict_text(verdict) if waited > ARCHIVE_PATIENCE else False
+        message = verdict_text(verdict) if waited > ARCHIVE_PATIENCE else False
+        self.write({"error_message": message, "error_code": False, "troubled_since": False})
         return self._pause(ARCHIVE_LOOK if waited < ARCHIVE_PATIENCE else ARCHIVE_PROBLEM_LOOK)
 
     def _closing(self, prover, backup=""):
@@ -114,7 +116,7 @@ class RestoreWork(models.Model):
         if self.purpose == "copy":
             self._manifest_for_copy()  # begun now, it is there when the database is
         found = flow.advance(spec, world)
-        self.write({"stage": found.stage, "stage_share": found.share, "troubled_since": False})
+        self._note_progress(found)
         if not found.done:
             return self._pause(flow.LOOK)
         values = {"report": found.report, "total_seconds": sum(found.report["seconds"].values())}
@@ -129,6 +131,13 @@ class RestoreWork(models.Model):
             flow.clean_up(spec, world)
             return self._go_on("copying", **values)
         return self._go_on("placing", **values)
+
+    def _note_progress(self, found):
+        """Note how far the Job is; a new one has to come further than its start to be no trouble any more."""
+        values = {"stage": found.stage, "stage_share": found.share}
+        if found.stage not in EARLY:
+            values |= {"troubled_since": False, "error_message": False, "error_code": False}
+        self.write(values)
 
     def _is_prepared(self):
         """Tell whether the restored database has a place to go to, by now.
@@ -320,7 +329,8 @@ class RestoreWork(models.Model):
     def _record_failure(self, error):
         """Note what went wrong; give up what another try would meet again, or has met often enough."""
         now = fields.Datetime.now()
-        attempts = self.attempts + isinstance(error, flow.RestoreBrokeOff)
+        midway = isinstance(error, flow.StoreAway) and self.stage not in EARLY  # it was there when this Job began
+        attempts = self.attempts + (midway or isinstance(error, flow.RestoreBrokeOff))
         since = self.troubled_since or now
         lasting = attempts >= ATTEMPTS or (now - since).total_seconds() > PATIENCE
         # Between the two databases there is no giving up, but what `_take_back_switch` does.

@@ -224,7 +224,7 @@ class RestoreDownload(models.Model):
         world = self._world()
         spec = replace(self._restore_spec(), files=self._files_access(world))
         found = flow.advance(spec, world)
-        self.write({"stage": found.stage, "stage_share": found.share, "troubled_since": False})
+        self._note_progress(found)
         if not found.done:
             return self._pause(flow.LOOK)
         flow.clean_up(spec, world)

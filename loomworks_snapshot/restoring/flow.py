@@ -17,6 +17,7 @@ from .spec import RestoreSpec
 
 LOOK = 0.5  # seconds between two looks at a running restore
 PASSWORD_BYTES = 32
+STORES_AWAY = {"repository_unreachable", "filestore_unreachable"}  # codes
 NAMED = 3  # keys that an error names
 
 
@@ -32,6 +33,12 @@ class RestoreBrokeOff(RetryableError):
     """The Job ended with an error that may not come again."""
 
     code = "restore_broke_off"
+
+
+class StoreAway(RetryableError):
+    """The Job ended because a store did not answer it: nothing is wrong with the restore."""
+
+    code = "store_away"
 
 
 class DatabaseInUse(PermanentError):
@@ -59,7 +66,8 @@ def advance(spec: RestoreSpec, world: Boundaries) -> Progress:
     """Bring the new database nearer to being there.
 
     :raises ScratchRefused: when there is no place where neighbours' pages may lie; nothing has been made then
-    :raises RestoreFailed, RestoreBrokeOff: when the Job failed; what it left is removed, and a new call starts anew
+    :raises RestoreFailed, RestoreBrokeOff, StoreAway: when the Job failed; what it left is removed, and a new call
+        starts anew
     """
     _ensure_namespace(spec, world)
     found = world.kube.get("Job", spec.name, job.NAMESPACE)
@@ -77,7 +85,8 @@ def advance(spec: RestoreSpec, world: Boundaries) -> Progress:
     if state.fatal and state.code == "job_failed":
         discard(spec, world)
         silent = f"the restore ended without a word: {state.message}"
-        raise job_output.failure(said, RestoreBrokeOff, RestoreFailed, silent)
+        away = said.get("error", {}).get("code") in STORES_AWAY
+        raise job_output.failure(said, StoreAway if away else RestoreBrokeOff, RestoreFailed, silent)
     return Progress(said.get("stage", "start"), said.get("share", 0.0), code=state.code)
 
 

@@ -262,7 +262,7 @@ class TestRestore(SnapshotCase):
         self.step(restore)
         self.assertIn("discard", [event[0] for event in self.events])
 
-    def fail(self, restore, code):
+    def fail_for_good(self, restore, code):
         """Have the restore's Job fail for good with this code, and the snapshot proven anew."""
         self.step(restore)
         self.progress = flow.RestoreFailed("the WAL segment X cannot be read", "A hint.", code=code)
@@ -275,7 +275,7 @@ class TestRestore(SnapshotCase):
     def test_snapshot_that_a_restore_found_damaged_fails_loudly_whatever_a_listing_shows(self):
         for code in ("wal_damaged", "repository_damaged", "check_failed", "target_not_reached", "files_missing"):
             with self.subTest(code), self.env.cr.savepoint() as savepoint:
-                self.fail(self.ask(), code)
+                self.fail_for_good(self.ask(), code)
                 self.assertEqual((self.snapshot.state, self.snapshot.error_code), ("failed", code))
                 self.assertIn(self.operator, self.alarms().user_id)
                 for _proof in range(2):
@@ -291,7 +291,7 @@ class TestRestore(SnapshotCase):
 
     def test_restore_that_works_after_all_shows_that_the_snapshot_is_whole(self):
         restore = self.ask()
-        self.fail(restore, "wal_damaged")
+        self.fail_for_good(restore, "wal_damaged")
         self.run_reconciler()
         restore.with_user(self.customer).action_retry()
         self.assertEqual(self.snapshot.state, "failed")
@@ -305,7 +305,7 @@ class TestRestore(SnapshotCase):
         restore = self.ask()
         self.step(restore)
         number = self.lose(self.snapshot)
-        self.fail(restore, "target_not_reached")
+        self.fail_for_good(restore, "target_not_reached")
         self.run_reconciler()
         self.assertEqual((self.snapshot.state, self.snapshot.error_code), ("failed", "segment_missing"))
         self.world.store.put_segment(1, number)
@@ -326,7 +326,7 @@ class TestRestore(SnapshotCase):
         restore = self.ask()
         self.step(restore)
         number = self.lose(self.snapshot)
-        self.fail(restore, "load_failed")
+        self.fail_for_good(restore, "load_failed")
         self.assertEqual((self.snapshot.state, bool(self.snapshot.reconcile_at)), ("ready", True))
         self.run_reconciler()
         self.assertEqual((self.snapshot.state, self.snapshot.error_code), ("failed", "segment_missing"))
@@ -349,7 +349,7 @@ class TestRestore(SnapshotCase):
     def test_damage_found_beside_another_restore_fails_the_snapshot_when_that_comes_to_nothing(self):
         copied = {**self.snapshot._restore_values(), "purpose": "drill"}
         drill, restore = self.env["loomworks.restore"]._request(self.tenant, copied), self.ask()
-        self.fail(restore, "wal_damaged")
+        self.fail_for_good(restore, "wal_damaged")
         self.assertEqual((self.snapshot.state, bool(self.alarms())), ("restoring", True))
         drill.with_user(self.operator).action_cancel()
         self.assertEqual(self.snapshot.state, "failed")
@@ -406,6 +406,54 @@ class TestRestore(SnapshotCase):
             self.assertEqual(restore.state, "restoring")
             self.step(restore)
         self.assertEqual(restore.state, "failed")
+
+    def out_of_s3(self, restore, stage="catalogue"):
+        """Have a Job start, come to ``stage`` and end for want of S3; return the pause until the next one."""
+        for self.progress in (flow.Progress("start"), flow.Progress(stage), flow.StoreAway("S3 does not answer")):
+            self.step(restore)
+        return (restore.reconcile_at - fields.Datetime.now()).total_seconds()
+
+    def test_outage_of_s3_is_waited_out_with_growing_pauses(self):
+        restore, pauses = self.ask().sudo(), []
+        self.step(restore)
+        for _job in range(restore_work.ATTEMPTS * 3):
+            pauses.append(self.out_of_s3(restore))
+            self.assertEqual((restore.state, restore.attempts), ("restoring", 0))
+            self.assertEqual(restore.error_message, "S3 does not answer")
+            restore.troubled_since -= timedelta(seconds=10)
+        self.assertGreater(min(pauses[8:]), 60)
+        self.assertLess(pauses[0], 4)
+        self.progress = flow.Progress("fetch", 0.1)
+        self.step(restore)
+        self.assertEqual((restore.troubled_since, restore.error_message), (False, False))
+        self.place(restore)
+        self.assertEqual(restore.state, "done")
+
+    def test_outage_of_s3_beyond_all_patience_ends_a_restore(self):
+        restore = self.ask().sudo()
+        self.step(restore)
+        self.out_of_s3(restore)
+        restore.troubled_since -= timedelta(seconds=restore_work.PATIENCE + 1)
+        self.out_of_s3(restore)
+        self.assertEqual((restore.state, restore.error_code), ("failed", "store_away"))
+
+    def test_s3_that_goes_away_under_each_job_is_not_tried_for_ever(self):
+        restore = self.ask().sudo()
+        self.step(restore)
+        for _job in range(restore_work.ATTEMPTS):
+            self.assertEqual(restore.state, "restoring")
+            self.out_of_s3(restore, "fetch")
+        self.assertEqual(restore.state, "failed")
+
+    def test_trouble_before_a_long_wait_for_the_archive_is_over(self):
+        restore = self.ask().sudo()
+        self.world.repository_error = restore_work.LoomworksError("S3 is away")
+        self.step(restore)
+        self.assertTrue(restore.troubled_since)
+        self.world.repository_error = None
+        self.world.store.drop_segment(1, self.world.segment - 1)  # the last one
+        self.step(restore)
+        self.assertEqual((restore.state, restore.troubled_since), ("waiting", False))
 
     def test_cancelled_restore_leaves_nothing(self):
         restore = self.ask()

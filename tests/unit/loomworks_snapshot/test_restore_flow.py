@@ -116,6 +116,15 @@ def test_error_is_passed_on_and_everything_removed(retryable, kind, dropped_role
     assert dropped_roles == ["loomworks_restore_7"]
 
 
+@pytest.mark.parametrize("code", ["repository_unreachable", "filestore_unreachable"])
+def test_store_that_does_not_answer_the_job_is_no_fault_of_the_restore(code, dropped_roles):
+    error = {"code": code, "message": "the repository does not answer", "hint": "", "retryable": True}
+    cluster = Cluster("Failed", json.dumps({"error": error}))
+    with pytest.raises(flow.StoreAway, match="does not answer"):
+        advance(cluster)
+    assert cluster.deleted == ["Job", "Secret", "NetworkPolicy"]
+
+
 @pytest.mark.parametrize("field", ["database", "previous_database"])
 def test_database_in_the_tenants_place_is_never_dropped(field, dropped_roles):
     spec = restore_spec(**{field: restore_spec().database})
