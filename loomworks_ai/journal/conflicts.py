@@ -13,8 +13,8 @@ parent      what the restored value refers to is gone, or goes with the undo    
 protected   the row must not be rewritten                                                skip
 schema      the column is gone or has another type now, or the table is gone             skip, theirs
 secret      the operation changed a credential, which the journal does not hold          skip
-computed    a column that the caller computes anew, or that says who wrote it last,     recompute
-            has changed again
+computed    a column that the caller computes anew, or that says who wrote it last or    recompute
+            whether it was delivered, has changed again
 =========== ============================================================================ ==================
 
 ``skip`` leaves the row as it is; ``theirs`` leaves the columns in question; ``ours`` takes the operation back anyway
@@ -77,7 +77,8 @@ def find(cr: Cursor, scope: Scope, computed: Computed) -> int:
     _credentials(cr, scope)
     for relation in scope.present():
         if _values(cr, scope, relation):
-            _computed(cr, scope, relation, sorted({*rules.BOOKKEEPING, *computed.get(relation.label, ())}))
+            kept = rules.bookkeeping(relation.table.schema, relation.table.name)
+            _computed(cr, scope, relation, sorted(kept.union(computed.get(relation.label, ()))))
         _protected(cr, scope, relation)
     _keyless(cr, scope)
     for key in scope.foreign_keys:

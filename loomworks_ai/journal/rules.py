@@ -41,6 +41,12 @@ SECRET_COLUMNS = {
 
 # Who wrote a row last, and when: others' writing to other columns moves these too, and is no reason to refuse.
 BOOKKEEPING = frozenset({"write_uid", "write_date"})
+# What became of messages that were waiting: Odoo's own queues write it, and it was sent whatever an undo does.
+DELIVERY = {
+    "mail_mail": ("state", "failure_type", "failure_reason", "scheduled_date"),
+    "mail_notification": ("notification_status", "failure_type", "failure_reason", "mail_mail_id"),
+    "sms_sms": ("state", "failure_type", "to_delete"),
+}
 # What the platform's reconciler keeps about its own work: no undo is about that.
 LEFT_OUT_COLUMNS = {
     "loomworks_tenant": ("reconcile_at", "error_message", "error_code", "planned_goal", "converged_at", "has_problem"),
@@ -58,6 +64,11 @@ def secrets(schema: str, table: str, columns: Collection[str]) -> tuple[str, ...
         return ()
     named = SECRET_COLUMNS.get(table, ())
     return tuple(name for name in columns if name in named or SECRET_NAME.fullmatch(name))
+
+
+def bookkeeping(schema: str, table: str) -> frozenset[str]:
+    """Return the columns of a table that are left as they are where they have changed since."""
+    return BOOKKEEPING.union(DELIVERY.get(table, ()) if schema == "public" else ())
 
 
 def left_out_columns(schema: str, table: str) -> tuple[str, ...]:
