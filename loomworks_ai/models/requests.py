@@ -17,6 +17,7 @@ SESSION_HEADER = "X-Loomworks-Session"
 SESSION_LENGTH = 64
 KINDS = {"create": "create", "name_create": "create", "copy": "create", "write": "write", "unlink": "unlink"}
 LOG_MODEL = "loomworks.ai.operation.log"
+ROUNDS = 10  # of what follows a commit, which may bring on more; as many as Odoo's own flush before it
 
 # Of the request that a remote procedure call came with: Odoo hides it while it makes the call.
 _session_of_call = contextvars.ContextVar("loomworks_session", default="")
@@ -58,7 +59,19 @@ def answered(request):
     operation = getattr(request, "loomworks_operation", None)
     if operation is not None:
         operation.answered = True
-        request.env.cr.postcommit.add(operation.finish)
+        _finish_after(request.env.cr.postcommit, operation)
+
+
+def _finish_after(callbacks, operation, rounds=ROUNDS):
+    """End the operation when nothing follows the commit any more: what the last flush adds, as mail, belongs to it."""
+
+    def finish():
+        if callbacks and rounds:
+            _finish_after(callbacks, operation, rounds - 1)
+        else:
+            operation.finish()
+
+    callbacks.add(finish)
 
 
 def failed(request, exception):

@@ -96,6 +96,7 @@ class Operation:
     closed: bool = False
     _state: str = ""  # as listed
     _entries: int = 0
+    _listed_entries: int = 0
     _reason: str = ""
     _lsn: str = ""
     _timeline: int = 0
@@ -153,7 +154,8 @@ class Operation:
             self._entries += transaction.entries
             self._reason = self._reason or transaction.reason
             del self._effects[: transaction.effects]
-            self._state = self._state or transaction.lists
+            if transaction.lists:
+                self._state, self._listed_entries = transaction.lists, self._entries
 
     def rolled_back(self, connection: Any) -> None:
         """Forget a transaction that came to nothing, and what would have happened with its commit."""
@@ -176,7 +178,8 @@ class Operation:
         """Bring the list up to date: the request is over, and its last commit done."""
         self.closed = True
         outcome = self._outcome()
-        if self._effects or (self._state and self._state != outcome.state):
+        listed = (self._state, self._listed_entries)
+        if self._effects or (self._state and listed != (outcome.state, outcome.entries)):
             self._list_separately(outcome)
 
     def fail(self, message: str, *, quietly: bool = False) -> None:
@@ -236,7 +239,7 @@ class Operation:
     def _list_separately(self, outcome: Outcome) -> None:
         effects, self._effects = self._effects, []
         self.log.separately(outcome, effects, listed=bool(self._state))
-        self._state = outcome.state
+        self._state, self._listed_entries = outcome.state, outcome.entries
 
     def _outcome(self, transaction: _Transaction | None = None) -> Outcome:
         entries, reason = (transaction.entries, transaction.reason) if transaction else (0, "")

@@ -1,6 +1,7 @@
 """People and agents at work in a real Odoo database: every transaction is committed, as a server's are."""
 
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 from whole_state import whole_state
 
@@ -43,10 +44,9 @@ class Office:
             hr.group_hr_manager
             product.group_product_manager loomworks_ai.group_agent
         """.split()
-        agent = env["res.users"].create(
-            {"name": "Robin", "login": "robin@example.test", "group_ids": [(6, 0, [env.ref(one).id for one in groups])]}
-        )
-        return agent.id
+        address = "robin@example.test"
+        values = {"name": "Robin", "login": address, "email": address}
+        return env["res.users"].create({**values, "group_ids": [(6, 0, [env.ref(one).id for one in groups])]}).id
 
     def _set_up_books(self, env):
         company = env.company
@@ -88,6 +88,17 @@ class Agent:
                 operation.answered = True
                 cr.commit()
             operation.finish()
+            self.last = operation.number
+
+    def serve(self, work):
+        """Have a request of the agent served in the order in which Odoo's HTTP server does it."""
+        from odoo.addons.loomworks_ai.models import requests
+        from odoo.addons.loomworks_ai.recording import cursors
+        from odoo.service.model import retrying
+
+        with self.office.cursor() as cr, cursors.within(self.operation(cr)) as operation:
+            request = SimpleNamespace(env=self.environment(cr), loomworks_operation=operation)
+            retrying(lambda: (work(request.env), requests.answered(request)), request.env)
             self.last = operation.number
 
     def undo(self, *numbers, kind="undo", **choices):

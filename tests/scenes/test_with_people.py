@@ -891,35 +891,94 @@ def mail_sink():
         server.shutdown()
 
 
+LETTER = {
+    "subject": "Hello",
+    "body_html": "x",
+    "email_from": "a@example.test",
+    "email_to": "x@example.test",
+}
+
+
+@contextmanager
+def mail_server(office, port):
+    """Have Odoo send by a server on this port meanwhile; yield its number."""
+    values = {"name": "Sink", "smtp_host": "127.0.0.1", "smtp_port": port, "smtp_encryption": "none"}
+    with office.person() as env:
+        server = env["ir.mail_server"].create(values)
+        number = server.id
+    yield number
+    with office.person() as env:
+        env["ir.mail_server"].browse(number).unlink()
+
+
 def test_mail_that_was_sent_at_once_is_listed(office, agent):
-    with mail_sink() as (port, taken):
-        with office.person() as env:
-            values = {"name": "Sink", "smtp_host": "127.0.0.1", "smtp_port": port, "smtp_encryption": "none"}
-            server = env["ir.mail_server"].create(values).id
-        with agent.request() as env:
-            values = {
-                "subject": "Hello",
-                "body_html": "x",
-                "email_from": "a@example.test",
-                "email_to": "x@example.test",
-            }
-            env["mail.mail"].sudo().create({**values, "mail_server_id": server}).send()
+    with mail_sink() as (port, taken), mail_server(office, port) as server, agent.request() as env:
+        env["mail.mail"].sudo().create({**LETTER, "mail_server_id": server}).send()
     assert len(taken) == 1
     (effect,) = agent.preview()["effects"]
     assert (effect["kind"], effect["to"], effect["subject"]) == ("mail", "x@example.test", "Hello")
     with office.person() as env:
         assert "x@example.test" in env["loomworks.ai.operation.log"].browse(agent.last).effects_html
-        env["ir.mail_server"].browse(server).unlink()
 
 
-def test_a_text_message_that_has_been_sent_since_is_listed(office, agent):
+def test_mail_that_follows_the_commit_of_a_tracked_change_is_listed_and_undone(office, agent):
+    _model, (reader,) = made(office, lambda env: env["res.partner"].create({"name": "R", "email": "r@example.test"}))
+    model, numbers = made(office, lambda env: env["crm.lead"].create({"name": "Deal", "type": "opportunity"}))
+    with office.person() as env:
+        env[model].browse(numbers).message_subscribe([reader], env.ref("crm.mt_lead_won").ids)
+    before = office.state()
+    with mail_sink() as (port, taken), mail_server(office, port):
+        agent.serve(lambda env: env[model].browse(numbers).action_set_won())
+    assert len(taken) == 1
+    (effect,) = [one for one in agent.preview()["effects"] if one["kind"] == "mail"]
+    assert "r@example.test" in effect["to"]
+    with office.person() as env:
+        env.cr.execute("SELECT count(*) FROM loomworks.entry WHERE operation = %s", [agent.last])
+        assert env.cr.fetchone() == (env["loomworks.ai.operation.log"].browse(agent.last).row_changes,)
+    report = agent.undo()
+    assert report["done"], report["conflicts"]
+    assert differences(before, office.state()) == []
+
+
+def test_mail_that_the_queue_has_sent_since_is_listed_and_no_reason_to_refuse(office, agent):
+    model, numbers = made(office, partner)
+    before = office.state()
+    with agent.request(mail_notify_force_send=False) as env:
+        env[model].browse(numbers).message_post(body="Hello", partner_ids=numbers, message_type="comment")
+    with mail_sink() as (port, taken), mail_server(office, port), office.person() as env:
+        env["mail.mail"].sudo().process_email_queue()
+    assert any(b"a@example.test" in one for one in taken)
+    report = agent.undo()
+    assert report["done"], report["conflicts"]
+    assert [(one["kind"], one["queued"]) for one in report["effects"]] == [("mail", True)]
+    assert differences(before, office.state()) == []
+
+
+class Gateway:
+    """Takes every text message."""
+
+    PROVIDER_TO_SMS_FAILURE_TYPE = {}
+
+    def _send_sms_batch(self, messages, **_options):
+        numbers = [one for message in messages for one in message["numbers"]]
+        return [{"uuid": one["uuid"], "state": "success"} for one in numbers]
+
+
+def test_a_text_message_that_the_queue_has_sent_since_is_listed_and_no_reason_to_refuse(office, agent):
+    model, numbers = made(office, partner)
+    before = office.state()
     with agent.request() as env:
-        number = env["sms.sms"].sudo().create({"number": "+32470000000", "body": "Your order is ready"}).id
+        told = {"partner_ids": numbers, "sms_numbers": ["+32470000000"], "put_in_queue": True}
+        env[model].browse(numbers)._message_sms("Your order is ready", **told)
     assert [one["kind"] for one in agent.preview()["effects"]] == ["cron"]
     with office.person() as env:
-        env["sms.sms"].sudo().browse(number).state = "sent"
-    _cron, effect = agent.preview(on_conflict="skip")["effects"]
-    assert (effect["kind"], effect["to"], effect["queued"]) == ("sms", "+32470000000", True)
+        env["sms.sms"].sudo().with_context(sms_api=Gateway())._process_queue()
+    report = agent.undo()
+    assert report["done"], report["conflicts"]
+    _cron, *effects = report["effects"]
+    assert {(one["kind"], one["queued"]) for one in effects} == {("sms", True)}
+    assert "+32470000000" in [one["to"] for one in effects]
+    assert differences(before, office.state()) == []
 
 
 def test_scheduled_work_that_was_rolled_back_is_not_listed(office, agent):
