@@ -89,13 +89,27 @@ class DatabaseServer(models.Model):
         return store_at(self._repository_location())
 
     def _needed_targets(self):
-        """Add the moments of this server's snapshots to what must stay restorable: one for each WAL segment."""
+        """Add the moments of this server's snapshots, one for each WAL segment, and what is being restored from."""
         needed = list(getattr(super(), "_needed_targets", list)())
         domain = [("server_id", "in", self.ids), ("state", "in", LIVE), ("wal_position", "!=", False)]
         # One query, as this is asked every minute: of the moments in one segment, the earliest needs the most.
         parts = ["timeline", "wal_file", "base_backup_label", "system_identifier"]
         groups = self.env["loomworks.snapshot"].sudo()._read_group(domain, parts, ["wal_position:array_agg"])
-        return needed + [
+        needed += [
             NeededTarget(timeline, min(map(parse_lsn, positions)), label or "", system or "")
             for timeline, _file, label, system, positions in groups
         ]
+        return needed + self._labels_being_restored()
+
+    def _labels_being_restored(self):
+        """Return the labels of the base backups that restores, copies, files and drills read, or are about to."""
+        domain = [("server_id", "in", self.ids), ("state", "in", ("waiting", "restoring"))]
+        restores = self.env["loomworks.restore"].sudo().search(domain)
+        labels = (one.backup_label or self._label_before(one.moment) for one in restores)
+        return sorted({label for label in labels if label})
+
+    def _label_before(self, moment):
+        """Return the label of the newest base backup that ended before ``moment``, as the last look told."""
+        domain = [("server_id", "in", self.ids), ("state", "=", "done"), ("page_errors", "=", False)]
+        domain += [("finished_at", "<", moment), ("label", "!=", False)]
+        return self.env["loomworks.base.backup"].sudo().search(domain, order="finished_at desc", limit=1).label

@@ -128,6 +128,24 @@ class TestCrons(SnapshotCase):
         made._expire()
         self.assertEqual(expendable(bases, now, self.server._needed_targets()), [one.label for one in bases[:2]])
 
+    def test_base_backup_of_a_restore_that_is_going_on_is_not_expendable(self):
+        bases = [base(1, in_memory.lsn(1)), base(2, in_memory.lsn(9)), base(3, in_memory.lsn(20))]
+        now = bases[-1].stopped + 1000
+        moment = fields.Datetime.now() - timedelta(days=20)
+        older = {"server_id": self.server.id, "backup_type": "full", "state": "done"}
+        for backup, age in zip(bases, (2, 1, -1), strict=True):
+            values = {"label": backup.label, "finished_at": moment - timedelta(days=age)}
+            self.env["loomworks.base.backup"].sudo().create({**older, **values})
+        for purpose in ("in_place", "copy", "download", "drill"):
+            with self.subTest(purpose):
+                values = {**self.tenant._moment_values(moment), "purpose": purpose}
+                restore = self.env["loomworks.restore"].sudo().create({"tenant_id": self.tenant.id, **values})
+                self.assertEqual(expendable(bases, now, self.server._needed_targets()), [bases[0].label])
+                restore.write({"state": "restoring", "backup_label": bases[0].label})
+                self.assertEqual(expendable(bases, now, self.server._needed_targets()), [bases[1].label])
+                restore.state = "done"
+                self.assertEqual(len(expendable(bases, now, self.server._needed_targets())), 2)
+
     def test_plans_of_the_catalogue_have_rhythms_of_their_own(self):
         plans = [self.env.ref(f"loomworks_tenant.plan_{name}") for name in ("basic", "pro", "enterprise")]
         self.assertEqual([plan.snapshot_minutes for plan in plans], [1440, 240, 60])
