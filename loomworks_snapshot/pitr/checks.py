@@ -59,6 +59,11 @@ def content(server: ScratchServer, database: str) -> tuple[dict[str, int], list[
     try:
         with server.connect(database) as cr:
             return _rows(cr), _unchecked_keys(cr)
+    except psycopg2.errors.InsufficientPrivilege as error:
+        raise CheckFailed(
+            f"the restored database has what its owner may not read: {' '.join(str(error).split())}",
+            "Give it to the owner of the tenant's database (ALTER TABLE … OWNER TO …), and take a moment after that.",
+        ) from error
     except psycopg2.Error as error:
         raise CheckFailed(f"the restored database cannot be read: {' '.join(str(error).split())}") from error
 

@@ -320,7 +320,7 @@ def target_lsn(target: Target) -> int | None:
 
 
 def choose_backup(catalog: Catalog, request: Request) -> Backup:
-    """Return the base backup to start from: the one asked for, or the newest that ends before the target.
+    """Return the base backup to start from: the newest that ends before the target, or the one asked for, if it is there.
 
     :raises NoBaseBackup: when there is none, or the repository is of another server
     """
@@ -330,8 +330,6 @@ def choose_backup(catalog: Catalog, request: Request) -> Backup:
             "The server was made anew after this moment, or the repository's address is another server's.",
         )
     fitting = [one for one in catalog.backups if not one.failed and _ends_before(one, request.target)]
-    if request.backup_label:
-        fitting = [one for one in fitting if one.label == request.backup_label]
     if not fitting:
         oldest = min((one.stopped for one in catalog.backups), default=None)
         since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(oldest)) if oldest else "the first backup"
@@ -339,7 +337,7 @@ def choose_backup(catalog: Catalog, request: Request) -> Backup:
             f"no base backup in the repository ends before {request.target.kind} {request.target.value}",
             f"The repository goes back to {since}. Take a later moment.",
         )
-    return max(fitting, key=lambda one: one.lsn_stop)
+    return max(fitting, key=lambda one: (one.label == request.backup_label, one.lsn_stop))
 
 
 def _ends_before(backup: Backup, target: Target) -> bool:

@@ -32,6 +32,7 @@ MOST_AT_ONCE = 24  # segments that the filter goes through to come to the one th
 KEPT = 4  # segments behind it: the last ones are asked for again when recovery ends
 FETCHING, UNPACKING = 4, 2  # threads
 LOOK = 0.01  # seconds between two looks at what is wanted
+DAMAGE = ("[ChecksumError]", "[CryptoError]", "[FormatError]")  # pgBackRest's words for what is wrong with a segment
 OBJECT = re.compile(r"/([0-9A-F]{24}|[0-9A-F]{8}\.history)(-[0-9a-f]{40})?(\.[a-z0-9]+)?$")
 
 HISTORY = ".history"
@@ -284,6 +285,8 @@ class WalFeed:
         except ProgramFailed as error:
             if self._scratch.is_full(error.message):
                 raise no_room() from error
+            if not any(kind in error.message for kind in DAMAGE):
+                raise  # it was killed, or the disk does not answer: that says nothing of the segment
             raise WalDamaged(f"the WAL segment {name} cannot be read: {error.message}") from error
         if NAME.match(name):
             self._check_system(name, new)

@@ -47,6 +47,12 @@ def whole(cell, database):
     return found
 
 
+def sequences(cell, database):
+    """Return the last value of every sequence, None where it has given none."""
+    query = "SELECT format('%I.%I', schemaname, sequencename), last_value FROM pg_sequences"
+    return dict(cell.ask(query, database))
+
+
 def named(cell, name, timeline=1):
     """Make a restore point and return it as a target."""
     return Target(TargetKind.NAME, name, timeline, lsn=parse_lsn(cell.restore_point(name)))

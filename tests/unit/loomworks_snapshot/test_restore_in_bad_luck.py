@@ -18,6 +18,7 @@ from addons.loomworks_snapshot.repository import cipher, info_file
 from addons.loomworks_snapshot.repository import errors as repository
 from addons.loomworks_snapshot.repository.segments import Segment, format_lsn, parse_lsn
 from addons.loomworks_snapshot.repository.store import Store
+from addons.loomworks_tenant.errors import PermanentError
 from botocore.httpsession import URLLib3Session
 from harness.cell import BUCKET, CIPHER_PASS, PATHS, a_cell
 from harness.restoring import location, named, restore, whole
@@ -162,6 +163,18 @@ def test_a_damaged_segment_is_named(server, objects, damage, kind):
     objects.change(middle(server), damage)
     error = refused(server, server.target, kind)
     assert middle(server) in error.message
+
+
+def test_a_program_that_is_killed_says_nothing_of_the_segment(server, monkeypatch):
+    run, name = Programs.run, middle(server)
+
+    def killed(programs, *argv, **options):
+        if name in argv:
+            argv = ["sh", "-c", "kill -9 $$"]
+        return run(programs, *argv, **options)
+
+    monkeypatch.setattr(Programs, "run", killed)
+    assert not isinstance(refused(server, server.target, errors.ProgramFailed), PermanentError)
 
 
 def test_a_segment_of_another_server_is_named(server, objects):
@@ -334,6 +347,34 @@ def test_interrupted_at_any_stage_it_leaves_nothing_and_works_the_next_time(serv
     restore(server, "t_mine", server.target, "t_back")
 
 
+def test_a_server_that_did_not_stop_at_the_target_is_not_believed(server, monkeypatch):
+    """PostgreSQL was not told where to stop: it comes up with all that there is, as if all were well."""
+    run = Programs.run
+
+    def run_and_forget(programs, *argv, **options):
+        said = run(programs, *argv, **options)
+        settings = server.folder / "scratch" / "restore" / "data" / "postgresql.auto.conf"
+        if (argv[0], argv[-1]) == ("pgbackrest", "restore"):
+            lines = settings.read_text().splitlines(keepends=True)
+            settings.write_text("".join(line for line in lines if not line.startswith("recovery_target")))
+        return said
+
+    monkeypatch.setattr(Programs, "run", run_and_forget)
+    error = refused(server, server.target, errors.TargetNotReached)
+    assert "did not stop at the target" in error.message
+
+
+def test_a_table_that_is_not_the_tenants_is_named_with_what_to_do(server):
+    server.ask("CREATE ROLE somebody LOGIN; CREATE ROLE other_owner")
+    server.ask("CREATE DATABASE t_mixed OWNER somebody STRATEGY wal_log")
+    server.ask("CREATE TABLE theirs (a int); ALTER TABLE theirs OWNER TO other_owner", "t_mixed")
+    target = named(server, "mixed")
+    with pytest.raises(errors.CheckFailed) as caught:
+        restore(server, "t_mixed", target, "t_back")
+    assert "theirs" in caught.value.message
+    assert "OWNER TO" in caught.value.hint
+
+
 def test_what_a_killed_restore_left_is_no_hindrance(server):
     left = server.folder / "scratch" / "restore" / "data"
     left.mkdir(parents=True)
@@ -352,7 +393,7 @@ def test_a_backup_that_expires_meanwhile_gives_way_to_another(server):
             expired.append(newer)
             server.run("pgbackrest", "--stanza=main", f"--set={newer}", "expire")
 
-    report = restore(server, "t_mine", target, "t_back", tell=tell)
+    report = restore(server, "t_mine", target, "t_back", tell=tell, backup_label=newer)
     assert (expired, report.backup) == ([newer], server.label)
     assert whole(server, "t_back") == before
 
