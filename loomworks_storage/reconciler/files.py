@@ -59,6 +59,7 @@ def files_work(spec: TenantSpec) -> FilesWork:
         files.manifest,
         folder=folder(spec, spec.database),
         living=folder(spec, other) if other and other != spec.database else "",
+        verify=True,  # what has rotted on the volume has its size still; users go on working meanwhile
     )
     name = f"files-restore-{fingerprint([spec.database, files.source, files.manifest])[:10]}"
     return FilesWork(name, spec, files.place, request)

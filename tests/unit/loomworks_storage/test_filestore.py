@@ -15,6 +15,7 @@ from pathlib import Path
 import boto3
 import psycopg2
 import pytest
+from addons.loomworks_storage.files.spec import FilesSpec
 from addons.loomworks_storage.filestore import __main__ as job
 from addons.loomworks_storage.filestore import folder as folders
 from addons.loomworks_storage.filestore import head as heads
@@ -44,7 +45,9 @@ from addons.loomworks_storage.filestore.request import Command, Request
 from addons.loomworks_storage.filestore.restore import Restore
 from addons.loomworks_storage.filestore.store import Store
 from addons.loomworks_storage.filestore.vault import Vault
+from addons.loomworks_storage.reconciler.files import files_work
 from botocore.exceptions import ClientError
+from factories import tenant_spec
 from filestores import (
     AGO,
     BUCKET,
@@ -697,6 +700,21 @@ def test_job_backs_up_checks_and_restores(location, key, folder, tmp_path):
     code, lines = run_job(location, key, request)
     assert (code, lines[-1]["report"]["linked"]) == (0, len(SMALL))
     assert contents(Folder(restored)) == contents(folder)
+
+
+def test_restore_in_place_fetches_a_file_of_the_living_folder_with_one_flipped_byte(location, key, folder, tmp_path):
+    """It had its size still, and was linked into the restored tenant."""
+    back_up(Vault(open_store(location), key), folder)
+    rotten = digest_of(SMALL[5])
+    write(folder, bytes([SMALL[5][0] ^ 1]) + SMALL[5][1:], rotten)
+    files = FilesSpec(object(), location.tenant, "first")
+    request = files_work(tenant_spec(files=files, previous_database="t_before")).request
+    restored = Folder(tmp_path / "restored")
+    here = replace(request, folder=str(restored.root), living=str(folder.root))
+    code, lines = run_job(location, key, here)
+    report = lines[-1]["report"]
+    assert (code, report["linked"], report["fetched"]) == (0, len(SMALL) - 1, 1)
+    assert restored.path(rotten).read_bytes() == SMALL[5]
 
 
 def test_job_says_what_is_wrong_and_whether_it_passes(location, key, folder, monkeypatch, capsys, tmp_path):
