@@ -174,15 +174,23 @@ class Restore(models.Model):
     @api.model
     def _request(self, tenant, values):
         """Make a row and have it worked on after the commit; return it."""
-        states = self._requested_in(values.get("purpose"))
-        if tenant.erased_at or tenant.sudo().erase_requested or tenant.state not in states:
-            raise UserError(self.env._("“%s” is neither active nor suspended: it cannot be restored now.", tenant.name))
+        self._check_may_begin(tenant, values.get("purpose", "in_place"))
         self.flush_model(["state"])  # the index sees what has been written, not that one has just ended
         made = self.sudo().create({"tenant_id": tenant.id, "requested_by_id": self.env.uid, **values})
         made._hold_snapshot()
         made._request_reconcile()
         self.env["loomworks.audit"]._record(AUDITED[made.purpose], tenant, values["target_value"])
         return made.with_env(self.env)
+
+    @api.model
+    def _check_may_begin(self, tenant, purpose):
+        """See whether ``tenant`` is such that a restore for ``purpose``, or going back from one, may begin.
+
+        :raises UserError: when it is not
+        """
+        states = self._requested_in(purpose)
+        if tenant.erased_at or tenant.sudo().erase_requested or tenant.state not in states:
+            raise UserError(self.env._("“%s” is neither active nor suspended: it cannot be restored now.", tenant.name))
 
     @api.model
     def _requested_in(self, purpose):
@@ -217,6 +225,7 @@ class Restore(models.Model):
                     "had before is no longer kept."
                 )
             )
+        self._check_may_begin(self.tenant_id, self.purpose)
         cleared = {"attempts": 0, "troubled_since": False, "error_message": False, "error_code": False}
         self.sudo().write({"state": "going_back", "switch_began_at": False, **cleared})
         self.sudo()._request_reconcile()
@@ -229,6 +238,7 @@ class Restore(models.Model):
         self.tenant_id._check_admin()
         if self.state != "failed":
             raise UserError(self.env._("Only a failed restore can be tried again."))
+        self._check_may_begin(self.tenant_id, self.purpose)
         cleared = {"error_message": False, "error_code": False, "stage": False, "stage_share": 0, "finished_at": False}
         cleared |= {"attempts": 0, "troubled_since": False, "switch_began_at": False, "new_database": False}
         self.sudo().write({"state": "waiting", "started_at": fields.Datetime.now(), **cleared})

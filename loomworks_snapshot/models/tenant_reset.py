@@ -48,8 +48,8 @@ class Restore(models.Model):
 
     _inherit = "loomworks.restore"
 
-    def _request(self, tenant, values):
+    def _check_may_begin(self, tenant, purpose):
         """Refuse to put anything in place while the volume is being replaced."""
-        if tenant.sudo().reset_id and values.get("purpose", "in_place") == "in_place":
+        if tenant.sudo().reset_id and purpose == "in_place":
             raise UserError(self.env._("“%s” is getting a fresh volume. Wait for its end.", tenant.name))
-        return super()._request(tenant, values)
+        return super()._check_may_begin(tenant, purpose)

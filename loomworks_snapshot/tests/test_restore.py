@@ -480,6 +480,35 @@ class TestRestore(SnapshotCase):
         self.tenant.with_user(self.operator).action_archive()
         self.assertEqual(again.state, "cancelled")
 
+    def test_nothing_begins_while_the_tenant_cannot_be_put_elsewhere(self):
+        values = self.snapshot._restore_values()
+        made = {"tenant_id": self.tenant.id, **values, "old_database": "old", "new_database": self.first}
+        done = self.env["loomworks.restore"].sudo().create({**made, "state": "done"})
+        failed = self.env["loomworks.restore"].sudo().create({**made, "state": "failed"})
+        reset = self.env["loomworks.reset"].sudo().create({"tenant_id": self.tenant.id})
+        tenant = self.tenant.sudo()
+        tenant.files_manifest = "of the reset"
+        self.assertTrue(done.can_go_back)
+        actions = {
+            "restore": self.snapshot.with_user(self.operator).action_restore,
+            "go back": done.with_user(self.operator).action_go_back,
+            "retry": failed.with_user(self.operator).action_retry,
+        }
+        for name, value, words in (
+            ("reset_id", reset.id, "fresh volume"),
+            ("erase_requested", True, "neither active nor suspended"),
+            ("state", "archived", "neither active nor suspended"),
+        ):
+            before = tenant[name]
+            tenant[name] = value
+            for action, call in actions.items():
+                with self.subTest(name, action=action), self.assertRaisesRegex(UserError, words):
+                    call()
+            tenant[name] = before
+        self.assertEqual((done.state, failed.state, tenant.files_manifest), ("done", "failed", "of the reset"))
+        actions["go back"]()
+        self.assertEqual(done.state, "going_back")
+
     def test_one_at_a_time(self):
         self.ask()
         other = self.take_ready()
