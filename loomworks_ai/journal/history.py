@@ -7,14 +7,18 @@ from datetime import datetime
 from typing import Any
 
 from . import net, schema
-from .sqltext import Cursor, compose, rows, value
+from .sqltext import Cursor, rows, value
 
 CHANGES = """
     SELECT CASE r.schema_name WHEN 'public' THEN r.table_name ELSE r.schema_name || '.' || r.table_name END AS table,
            loomworks.key_to_json(n.key) AS key,
            CASE n.act WHEN 'D' THEN 'created' WHEN 'I' THEN 'deleted' ELSE 'changed' END AS act,
-           loomworks.key_to_json(n.target) AS before, loomworks.key_to_json(n.expected) AS after, n.copies
-    FROM ({net}) n JOIN loomworks.relation r ON r.id = n.relation
+           loomworks.key_to_json(n.target) AS before, loomworks.key_to_json(n.expected) AS after, n.copies, n.rows
+    FROM (
+        SELECT n.*, count(*) OVER (PARTITION BY relation) AS rows,
+               row_number() OVER (PARTITION BY relation ORDER BY key) AS place
+        FROM ({net}) n
+    ) n JOIN loomworks.relation r ON r.id = n.relation WHERE n.place <= %(limit)s ORDER BY 1, 2
 """
 # Whether there is anything to be worked out at all.
 TOUCHING = """
@@ -27,10 +31,11 @@ TOUCHING = """
 def changes(
     cr: Cursor, operations: Sequence[int], *, tables: Sequence[str] | None = None, limit: int = 1000
 ) -> list[dict[str, Any]]:
-    """Return the net change to each row, at most ``limit`` of them.
+    """Return the net change to each row, at most ``limit`` of each table.
 
     Each has ``table``, ``key`` (columns of its key), ``act`` (created, changed, deleted), ``before`` and ``after``
-    (column -> the value as PostgreSQL writes it; of a changed row its changed columns only) and ``copies``.
+    (column -> the value as PostgreSQL writes it; of a changed row its changed columns only), ``copies``, and ``rows``
+    (how many of its table have changed, with those beyond the limit).
 
     Reads only, so it works on a replica.
 
@@ -39,8 +44,7 @@ def changes(
     parameters = {"operations": list(operations), "relations": _relations(cr, tables), "limit": limit}
     if tables is not None and not value(cr, TOUCHING, parameters):
         return []
-    query = "SELECT * FROM ({changes}) listed ORDER BY 1, 2 LIMIT %(limit)s"
-    return rows(cr, query, parameters, changes=compose(CHANGES, net=net.query(schema.hstore(cr))))
+    return rows(cr, CHANGES, parameters, net=net.query(schema.hstore(cr)))
 
 
 def _relations(cr: Cursor, tables: Sequence[str] | None) -> list[int] | None:

@@ -7,7 +7,7 @@ from odoo.exceptions import AccessError
 from odoo.tools import SQL
 
 from .. import journal
-from .values import Changes
+from .values import SHOWN_TABLES, Changes
 
 STATES = [
     ("pending", "Under way"),
@@ -31,6 +31,7 @@ RETENTION_MONTHS = 3
 QUEUES = {"mail_mail": "mail", "sms_sms": "sms"}
 SENT_STATES = ("sent", "received", "process", "pending")
 QUEUED = 200  # of them are looked at
+LISTED = 1_000  # changed rows of each table
 SUBJECT = 80  # characters
 INTERRUPTED = timedelta(hours=1)  # no request takes that long: whatever is still under way has died
 
@@ -74,6 +75,9 @@ class OperationLog(models.Model):
 
     values_before = fields.Json(compute="_compute_values")
     values_after = fields.Json(compute="_compute_values")
+    values_left_out = fields.Json(
+        compute="_compute_values", help="Of how many records more, by model, as there are too many to be listed."
+    )
     changes_html = fields.Html("Changes", compute="_compute_changes_html", sanitize=False)
     effects = fields.Json(compute="_compute_effects")
     effects_html = fields.Html("What left the system", compute="_compute_effects", sanitize=False)
@@ -91,12 +95,18 @@ class OperationLog(models.Model):
             changes = log._changes()
             log.values_before = changes.values("before")
             log.values_after = changes.values("after")
+            log.values_left_out = changes.left_out()
 
     def _compute_changes_html(self):
+        kept = self._accounted()
         for log in self:
-            log.changes_html = self.env["ir.qweb"]._render(
-                "loomworks_ai.operation_changes", {"groups": log._changes().described()}
-            )
+            groups = log._changes().described()
+            shown = {
+                "groups": groups[:SHOWN_TABLES],
+                "more": len(groups[SHOWN_TABLES:]),
+                "forgotten": kept.get(log.id, 0) < log.row_changes,
+            }
+            log.changes_html = self.env["ir.qweb"]._render("loomworks_ai.operation_changes", shown)
 
     def _compute_effects(self):
         for log in self:
@@ -132,7 +142,12 @@ class OperationLog(models.Model):
         if not self.ids:
             return Changes(self.env, [])
         with self.env.cr._cnx.cursor() as cr:
-            return Changes(self.env, journal.changes(cr, self.ids))
+            return Changes(self.env, journal.changes(cr, self.ids, limit=LISTED))
+
+    def _accounted(self):
+        """Return, by number, how many entries the journal still knows of: less than there were if it has forgotten."""
+        with self.env.cr._cnx.cursor() as cr:
+            return journal.accounted(cr, self.ids)
 
     def _effects(self):
         """Return what these have sent out of the system: while they ran, and from the queues they filled, since."""

@@ -3,6 +3,8 @@
 import functools
 import json
 
+from .links import Links
+
 SHOWN_TABLES = 40
 SHOWN_ROWS = 20  # of each table
 HIDDEN_FIELDS = {"id", "create_uid", "create_date", "write_uid", "write_date", "parent_path"}
@@ -37,13 +39,22 @@ class Changes:
         groups = {}
         for change in sorted(self._listed, key=lambda one: ACTS.index(one["act"])):
             model = self._models.get(change["table"])
-            group = groups.setdefault(change["table"], {"label": self.label(change["table"]), "rows": [], "more": 0})
-            if len(group["rows"]) >= SHOWN_ROWS:
-                group["more"] += 1
-            else:
+            empty = {"label": self.label(change["table"]), "rows": [], "more": change["rows"]}
+            group = groups.setdefault(change["table"], empty)
+            if len(group["rows"]) < SHOWN_ROWS:
                 group["rows"].append(self._described(model, change))
+                group["more"] -= 1
         ordered = sorted(groups, key=lambda table: (table.startswith("mail_"), groups[table]["label"]))
-        return [groups[table] for table in ordered][:SHOWN_TABLES]
+        return [groups[table] for table in ordered]
+
+    def left_out(self):
+        """Return of how many records `values` has nothing, as there are too many: model -> number."""
+        found = {}
+        for change in self._listed:
+            model = self._models.get(change["table"])
+            if model is not None:
+                found[model._name] = found.get(model._name, change["rows"]) - 1
+        return {name: number for name, number in found.items() if number}
 
     def model_of(self, table):
         """Return the model of a table, or None."""
@@ -55,17 +66,24 @@ class Changes:
             return _key_words(key or {})
         return self._name(model, {"key": key, "before": None, "after": None})
 
+    def link_name(self, table, key):
+        """Return what a row links, both ends by their names; those of tables that link nothing by their keys."""
+        ends = self._links.ends(table)
+        if not ends or not ends.keys() <= key.keys():
+            return _key_words(key)
+        return " / ".join(self._record_name(model._name, int(key[column])) for column, model in ends.items())
+
     def label(self, table):
         """Return the name of a table for people."""
         model = self._models.get(table)
-        return self.env._("Links (%s)", table) if model is None else model._description
+        return self._links.label(table) if model is None else model._description
 
     def _described(self, model, change):
         described = {"act": change["act"], "name": _key_words(change["key"]), "fields": [], "hidden": False}
         if not self.may_see(model, change):
             return {**described, "hidden": True, "name": described["name"] if model is not None else ""}
         if model is None:
-            return {**described, "fields": _plain(change)}
+            return {**described, **self._described_link(change)}
         described["name"] = self._name(model, change)
         for name, field in self._fields(model):
             before, after = ((change[side] or {}).get(name) for side in ("before", "after"))
@@ -78,6 +96,19 @@ class Changes:
                     }
                 )
         return described
+
+    def _described_link(self, change):
+        """Say what a row links: the one record by its name, the other one as a value of the field that people know."""
+        known, key = self._links.field(change["table"]), change["key"]
+        if known is None or not self._links.ends(change["table"]).keys() <= key.keys():
+            return {"fields": _plain(change)}
+        model, field = known
+        other = self._record_name(field.comodel_name, int(key[field.column2]))
+        before, after = (other if change[side] else "" for side in ("before", "after"))
+        return {
+            "name": self._record_name(model._name, int(key[field.column1])),
+            "fields": [{"label": self._links.string(field), "before": before, "after": after}],
+        }
 
     def _is_worth_showing(self, name, field, change):
         """Leave out bookkeeping, and of whole records what is empty or follows from the rest."""
@@ -150,21 +181,17 @@ class Changes:
 
     @functools.cached_property
     def _links(self):
-        """Tables that link records to each other -> column -> model of what it refers to."""
-        found = {}
-        for model in self._models.values():
-            for field in model._fields.values():
-                if field.type == "many2many" and field.store and field.relation:
-                    ends = {field.column1: model, field.column2: self.env[field.comodel_name]}
-                    found.setdefault(field.relation, {}).update(ends)
-        return found
+        return Links(self.env, self._models.values(), {one["table"] for one in self._listed})
 
     def _may_see_link(self, table, key):
         """Tell whether the user may read what a link is between; rows of any other table are for managers."""
-        ends = self._links.get(table)
+        ends = self._links.ends(table)
         if self.env.su or not ends:
             return self.env.su or self.env.user.has_group("loomworks_ai.group_manager")
-        return all(int(key[name] or 0) in self._readable(model, {int(key[name] or 0)}) for name, model in ends.items())
+        if self._links.field(table) is None:
+            return False
+        numbers = {name: int(key.get(name) or 0) for name in ends}
+        return all(numbers[name] in self._readable(model, {numbers[name]}) for name, model in ends.items())
 
     def _readable(self, model, numbers):
         if self.env.su:

@@ -1,5 +1,6 @@
 """What is shown of an operation, and to whom."""
 
+from ..models import operation_log
 from .common import AgentCase
 
 
@@ -91,17 +92,44 @@ class TestValues(AgentCase):
         self.hide(self.partner)
         self.assertEqual(operation.preview_undo()["unmeant"], [{"table": "res_partner", "key": None}])
 
-    def test_links_of_what_rules_hide_are_hidden_as_well(self):
-        tag = self.env["res.partner.category"].create({"name": "Tag"})
+    def test_links_are_shown_with_both_ends_and_hidden_with_either(self):
+        old, new = self.env["res.partner.category"].create([{"name": "Old tag"}, {"name": "New tag"}])
+        self.partner.category_id = old
         with self.request() as env:
-            self.partner.with_env(env).category_id = tag.with_env(env)
+            self.partner.with_env(env).category_id = new.with_env(env)
         operation = self.operation.with_user(self.agent)
-        link = f"category_id {tag.id}, partner_id {self.partner.id}"
-        self.assertIn(link, operation.changes_html)
+        html = operation.changes_html
+        self.assertRegex(html, r"(?s)<h5>Contact: Tags</h5>.*Azure.*created.*<td>Tags</td>.*New tag")
+        self.assertRegex(html, r"(?s)Azure.*deleted.*<td>Tags</td>.*Old tag")
+        self.assertNotIn("partner_id", html)
+        self.hide(new)
+        self.env.invalidate_all()
+        self.assertIn("Old tag", operation.changes_html)
+        self.assertNotIn("New tag", operation.changes_html)
         self.hide(self.partner)
         self.env.invalidate_all()
-        self.assertNotIn(link, operation.changes_html)
-        self.assertNotIn(f"partner_id {self.partner.id}", operation.changes_html)
+        self.assertNotIn("Old tag", operation.changes_html)
+        self.assertNotIn("Azure", operation.changes_html)
+
+    def test_of_many_rows_as_many_are_listed_of_each_table_and_the_rest_is_counted(self):
+        with self.request() as env:
+            partners = env["res.partner"].create([{"name": f"New {number}"} for number in range(25)])
+            self.partner.with_env(env).category_id = env["res.partner.category"].create({"name": "Tag"})
+        self.patch(operation_log, "LISTED", 22)
+        operation = self.operation.with_user(self.manager)
+        self.assertEqual(len(operation.values_after["res.partner"]), 22)
+        self.assertEqual(operation.values_left_out, {"res.partner": len(partners) + 1 - 22})
+        self.assertIn("res.partner.category", operation.values_after)
+        self.assertRegex(operation.changes_html, "and 6 more")
+        self.assertIn("Contact: Tags", operation.changes_html)
+
+    def test_values_that_are_not_kept_any_more(self):
+        operation = self.change_phone()
+        self.assertNotIn("not kept any more", operation.changes_html)
+        self.env.cr.execute("DELETE FROM loomworks.entry WHERE operation = %s", operation.ids)
+        self.env.invalidate_all()
+        self.assertIn("The values are not kept any more", operation.changes_html)
+        self.assertNotIn("Nothing was changed", operation.changes_html)
 
     def test_a_conflict_names_the_later_operation_to_those_who_may_see_it(self):
         first = self.change_phone("2")

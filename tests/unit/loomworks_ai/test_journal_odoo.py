@@ -336,6 +336,12 @@ def test_effects_are_reported(cr):
     assert (effect["kind"], effect["detail"]) == ("mail", {"to": "ada@example.test"})
 
 
+def test_of_each_table_as_many_changes_are_read(cr):
+    act(cr, 1, CREATE_ACCOUNT, "INSERT INTO res_partner (name) SELECT 'P' FROM generate_series(1, 9)", CREATE_ANALYTIC)
+    found = [(one["table"], one["rows"]) for one in journal.changes(cr, [1], limit=2)]
+    assert found == [("account_account", 1), ("account_analytic_account", 1), ("res_partner", 9), ("res_partner", 9)]
+
+
 def test_changes_are_read_as_before_and_after(cr):
     act(cr, 1, CREATE_PARTNER, "UPDATE res_partner SET name = 'X' WHERE id = 1", "DELETE FROM res_partner WHERE id = 2")
     found = {one["act"]: one for one in journal.changes(cr, [1])}
@@ -343,7 +349,7 @@ def test_changes_are_read_as_before_and_after(cr):
     assert (created["before"], created["after"]["name"]) == (None, "New")
     assert (changed["key"], changed["before"], changed["after"]) == ({"id": "1"}, {"name": "Ada"}, {"name": "X"})
     assert (deleted["before"]["name"], deleted["after"]) == ("Bob", None)
-    assert len(journal.changes(cr, [1], limit=1)) == 1
+    assert [one["rows"] for one in journal.changes(cr, [1], limit=1)] == [3]
     assert journal.changes(cr, [1], tables=["note"]) == []
     assert journal.counts(cr, [1, 2]) == {1: 3}
     assert journal.accounted(cr, [1, 2]) == {1: 3}
