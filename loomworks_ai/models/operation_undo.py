@@ -105,10 +105,14 @@ class OperationLog(models.Model):
             journal.require_writing(cr)
         self.env.flush_all()
         self._lock(kind)
-        effects = self._effects()
-        refusal = self._refusal()
+        standing = self._still_there() or self
+        effects = standing._effects()
+        refusal = standing._refusal(chosen=self)
         if refusal:
-            return {**self._refused(refusal), "effects": effects}
+            return {**standing._refused(refusal), "effects": effects}
+        return standing._take_back_standing(kind, effects, on_conflict, choices, records)
+
+    def _take_back_standing(self, kind, effects, on_conflict, choices, records):
         follow_up = FollowUp(self.env)
         arguments = {
             "on_conflict": on_conflict,
@@ -168,25 +172,53 @@ class OperationLog(models.Model):
             self.env.cr.execute(query, [tuple(self.ids) or (0,)], log_exceptions=False)
             self.invalidate_recordset(["state", "undone"])
 
-    def _refusal(self):
-        """Return why these cannot be undone whatever the rows say, or None."""
-        with self.env.cr._cnx.cursor() as cr:
-            accounted = journal.accounted(cr, self.ids)
+    def _still_there(self):
+        """Return those of these of which something is left: not what is undone, nor what undid others of these only."""
+        return self.filtered(
+            lambda log: (
+                log.state != "rolled_back"
+                and (log.state != "failed" or log.row_changes)
+                and not (log.undoes and self._covers(log.undoes))
+            )
+        )
+
+    def _covers(self, numbers):
+        """Tell whether operations are all among these, or have in turn undone only such."""
+        others = self.sudo().browse([one for one in numbers if one not in self._ids]).exists()
+        beside = set(numbers) - set(self._ids) - set(others.ids)
+        return not beside and all(other.undoes and self._covers(other.undoes) for other in others)
+
+    def _refusal(self, chosen):
+        """Return why these cannot be undone whatever the rows say, or None.
+
+        :param chosen: these, and those of which nothing is left
+        """
+        accounted = self._accounted()
         for log in self.sudo():
-            if log.state == "restore_only":
-                return self.env._(
-                    "Operation %(id)s can only be taken back by restoring the database as it was before: %(why)s",
-                    id=log.id,
-                    why=log.error_message or "",
-                )
-            if log.state == "pending":
-                return self.env._("Operation %s is still under way.", log.id)
-            if log.state == "rolled_back":
-                return self.env._(
-                    "Operation %(id)s has been undone already, by operation %(by)s.", id=log.id, by=log.undone_by
-                )
-            if accounted.get(log.id, 0) < log.row_changes:
-                return self.env._("Operation %s is too old: its journal is no longer kept.", log.id)
+            reason = log._refusal_by_state()
+            if not reason and set(log.undoes or ()) & set(chosen.ids) and not chosen._covers(log.undoes):
+                reason = self.env._("Operation %s has taken back others, of which only some are chosen.", log.id)
+            if not reason and accounted.get(log.id, 0) < log.row_changes:
+                reason = self.env._("Operation %s is too old: its journal is no longer kept.", log.id)
+            if reason:
+                return reason
+        return None
+
+    def _refusal_by_state(self):
+        if self.state == "restore_only":
+            return self.env._(
+                "Operation %(id)s can only be taken back by restoring the database as it was before: %(why)s",
+                id=self.id,
+                why=self.error_message or "",
+            )
+        if self.state == "pending":
+            return self.env._("Operation %s is still under way.", self.id)
+        if self.state == "rolled_back":
+            return self.env._(
+                "Operation %(id)s has been undone already, by operation %(by)s.", id=self.id, by=self.undone_by
+            )
+        if self.state == "failed" and not self.row_changes:
+            return self.env._("Operation %s has failed and changed nothing.", self.id)
         return None
 
     def _refused(self, reason):
@@ -235,8 +267,10 @@ class OperationLog(models.Model):
                 before._set_undone(log.id, partial=partial if undone else log.partly, undone=not undone)
             if partial or undoing.get(log.id, set()) - {number}:
                 state = "partially_rolled_back"
-            else:
-                state = "rolled_back" if undone else "done"
+            elif undone:
+                state = "rolled_back"
+            else:  # only what has failed says why
+                state = "failed" if log.error_message else "done"
             log.write(
                 {
                     "state": state,

@@ -1,5 +1,7 @@
 """The dialog of an undo and of a redo."""
 
+from odoo.exceptions import ValidationError
+
 from .common import AgentCase
 
 
@@ -41,6 +43,17 @@ class TestDialog(AgentCase):
         dialog.action_apply()
         self.assertEqual(self.partner.phone, "1")
         self.assertEqual(operation.state, "rolled_back")
+
+    def test_only_what_is_offered_can_be_chosen(self):
+        operation = self.change_phone()
+        self.partner.with_context(active_test=False).unlink()
+        dialog = self.open(operation)
+        self.assertEqual(dialog.line_ids.offered, "skip")
+        with self.assertRaisesRegex(ValidationError, "deleted it since.*\\n.*“Leave the record alone”"):
+            dialog.line_ids.choice = "ours"
+        dialog.line_ids.choice = "skip"
+        dialog.action_look_again()
+        self.assertTrue(dialog.ready)
 
     def test_one_choice_for_all(self):
         with self.request() as env:
@@ -84,3 +97,46 @@ class TestDialog(AgentCase):
         self.assertFalse(told["done"])
         self.assertIn("undone already", told["refused"])
         self.assertFalse(self.open(operation).ready)
+
+    def test_a_session_of_which_the_agent_has_undone_a_part_itself(self):
+        before = self.partner.read(["phone", "email", "street"])
+        operations = self.change_phone()
+        with self.request(session="tidy") as env:
+            self.partner.with_env(env).email = "b@example.test"
+        operations |= self.operation.with_user(self.manager)
+        with self.request(session="tidy") as env:
+            self.assertTrue(operations[1].with_env(env).action_undo()["done"])
+        undo = self.operation.with_user(self.manager)
+        with self.request(session="tidy") as env:
+            self.partner.with_env(env).street = "Elm"
+        operations |= undo | self.operation.with_user(self.manager)
+        report = operations.action_undo()
+        self.assertTrue(report["done"], report["refused"])
+        self.assertEqual(self.partner.read(["phone", "email", "street"]), before)
+        self.assertEqual(operations.mapped("state"), ["rolled_back", "rolled_back", "done", "rolled_back"])
+        self.assertIn("undone already", (operations[1] | undo).action_undo()["refused"])
+
+    def test_an_undo_of_operations_of_which_only_some_are_chosen(self):
+        first, second = self.change_phone("2"), self.change_phone("3")
+        undo = first.browse((first | second).action_undo()["operation"])
+        self.assertIn("only some are chosen", (first | undo).action_undo()["refused"])
+        redo = first.browse(undo.action_undo()["operation"])
+        report = (first | second | redo).action_undo()
+        self.assertTrue(report["done"], report["refused"])
+        self.assertEqual((self.partner.phone, redo.state), ("1", "done"))
+
+    def test_what_has_failed_stays_failed(self):
+        operation = self.change_phone().sudo()
+        operation.write({"state": "failed", "error_message": "it broke"})
+        self.assertTrue(operation.with_user(self.manager).action_undo()["done"])
+        self.assertEqual(operation.state, "rolled_back")
+        self.assertTrue(operation.with_user(self.manager).action_redo()["done"])
+        self.assertEqual((operation.state, self.partner.phone), ("failed", "2"))
+
+    def test_what_has_failed_without_a_change_is_passed_over(self):
+        operation = self.change_phone()
+        empty = operation.sudo().copy({"state": "failed", "row_changes": 0, "error_message": "it broke"})
+        empty = empty.with_user(self.manager)
+        self.assertTrue((operation | empty).action_undo()["done"])
+        self.assertEqual((operation.state, empty.state), ("rolled_back", "failed"))
+        self.assertIn("changed nothing", empty.action_undo()["refused"])

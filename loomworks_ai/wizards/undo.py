@@ -1,6 +1,7 @@
 """The dialog before an undo or a redo: what it will do, what stands in the way, and what to do about that."""
 
 from odoo import api, fields, models
+from odoo.exceptions import ValidationError
 
 from ..models.values import Changes
 
@@ -80,17 +81,8 @@ class Undo(models.TransientModel):
         return {"on_conflict": self.on_conflict, "choices": choices}
 
     def _show(self, report):
-        chosen = {(line.model_name, line.record_number): line.choice for line in self.line_ids}
-        lines = [
-            {
-                "model_name": one["model"],
-                "record_number": int(one["id"] or 0),
-                "message": one["message"],
-                "offered": ",".join(one["choices"]),
-                "choice": chosen.get((one["model"], int(one["id"] or 0))),
-            }
-            for one in report["conflicts"]
-        ]
+        chosen = {(line.model_name, line.record_number): line.choice for line in self.line_ids if line.choice}
+        lines = [self._line(one, chosen) for one in report["conflicts"]]
         self.write(
             {
                 "line_ids": [fields.Command.clear(), *[fields.Command.create(line) for line in lines]],
@@ -106,6 +98,16 @@ class Undo(models.TransientModel):
                 ),
             }
         )
+
+    def _line(self, conflict, chosen):
+        record = conflict["model"], int(conflict["id"] or 0)
+        return {
+            "model_name": record[0],
+            "record_number": record[1],
+            "message": conflict["message"],
+            "offered": ",".join(conflict["choices"]),
+            "choice": chosen.get(record) if chosen.get(record) in conflict["choices"] else False,
+        }
 
     def _rows(self, rows):
         changes = Changes(self.env, [])
@@ -134,3 +136,19 @@ class UndoLine(models.TransientModel):
     message = fields.Text(readonly=True)
     offered = fields.Char(readonly=True)
     choice = fields.Selection(CHOICES, "What to do")
+
+    @api.constrains("choice")
+    def _check_choice(self):
+        words = dict(self._fields["choice"]._description_selection(self.env))
+        for line in self:
+            offered = (line.offered or "").split(",")
+            if line.choice and line.choice not in offered:
+                raise ValidationError(
+                    self.env._(
+                        "%(message)s\n“%(choice)s” is no way out of that. What can be chosen: %(offered)s.",
+                        message=line.message or "",
+                        choice=words[line.choice],
+                        offered=", ".join(f"“{words[one]}”" for one in offered if one in words)
+                        or self.env._("nothing"),
+                    )
+                )
