@@ -134,8 +134,8 @@ def _each(digests: bytes) -> set[bytes]:
 
 
 def remove_all(store: Store, *, threads: int = THREADS) -> int:
-    """Remove every object of a tenant that is no more; return how many there were."""
-    names = [one.name for folder in ("manifests", "bases", "objects", "packs", "leases") for one in store.list(folder)]
-    for _ in Crew(threads).each(store.delete, [*names, "key"]):
+    """Remove every object of a tenant that is no more, whoever wrote it; return how many there were."""
+    names = [one.name for one in store.list("")]
+    for _ in Crew(threads).each(store.delete, names):
         pass
     return len(names)

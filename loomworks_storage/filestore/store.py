@@ -109,9 +109,9 @@ class Store:
             return self._client.head_object(**self._at(name))["ContentLength"]
 
     def list(self, folder: str) -> Iterator[StoredObject]:
-        """Yield every object below ``folder``, in the order of their names."""
+        """Yield every object below ``folder`` (empty: every one there is), in the order of their names."""
         root = len(self.location.object_key(""))
-        prefix = self.location.object_key(f"{folder}/")
+        prefix = self.location.object_key(f"{folder}/" if folder else "")
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.location.bucket, Prefix=prefix)
         with self._translated(folder):
             for page in pages:

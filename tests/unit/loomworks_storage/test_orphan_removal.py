@@ -114,12 +114,15 @@ def test_exports_of_one_tenant_go_and_those_of_another_and_its_files_stay(s3):
     assert mine.is_used()
 
 
-def test_files_of_one_tenant_go_and_those_of_another_stay(s3):
+def test_files_of_one_tenant_go_whoever_wrote_them_and_those_of_another_stay(s3):
+    """An object outside of the five known folders stayed, and the orphan was looked at every other second for ever."""
     mine, other = (open_store(location_of(s3)) for _number in range(2))
     for store in (mine, other):
         Vault(store, Key.generate()).open()
         store.put("objects/ab/abc", b"x")
         store.put("manifests/m.jsonl.gz", b"x")
+        for name in ("notes.txt", "of/another/version"):
+            store.put(name, b"nobody knows what it is")
     found = {one.tenant: one for one in listing.of_bucket(other)}
     assert {mine.location.tenant, other.location.tenant} <= set(found)
     one, place = found[mine.location.tenant], Place(Cluster(), store=mine)
@@ -127,4 +130,4 @@ def test_files_of_one_tenant_go_and_those_of_another_stay(s3):
     assert remove(one, place) is True
     assert not mine.is_used()
     assert remove(one, place) is True
-    assert other.is_used()
+    assert len(list(other.list(""))) == 5
