@@ -214,11 +214,10 @@ class RestoreWork(models.Model):
         """Wait until the tenant's traffic goes to ``database``; then let the pods of ``before`` end, and close it."""
         tenant, world = self.tenant_id, self._world()
         waited = (fields.Datetime.now() - self.switch_began_at).total_seconds()
-        if tenant.switching and tenant.state in SERVING:
-            if not flow.is_served(tenant.uuid, database, world):
-                return self._pause(SWITCH_LOOK) if waited < SWITCH_PATIENCE else self._take_back_switch(before)
-            self._note_traffic(waited)
+        if tenant.switching and tenant.state in SERVING and not flow.is_served(tenant.uuid, database, world):
+            return self._pause(SWITCH_LOOK) if waited < SWITCH_PATIENCE else self._take_back_switch(before)
         if tenant.switching:
+            self._note_traffic(world)
             tenant.switching = False
             tenant._reconcile_if_changed()
             return self._pause(SWITCH_LOOK)
@@ -230,13 +229,20 @@ class RestoreWork(models.Model):
         world.server.close_database(before)
         return self._settle_switch(state)
 
-    def _note_traffic(self, seconds):
-        """Note when the traffic went over."""
-        self.write({"switch_seconds": seconds, "traffic_changed_at": fields.Datetime.now()})
+    def _note_traffic(self, world):
+        """Note when the traffic went over, which may be long ago: nobody need have been here then."""
+        now = fields.Datetime.now()
+        told = flow.switched_at(self.tenant_id.uuid, world) if self.tenant_id.state in SERVING else None
+        changed = told.astimezone(UTC).replace(tzinfo=None) if told else now
+        changed = max(self.switch_began_at, min(changed, now))
+        seconds = (changed - self.switch_began_at).total_seconds()
+        self.write({"switch_seconds": seconds, "traffic_changed_at": changed})
 
     def _settle_switch(self, state):
         now = fields.Datetime.now()
-        changed = self.traffic_changed_at or now
+        changed = (
+            self.traffic_changed_at or self.switch_began_at
+        )  # of a tenant that is stopped, the row is what changes
         self.write(
             {
                 "state": state,

@@ -154,6 +154,9 @@ class Tenant(models.Model):
         restores = self.env["loomworks.restore"].sudo().search(domain, order="id")
         changes = [(one.placed_at, one.new_database) for one in restores if one.placed_at]
         changes += [(one.gone_back_at, one.old_database) for one in restores if one.gone_back_at]
+        under_way = {"placing": "new_database", "going_back": "old_database"}
+        going = restores.filtered(lambda one: one.traffic_changed_at and one.state in under_way)
+        changes += [(one.traffic_changed_at, one[under_way[one.state]]) for one in going]
         before = [change for change in changes if change[0] <= moment]
         return max(before)[1] if before else restores[:1].old_database or self.database_name
 

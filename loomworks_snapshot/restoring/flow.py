@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,18 @@ def is_served(uuid: str, database: str, world: Boundaries) -> bool:
     """Tell whether the tenant's traffic goes to the pods of ``database``."""
     service = world.kube.get("Service", names.ODOO, names.namespace(uuid)) or {"spec": {}}
     return service["spec"].get("selector", {}).get(names.DATABASE_LABEL) == database
+
+
+def switched_at(uuid: str, world: Boundaries) -> datetime | None:
+    """Return when the tenant's traffic last went elsewhere, by the API server's clock (UTC); None where it did not say.
+
+    The server notes when a manager has changed what it owns of an object, to the second; applying the same does not
+    count (ManagedFieldsEntry.time). Only the switch changes the Service of a tenant that is being restored.
+    """
+    service = world.kube.get("Service", names.ODOO, names.namespace(uuid)) or {"metadata": {}}
+    managers = service["metadata"].get("managedFields", [])
+    times = [one["time"] for one in managers if one.get("manager") == names.FIELD_MANAGER and one.get("time")]
+    return datetime.fromisoformat(max(times)) if times else None
 
 
 def has_pods(uuid: str, database: str, world: Boundaries) -> bool:

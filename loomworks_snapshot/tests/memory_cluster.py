@@ -3,6 +3,7 @@
 import base64
 import json
 from copy import deepcopy
+from datetime import UTC, datetime
 
 import psycopg2
 from odoo.addons.loomworks_tenant.kube import names
@@ -121,6 +122,11 @@ class MemoryCluster:
             meta = {"namespace": namespace, "name": database, "labels": {**labels, names.DATABASE_LABEL: database}}
             self._put({"kind": "Pod", "metadata": meta})
         meta = {"namespace": namespace, "name": names.ODOO}
+        if served == wanted:
+            meta["managedFields"] = self.objects["Service", namespace, names.ODOO]["metadata"]["managedFields"]
+        else:
+            changed = {"manager": names.FIELD_MANAGER, "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+            meta["managedFields"] = [{"manager": "kube-controller-manager", "time": "2020-01-01T00:00:00Z"}, changed]
         spec = {"selector": {names.DATABASE_LABEL: wanted}}
         self._put({"kind": "Service", "metadata": meta, "spec": spec})
 

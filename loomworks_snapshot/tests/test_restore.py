@@ -28,6 +28,7 @@ class TestRestore(SnapshotCase):
     def setUp(self):
         super().setUp()
         self.progress, self.served, self.pods, self.databases, self.events = None, False, False, True, []
+        self.switched_at = None
 
         def advance(spec, world):
             if isinstance(self.progress, Exception):
@@ -53,6 +54,7 @@ class TestRestore(SnapshotCase):
             (flow, "clean_up", event("clean_up")),
             (flow, "discard", event("discard")),
             (flow, "is_served", lambda uuid, database, world: self.served),
+            (flow, "switched_at", lambda uuid, world: self.switched_at),
             (flow, "has_pods", lambda uuid, database, world: self.pods),
             (
                 type(self.env["loomworks.restore"]),
@@ -252,6 +254,44 @@ class TestRestore(SnapshotCase):
         restore.sudo().write({"placed_at": placed - timedelta(hours=2), "gone_back_at": placed - timedelta(hours=1)})
         names = [self.tenant._database_at(placed - timedelta(hours=hours)) for hours in (3, 1.5, 0.5)]
         self.assertEqual(names, [self.first, restore.new_database, self.first])
+
+    def test_change_counts_from_when_the_service_changed_and_not_from_when_that_was_seen(self):
+        restore = self.ask().sudo()
+        self.progress = flow.Progress("restored", 1.0, REPORT)
+        for _step in range(4):
+            self.step(restore)
+        now = fields.Datetime.now()
+        restore.switch_began_at = now - timedelta(minutes=9)  # the control plane was away since
+        changed = now - timedelta(minutes=8)
+        self.switched_at, self.served, self.pods = changed.replace(tzinfo=UTC), True, True
+        for _step in range(2):
+            self.step(restore)
+        self.assertEqual(restore.state, "placing")
+        moments = [changed + timedelta(seconds=seconds) for seconds in (-1, 0, 60)]
+        names = [self.first, restore.new_database, restore.new_database]
+        self.assertEqual([self.tenant._database_at(moment) for moment in moments], names)
+        self.pods = False
+        self.place(restore)
+        self.assertEqual((restore.state, restore.placed_at, restore.switch_seconds), ("done", changed, 60))
+        self.assertEqual([self.tenant._database_at(moment) for moment in moments], names)
+        restore.with_user(self.customer).action_go_back()
+        self.step(restore)
+        now = fields.Datetime.now()
+        restore.switch_began_at = now - timedelta(minutes=5)
+        self.switched_at = (now - timedelta(minutes=4)).replace(tzinfo=UTC)
+        self.place(restore)
+        self.assertEqual((restore.state, restore.gone_back_at), ("gone_back", now - timedelta(minutes=4)))
+
+    def test_clock_of_the_api_server_moves_no_change_out_of_its_span(self):
+        for skew in (-3600, 3600):
+            with self.subTest(skew), self.env.cr.savepoint() as savepoint:
+                restore = self.ask().sudo()
+                self.switched_at = fields.Datetime.now().replace(tzinfo=UTC) + timedelta(seconds=skew)
+                before = fields.Datetime.now()
+                self.place(restore)
+                self.assertTrue(before <= restore.placed_at <= fields.Datetime.now())
+                self.env.invalidate_all()
+                savepoint.rollback()
 
     def test_permanent_error_ends_it_and_releases_the_snapshot(self):
         restore = self.ask()
@@ -576,11 +616,13 @@ class TestRestore(SnapshotCase):
         if not self.server.base_backup_ids:
             values = {"server_id": self.server.id, "label": "20261121-000000F", "backup_type": "full", "state": "done"}
             self.env["loomworks.base.backup"].create({**values, "finished_at": now - timedelta(days=1)})
+        self.server.unarchived_seconds = 17
         return self.env["loomworks.restore"]._drill(self.server)
 
     def test_drill_is_of_a_moment_that_can_be_restored(self):
         for _night in range(20):
             drill = self.a_drill()
+            self.assertEqual(drill.lost_seconds, 17)
             self.assertEqual((drill.tenant_id, drill.purpose), (self.tenant, "drill"))
             self.assertGreaterEqual(drill.moment, self.snapshot.created_at)
             self.assertLess(drill.moment, fields.Datetime.now() - timedelta(minutes=4))

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from addons.loomworks_snapshot.pitr.request import Request, Target, TargetKind
@@ -222,3 +223,28 @@ def test_memory_of_the_scratch_space_counts_as_the_jobs():
         assert pod["containers"][0]["resources"]["limits"]["memory"] == memory
         (volume,) = [one for one in pod["volumes"] if one["name"] == "scratch"]
         assert ("emptyDir" in volume) == (space.medium != Medium.CLAIM)
+
+
+class Services:
+    """A cluster with one Service, as the API server tells it."""
+
+    def __init__(self, **metadata):
+        self.service = {"kind": "Service", "metadata": metadata} if metadata else None
+
+    def get(self, kind, name, namespace):
+        return self.service
+
+
+def test_moment_of_the_switch_is_when_the_api_server_saw_the_service_change():
+    noted = [
+        {"manager": "loomworks", "time": "2026-11-26T23:01:59Z"},
+        {"manager": "kube-controller-manager", "time": "2026-11-26T23:10:00Z"},
+        {"manager": "loomworks"},
+    ]
+    world = Boundaries(Services(managedFields=noted), None, None)
+    assert flow.switched_at("uuid", world) == datetime(2026, 11, 26, 23, 1, 59, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("cluster", [Services(), Services(name="odoo"), Services(managedFields=[{"manager": "k"}])])
+def test_moment_of_the_switch_is_unknown_where_the_api_server_does_not_tell(cluster):
+    assert flow.switched_at("uuid", Boundaries(cluster, None, None)) is None
