@@ -10,10 +10,11 @@ from typing import Any
 
 from ...loomworks_tenant.errors import DatabaseRefused, LoomworksError
 from ...loomworks_tenant.postgres.server import DatabaseServer
-from ..repository.segments import parse_lsn
+from ..repository.segments import SEGMENT_SIZE, Segment, parse_lsn
 from .base_backup import BaseBackup, read_info
 
 STATEMENT_TIMEOUT = 10_000  # milliseconds: nothing here takes long, and a server that hangs must not hold up others
+SEGMENT_HEADER = 40  # bytes at the start of a segment in which nothing has been written (SizeOfXLogLongPHD)
 NOT_ENDED = -1  # exit code of work whose steward was killed
 
 # Asking for what is pending already is no second question (index repository_work_pending).
@@ -43,6 +44,7 @@ SERVER = """
            ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int AS timeline,
            (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier,
            pg_size_bytes(current_setting('wal_segment_size')) AS segment_size,
+           (SELECT setting::int FROM pg_settings WHERE name = 'archive_timeout') AS archive_timeout,
            waiting.segments AS waiting_segments, waiting.seconds AS lag_seconds,
            archiver.failed_count,
            coalesce(substring(archiver.last_archived_wal, '^[0-9A-F]{24}'), '') AS last_archived_wal,
@@ -94,6 +96,7 @@ class Archive:
     last_archived_wal: str  # a segment; of the history file of a backup, the one in which it began
     last_archived: float | None  # seconds since 1970
     last_failed: float | None
+    timeout: int  # seconds after which a segment is ended in which anything was written; 0: none is
 
     @property
     def failing(self) -> bool:
@@ -119,6 +122,22 @@ class Look:
     info_error: str  # why they could not be listed just now
     backup_bytes: int  # in the repository
     archive_bytes: int
+
+    @property
+    def unarchived_seconds(self) -> float:
+        """How old the oldest change can be that the repository does not have: what would be lost with the server.
+
+        What is in the open segment counts as well as what waits: a segment holds what was written since the one before
+        it, and is ended after :attr:`Archive.timeout`. The seconds that archiving the last one took are not known.
+        """
+        archive = self.archive
+        if not archive.last_archived_wal or archive.last_archived is None:
+            return archive.lag_seconds + archive.timeout
+        archived = Segment.parse(archive.last_archived_wal).start + SEGMENT_SIZE
+        if self.lsn <= archived + SEGMENT_HEADER:
+            return 0.0
+        since = max(self.now - archive.last_archived, archive.lag_seconds)
+        return min(since, archive.lag_seconds + archive.timeout) if archive.timeout else since
 
 
 class Repository:
@@ -170,6 +189,7 @@ def _look(server: dict[str, Any], info: dict[str, Any], work: tuple[Work, ...]) 
         last_archived_wal=server["last_archived_wal"],
         last_archived=server["last_archived"],
         last_failed=server["last_failed"],
+        timeout=server["archive_timeout"],
     )
     return Look(
         now=server["now"],

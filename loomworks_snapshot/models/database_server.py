@@ -1,6 +1,7 @@
 """A database server's repository: how it is to be backed up, how it stands, and what is wrong with it."""
 
 import logging
+import math
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -58,6 +59,12 @@ class DatabaseServer(models.Model):
     last_backup_at = fields.Datetime("Last base backup", readonly=True, copy=False)
     last_backup_age = fields.Float("Age of the last base backup (h)", compute="_compute_last_backup_age")
     archive_lag_seconds = fields.Integer("Archive lag (s)", readonly=True, copy=False)
+    unarchived_seconds = fields.Integer(
+        "Not in the repository yet (s)",
+        readonly=True,
+        copy=False,
+        help="How old the oldest change can be that would be lost with the server.",
+    )
     archive_lag_bytes = fields.Float("WAL that waits", digits=(20, 0), readonly=True, copy=False)
     archive_failed_count = fields.Integer("Failed attempts to archive", readonly=True, copy=False)
     last_archived_wal = fields.Char("Last archived segment", readonly=True, copy=False)
@@ -210,6 +217,7 @@ def facts(look):
     return {
         "last_backup_at": moment(last),
         "archive_lag_seconds": int(look.archive.lag_seconds),
+        "unarchived_seconds": math.ceil(look.unarchived_seconds),
         "archive_lag_bytes": look.archive.lag_bytes,
         "archive_failed_count": look.archive.failed_count,
         "last_archived_wal": look.archive.last_archived_wal or False,

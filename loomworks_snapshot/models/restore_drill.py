@@ -40,7 +40,7 @@ class RestoreDrill(models.Model):
         moment = since[tenant] + timedelta(seconds=rng.uniform(1, (latest - since[tenant]).total_seconds()))
         moment = moment.replace(microsecond=0)
         values = tenant._moment_values(moment)
-        return self._request(tenant, {**values, "purpose": "drill", "lost_seconds": server.archive_lag_seconds})
+        return self._request(tenant, {**values, "purpose": "drill", "lost_seconds": server.unarchived_seconds})
 
     def _drill_files(self):
         """Have every file of the moment listed in S3, and read some; return how many, nothing where none are there yet.

@@ -43,7 +43,7 @@ def look(*items, **changes):
         "system_identifier": SYSTEM,
         "settings": {**dict.fromkeys(SETTINGS, "on"), "wal_level": "replica"},
         "databases_elsewhere": 0,
-        "archive": Archive(12.5, 2 << 24, 3, "00000001000000000000000C", NOW - 30, None),
+        "archive": Archive(12.5, 2 << 24, 3, "00000001000000000000000C", NOW - 30, None, 60),
         "work": (),
         "backups": tuple(read_info([stanza])),
         "info_taken": NOW - 60,

@@ -27,6 +27,10 @@ class TestDatabaseServer(TenantCase):
     def test_look_fills_the_page(self):
         self.record(look(info_of(), work=(work(), work(8, "expire", code=1), work(9, "expire", code=1))))
         self.assertEqual((self.server.archive_lag_seconds, self.server.archive_lag_bytes), (12, 2 << 24))
+        self.assertEqual(self.server.unarchived_seconds, 0)
+        self.record(look(info_of(), lsn=0xD000100))
+        self.assertEqual(self.server.unarchived_seconds, 30)
+        self.record(look(info_of(), work=(work(), work(8, "expire", code=1), work(9, "expire", code=1))))
         self.assertEqual((self.server.archive_failed_count, self.server.last_archived_at), (3, moment(NOW - 30)))
         self.assertEqual(self.server.last_backup_at, moment(NOW - 3600 + 40))
         self.assertEqual(self.server.repository_backup_bytes, 3_000_000)

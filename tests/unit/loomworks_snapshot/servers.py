@@ -55,7 +55,7 @@ def pending(kind, **changes):
 
 def archive(**changes):
     values = {"lag_seconds": 0, "lag_bytes": 0, "failed_count": 0, "last_archived_wal": "0" * 24}
-    return Archive(**{**values, "last_archived": NOW - 10, "last_failed": None, **changes})
+    return Archive(**{**values, "last_archived": NOW - 10, "last_failed": None, "timeout": 60, **changes})
 
 
 def look(*backups, **changes):

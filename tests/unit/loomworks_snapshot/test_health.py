@@ -91,3 +91,19 @@ def test_verify_names_what_is_invalid():
 def test_incremental_backup_counts_as_the_last():
     old = full(NOW - 3 * DAY)
     assert problems(look(old, incr(old, NOW - HOUR)), POLICY) == []
+
+
+@pytest.mark.parametrize(
+    ("lsn", "changes", "seconds"),
+    [
+        (0x1000028, {}, 0),  # nothing but a header is in the open segment
+        (0x1000100, {}, 10),
+        (0x1000100, {"last_archived": NOW - 3600}, 60),  # something was written at last; a segment is ended in a minute
+        (0x2000100, {"last_archived": NOW - 3600, "lag_seconds": 600}, 660),
+        (0x1000100, {"last_archived": NOW - 3600, "timeout": 0}, 3600),
+        (0x1000100, {"last_archived": None, "last_archived_wal": "", "lag_seconds": 5}, 65),
+        (0x1000100, {"last_archived": NOW + 5}, 0),  # two clocks
+    ],
+)
+def test_what_would_be_lost_with_the_server(lsn, changes, seconds):
+    assert look(RECENT, lsn=lsn, archive=archive(**changes)).unarchived_seconds == seconds
