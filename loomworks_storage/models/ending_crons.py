@@ -6,11 +6,13 @@ from markupsafe import Markup
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 
+from ..reconciler.left_volume import LeftVolume
 from ..retention.ending import Turn
 
 _logger = logging.getLogger(__name__)
 
 ALARM = "loomworks_storage.activity_ending"
+LEFT = "loomworks_storage.activity_volume_left"
 ENDED = "The time after the subscription's end is over."
 
 
@@ -72,14 +74,40 @@ class EndingCrons(models.Model):
         result = super()._settle()
         if self.erased_at and not before:
             self._close_ending_activities()
+            self._tell_erased(self.step_ids.filtered(lambda one: one.code == LeftVolume.code).message)
+        return result
+
+    # --- telling people -------------------------------------------------------------------------------
+
+    def _tell_erased(self, left):
+        """Say that everything is gone; or what is not, which operators have to see to.
+
+        :param left: volumes that their storage keeps, in words; empty: none
+        """
+        if not left:
             self._mail_admins(
                 self.env._("All data of “%s” has been deleted", self.name),
                 self.env._("Database and files are gone, and so is the key of their backups."),
                 self.env._("Nobody can restore them; what backups of the whole server hold expires with these."),
             )
-        return result
-
-    # --- telling people -------------------------------------------------------------------------------
+            return
+        self.env["loomworks.audit"]._record("volume_left", self, left)
+        self._raise_alarm(
+            LEFT,
+            self.env._(
+                "The storage keeps the volume of “%(name)s”: %(left)s. Delete the disk at the provider, then the "
+                "volume among the orphans, and tell the customer.",
+                name=self.name,
+                left=left,
+            ),
+        )
+        self._mail_admins(
+            self.env._("“%s” has been deleted but for a disk", self.name),
+            self.env._("The database is gone, and so is the key of all backups; nobody can restore them."),
+            self.env._(
+                "The storage keeps the disk on which the files were; the operators have been told to delete it."
+            ),
+        )
 
     def _tell_ended(self):
         for tenant in self:

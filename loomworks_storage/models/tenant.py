@@ -6,6 +6,7 @@ from odoo.addons.loomworks_tenant.reconciler.engine import StepState
 from odoo.addons.loomworks_tenant.reconciler.spec import VolumeSpec
 
 from ..reconciler.files import Files, FilesKey
+from ..reconciler.left_volume import LeftVolume
 from ..reconciler.steps import Volume, VolumeClaim, VolumeGrowth
 
 
@@ -58,7 +59,7 @@ class Tenant(models.Model):
         codes = [step.code for step in steps]
         steps.insert(codes.index("identity") + 1, Volume())
         steps.insert(codes.index("policies") + 1, VolumeClaim())
-        steps.insert(0, FilesKey())
+        steps[:0] = [LeftVolume(), FilesKey()]  # erased last, in the reverse order: when the namespace is gone
         steps.append(VolumeGrowth())
         if self.files_manifest and self.files_source_uuid:
             steps.insert([step.code for step in steps].index("configuration"), Files())

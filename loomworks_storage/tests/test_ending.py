@@ -8,7 +8,7 @@ from odoo.addons.loomworks_tenant.tests.common import TenantCase
 from odoo.exceptions import AccessError, UserError
 from odoo.tests import Form, tagged
 
-from ..models.ending_crons import ALARM
+from ..models.ending_crons import ALARM, LEFT
 
 START = fields.Datetime.to_datetime("2026-03-01 10:00:00")
 
@@ -350,6 +350,20 @@ class TestEnding(TenantCase):
         self.row.admin_ids = False
         self.tenant.action_archive()
         self.assertIn("has been archived", self.row.message_ids[0].body)
+
+    def test_customer_is_not_told_that_files_are_gone_whose_disk_the_storage_keeps(self):
+        self.tenant.action_archive()
+        self.tenant.action_erase("Acme")
+        codes = self.row.step_ids.mapped("code")
+        self.assertEqual(codes[-1], "left_volume")
+        self.row.step_ids[-1].message = "pv-0 (Retain, vol-7)"
+        self.finish_steps(self.tenant)
+        self.assertEqual(self.mails[-1].subject, "“Acme” has been deleted but for a disk")
+        self.assertNotIn("files are gone", self.mails[-1].body_html)
+        told = self.row.activity_ids.filtered(lambda one: one.activity_type_id == self.env.ref(LEFT))
+        self.assertIn(self.operator, told.user_id)
+        self.assertIn("pv-0 (Retain, vol-7)", told[0].note)
+        self.assertEqual(self.audit_of("volume_left").result, "pv-0 (Retain, vol-7)")
 
     def test_one_that_cannot_be_archived_does_not_stop_the_others(self):
         other = self.make_active("other")
