@@ -320,7 +320,7 @@ def target_lsn(target: Target) -> int | None:
 
 
 def choose_backup(catalog: Catalog, request: Request) -> Backup:
-    """Return the base backup to start from: the newest that ends before the target, or the one asked for if it is there.
+    """Return the base backup to start from: the one asked for, or where it is gone the newest before the target.
 
     :raises NoBaseBackup: when there is none, or the repository is of another server
     """
