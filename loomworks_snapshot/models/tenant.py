@@ -105,7 +105,7 @@ class Tenant(models.Model):
 
         :raises UserError: when it is in the future, or before the tenant was made
         """
-        if moment > fields.Datetime.now():
+        if moment > datetime.now(UTC).replace(tzinfo=None):
             raise UserError(self.env._("%s UTC is in the future.", fields.Datetime.to_string(moment)))
         if moment < self.sudo().create_date.replace(microsecond=0):
             made = fields.Datetime.to_string(self.sudo().create_date)

@@ -1,7 +1,7 @@
 """Restores as rows: each state and what leads on from it; the Job and the servers themselves are tested elsewhere."""
 
 from dataclasses import replace
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from unittest.mock import patch
 
@@ -201,6 +201,28 @@ class TestRestore(SnapshotCase):
         self.step(restore)
         self.assertEqual([event for event in self.events if event[0] == "drop"], [("drop", restore.new_database)])
 
+    def test_other_database_is_kept_for_a_week_and_no_shorter(self):
+        restore = self.ask()
+        self.place(restore)
+        for state, other in (("done", self.first), ("gone_back", restore.new_database)):
+            with self.subTest(state):
+                self.assertEqual(restore.state, state)
+                self.assertEqual(restore.kept_until - restore.finished_at, timedelta(days=7))
+                restore.sudo().kept_until -= timedelta(days=6)  # the cron of the day before
+                restore._cron_forget()
+                self.step(restore)
+                self.assertFalse(restore.dropped or restore.reconcile_at)
+                self.assertNotIn(("drop", other), self.events)
+                self.assertEqual(restore.can_go_back, state == "done")
+            if state == "done":
+                restore.with_user(self.customer).action_go_back()
+                self.place(restore)
+        restore.sudo().kept_until -= timedelta(days=1)
+        restore._cron_forget()
+        for _step in range(2):
+            self.step(restore)
+        self.assertEqual([event for event in self.events if event[0] == "drop"], [("drop", restore.new_database)])
+
     def test_going_back_from_the_snapshot_itself(self):
         drill = {**self.snapshot._restore_values(), "purpose": "drill"}
         self.env["loomworks.restore"]._request(self.tenant, drill)
@@ -394,6 +416,16 @@ class TestRestore(SnapshotCase):
         drill.with_user(self.operator).action_cancel()
         self.assertEqual(self.snapshot.state, "failed")
 
+    def test_moment_within_the_present_second_is_not_in_the_future(self):
+        tenant, second = self.tenant.with_user(self.customer), timedelta(seconds=1)
+        for moment in (datetime.now(UTC).replace(tzinfo=None), fields.Datetime.now()):
+            restore = self.env["loomworks.restore"].browse(tenant.restore_to(moment))
+            self.assertEqual(restore.target_value, f"{moment.isoformat(sep=' ')}+00")
+            self.assertLess(moment - restore.moment, second)
+            restore.action_cancel()
+        with self.assertRaisesRegex(UserError, "is in the future"):
+            tenant.restore_to(datetime.now(UTC).replace(tzinfo=None) + 2 * second)
+
     def test_moment_before_the_repository_begins_is_refused_and_nothing_started(self):
         now = fields.Datetime.now()
         self.env.cr.execute("UPDATE loomworks_tenant SET create_date = create_date - interval '30 days'")
@@ -548,6 +580,22 @@ class TestRestore(SnapshotCase):
         self.assertEqual((done.state, failed.state, tenant.files_manifest), ("done", "failed", "of the reset"))
         actions["go back"]()
         self.assertEqual(done.state, "going_back")
+
+    def test_restore_of_a_tenant_that_is_gone_meanwhile_puts_nothing_in_place(self):
+        for values in ({"state": "archived"}, {"erase_requested": True}):
+            with self.subTest(values), self.env.cr.savepoint() as savepoint:
+                restore = self.ask()
+                self.step(restore)
+                self.events.clear()
+                self.tenant.sudo().write(values)
+                self.progress = flow.Progress("restored", 1.0, REPORT)
+                for _step in range(2):
+                    self.step(restore)
+                self.assertEqual((restore.state, restore.error_code), ("failed", "tenant_gone"))
+                self.assertEqual((self.snapshot.state, self.tenant.database_name), ("ready", self.first))
+                self.assertEqual(self.events, [("discard", f"{self.first}_r{restore.id}")])
+                self.env.invalidate_all()
+                savepoint.rollback()
 
     def test_one_at_a_time(self):
         self.ask()

@@ -5,10 +5,11 @@ back, what it had done outside stays.
 """
 
 import os
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from unittest.mock import patch
 
 import psycopg2
+from harness import in_memory_repository as in_memory
 from harness.fuse import EachOnce
 from odoo import fields
 from odoo.addons.loomworks_tenant.kube import names
@@ -20,6 +21,7 @@ from odoo.sql_db import connection_info_for
 from odoo.tests import tagged
 
 from ..models import restore_work
+from ..repository import restore_point
 from ..restoring.spec import NAMESPACE
 from .common import SnapshotCase
 from .memory_cluster import HALF, REST, ROWS, MemoryCluster
@@ -165,7 +167,7 @@ class TestRestoreKilled(SnapshotCase):
         self.assertEqual((self.tenant.database_name, self.kube.served(self.tenant)), (new, new))
         self.assertEqual((restore.error_message, self.snapshot.state), (False, "ready"))
         self.assert_only(restore, self.first, new)
-        restore.with_user(self.customer).action_go_back()
+        self.snapshot.with_user(self.customer).action_go_back()
         self.run_until(restore, "gone_back")
         self.assertEqual((self.tenant.database_name, self.kube.served(self.tenant)), (self.first, self.first))
         self.assert_only(restore, self.first, new)
@@ -187,6 +189,39 @@ class TestRestoreKilled(SnapshotCase):
         self.run_reconciler()
         self.assertEqual(self.snapshot.state, "ready")
         self.assert_only(restore, self.first, restore.new_database)
+
+    def test_restored_to_just_before_an_operation_by_its_own_button(self):
+        values = {"tenant_id": self.tenant.id, "tenant_operation": 7, "tool_name": "write", "state": "done"}
+        values |= {"lsn": "0/2000200", "timeline": 1, "started_at": fields.Datetime.now()}
+        operation = self.env["loomworks.ai.operation.log"].sudo().create(values)
+        self.world.switch()
+        number = operation.with_user(self.customer).action_restore_before()
+        restore = self.env["loomworks.restore"].sudo().browse(number)
+        self.run_reconciler()
+        self.assertEqual((restore.snapshot_id.state, restore.snapshot_id), ("ready", operation.snapshot_id))
+        point = restore_point.RestorePoint("closing", in_memory.lsn(9), 1, in_memory.SYSTEM, datetime.now(UTC))
+        self.world.segment = 10
+        self.world.archive_all()
+        with patch.object(restore_point, "close", lambda server: point):
+            self.run_until(restore, "done")
+        asked = restore._to_request()
+        self.assertEqual((asked.target.kind, asked.target.value), ("lsn", "0/2000200"))
+        self.assert_only(restore, self.first, restore.new_database)
+        restore.snapshot_id.with_user(self.customer).action_go_back()
+        self.run_until(restore, "gone_back")
+        self.assertEqual(self.kube.served(self.tenant), self.first)
+
+    def test_database_that_somebody_dropped_during_the_change_is_not_waited_for(self):
+        restore = self.ask()
+        while not restore.switch_began_at:
+            self.take_step(restore)
+        self.kube.follow(self.tenant.sudo())
+        self.real.drop_database(self.first)
+        self.run_until(restore, "done")
+        self.assertEqual((restore.cancelled_mails, self.kube.served(self.tenant)), (0, restore.new_database))
+        restore.with_user(self.customer).action_go_back()
+        self.run_until(restore, "done")
+        self.assertEqual((restore.error_code, self.tenant.database_name), ("database_gone", restore.new_database))
 
     def test_cancelled_while_half_of_it_is_there(self):
         restore = self.ask()
