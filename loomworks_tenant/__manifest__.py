@@ -12,6 +12,7 @@
         "security/groups.xml",
         "security/ir.model.access.csv",
         "security/rules.xml",
+        "data/activity_types.xml",
         "data/plans.xml",
         "data/crons.xml",
         "wizards/confirm_views.xml",

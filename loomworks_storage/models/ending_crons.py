@@ -26,7 +26,8 @@ class EndingCrons(models.Model):
         """As before; from now on the days count after which the data goes."""
         result = super()._end_subscriptions()
         over = [("state", "=", "suspended"), ("ended_at", "=", False)]
-        self.search([*over, ("subscription_expires", "<", fields.Date.today())])._begin_end()
+        over += [("subscription_expires", "<", fields.Date.today())]
+        self.search(over)._end_each(lambda tenant: tenant._begin_end())
         return result
 
     @api.model

@@ -1,5 +1,6 @@
 """What may be done to a tenant: each a button and a JSON-2 call, each with an audit row."""
 
+import logging
 from datetime import timedelta
 
 from odoo import api, fields, models
@@ -9,6 +10,8 @@ from ..errors import LoomworksError
 from ..kube import names
 from ..reconciler.steps.access import read_secret
 from ..tenant_http import TenantHttp
+
+_logger = logging.getLogger(__name__)
 
 # Action -> the states in which it is possible, and the state that it leads to. The diagram in the docs is made
 # from this table.
@@ -20,6 +23,7 @@ TRANSITIONS = {
     "restore_archived": ({"archived"}, "provisioning"),
 }
 EXPIRED = "The subscription has expired."
+ALARM = "loomworks_tenant.activity_not_ended"
 
 
 class TenantActions(models.Model):
@@ -215,8 +219,20 @@ class TenantActions(models.Model):
     @api.model
     def _end_subscriptions(self):
         ended = [("state", "in", ["provisioning", "active"]), ("subscription_expires", "<", fields.Date.today())]
-        for tenant in self.search(ended):
-            tenant.action_suspend(EXPIRED)
+        self.search(ended)._end_each(lambda tenant: tenant.action_suspend(EXPIRED))
+
+    def _end_each(self, end):
+        """Call ``end`` with each of these tenants; operators are told of one that fails, and the others' end comes."""
+        for tenant in self:
+            try:
+                with self.env.cr.savepoint():
+                    end(tenant)
+            except Exception as error:  # the boundary of one tenant: what is wrong with it is nobody else's trouble
+                _logger.exception("the end of the subscription of the tenant %s fails", tenant.uuid)
+                why = str(error) or type(error).__name__
+                tenant._raise_alarm(ALARM, self.env._("What follows from the end of its subscription fails: %s", why))
+            else:
+                tenant._end_alarm(ALARM, self.env._("Its subscription has come to its end."))
 
     @api.model
     def _end_retentions(self):

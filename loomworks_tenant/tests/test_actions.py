@@ -1,9 +1,11 @@
 from datetime import timedelta
+from unittest.mock import patch
 
 from odoo import fields
 from odoo.exceptions import UserError
 from odoo.tests import tagged
 
+from ..models.tenant_actions import ALARM
 from .common import TenantCase
 
 
@@ -106,6 +108,35 @@ class TestActions(TenantCase):
         self.assertIn("expired", ended.state_reason)
         with self.assertRaisesRegex(UserError, "Extend it first"):
             ended.action_resume()
+
+    def test_one_that_cannot_be_suspended_is_told_of_and_stops_nobody_elses_end(self):
+        """Behind the first that raised, nobody's subscription ended."""
+        day = fields.Date.today() - timedelta(days=1)
+        stuck, other = (self.make_active(name, subscription_expires=day) for name in ("stuck", "other"))
+        suspend, rows = type(stuck).action_suspend, type(stuck)
+
+        def stumbling(tenant, reason=None):
+            suspend(tenant, reason)
+            if tenant == stuck:
+                raise ValueError("a surprise")
+
+        def alarms():
+            kind = self.env.ref(ALARM)
+            return stuck.sudo().activity_ids.filtered(lambda one: one.activity_type_id == kind)
+
+        for _time in range(2):
+            with (
+                patch.object(rows, "action_suspend", stumbling),
+                self.assertLogs("odoo.addons.loomworks_tenant.models.tenant_actions", "ERROR") as logs,
+            ):
+                self.env["loomworks.tenant"]._cron_expire()
+            self.assertIn(stuck.uuid, logs.output[0])
+            self.assertEqual((stuck.state, other.state), ("active", "suspended"))
+            self.assertEqual(len(alarms().filtered(lambda one: one.user_id == self.operator)), 1)
+            self.assertIn("a surprise", alarms()[0].note)
+        self.env["loomworks.tenant"]._cron_expire()
+        self.assertEqual(stuck.state, "suspended")
+        self.assertFalse(alarms())
 
     def test_end_of_the_retention_erases(self):
         tenant = self.make_active()
