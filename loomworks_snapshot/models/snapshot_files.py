@@ -1,6 +1,10 @@
 """The files of a snapshot's moment: proven by themselves, so that nobody waits for them who wants a snapshot."""
 
+from datetime import timedelta
+
 from odoo import api, fields, models
+from odoo.addons.loomworks_storage.models.files_backup import UNFINISHED
+from odoo.addons.loomworks_storage.models.tenant_files import BACKED_UP_IN, CLOCKS
 
 LIVE = ("creating", "ready", "restoring", "failed")
 FILES_STATES = [
@@ -55,6 +59,23 @@ class SnapshotFiles(models.Model):
         if self.state != "creating":
             self._note_files()
         return getattr(super(), "_prove_files", lambda: None)()
+
+    def write(self, vals):
+        """Have the files saved, too, of each moment that somebody has asked for; a plan's own have its backups."""
+        result = super().write(vals)
+        if vals.get("state") == "ready":
+            self.filtered(lambda one: one.snapshot_type != "auto")._save_files()
+        return result
+
+    def _save_files(self):
+        """Ask for a backup of the files of each moment that has none, and that none will have that was asked for."""
+        backups, now = self.env["loomworks.files.backup"].sudo(), fields.Datetime.now()
+        for snapshot in self.filtered(lambda one: one.files_state == "waiting"):
+            tenant, since = snapshot.tenant_id.sudo(), snapshot.created_at + CLOCKS + timedelta(seconds=1)
+            asked = [("tenant_id", "=", tenant.id), ("state", "in", UNFINISHED)]
+            coming = backups.search(asked).filtered(lambda one: (one.began_at or now) >= since)  # noqa: B023
+            if tenant.cluster_id._files_place() and tenant.state in BACKED_UP_IN and not coming:
+                tenant._request_files_backup().sudo().reconcile_at = max(now, since)
 
     def _note_files(self):
         """Note which backup has the files of each moment, as soon as there is one, and a whole one rather."""

@@ -49,6 +49,38 @@ class TestSnapshotFiles(SnapshotCase):
         again = self.finished()
         self.assertEqual((self.snapshot.files_backup_id, self.snapshot.files_state), (again, "whole"))
 
+    def asked_for(self):
+        return self.backups.search([("tenant_id", "=", self.tenant.id), ("state", "=", "waiting")])
+
+    def with_a_place(self):
+        values = {"endpoint": "s3.test", "bucket": "files", "region": "here"}
+        references = dict.fromkeys(("key_reference", "key_secret_reference"), "env:NO_SUCH_SECRET")
+        self.cluster.write({f"files_{name}": value for name, value in (values | references).items()})
+
+    def test_files_of_a_moment_that_somebody_asked_for_are_saved_at_once(self):
+        self.assertFalse(self.asked_for())  # this cluster does not say where to
+        self.with_a_place()
+        snapshot = self.take_ready()
+        backup = self.asked_for()
+        self.assertGreater(backup.reconcile_at, snapshot.created_at + timedelta(seconds=2))
+        self.look_now(snapshot)
+        self.assertEqual(self.asked_for(), backup)
+        backup.write({"state": "running", "began_at": backup.reconcile_at, "manifest": "m"})
+        backup._finish(REPORT)
+        self.assertEqual((snapshot.files_state, snapshot.filestore_manifest), ("whole", "m"))
+        self.look_now(snapshot)
+        self.assertFalse(self.asked_for())
+
+    def test_backup_that_began_before_the_moment_will_not_do(self):
+        self.with_a_place()
+        self.snapshot.write({"snapshot_type": "auto"})
+        began = fields.Datetime.now() - timedelta(minutes=1)
+        self.backups.create({"tenant_id": self.tenant.id, "state": "running", "began_at": began, "manifest": "m"})
+        self.look_now(self.snapshot)
+        self.assertFalse(self.asked_for())  # a plan's own snapshots have its backups of files
+        self.take_ready()
+        self.assertEqual(len(self.asked_for()), 1)
+
     def test_proof_notes_what_was_missed(self):
         backup = self.finished()
         self.snapshot.write({"files_backup_id": False, "filestore_manifest": False})
