@@ -7,6 +7,7 @@ then nothing else was touched, by a cascade or a trigger of the table.
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from typing import Any
 
@@ -235,6 +236,15 @@ def _insert(relation: Relation, scope: Scope, wait: Part) -> Part:
 
 # --- values that rows of the undo pass on to each other ---
 
+# Harmless values, another one for each ``held.place``: what tells them apart comes first: columns may be short. Its
+# characters are for private use: nobody else has them.
+PRIVATE = 65_000  # characters from U+F0000
+PARKED_TEXT = """
+    left(chr(983040 + ((held.place + {start}) %% 65000)::integer) || held.place || ' loomworks ' || md5(random()::text),
+         255)::{t}
+"""
+PARKED_NUMBER = "-2000000000 + {start} + held.place::integer"
+
 
 def _park(cr: Cursor, scope: Scope) -> dict[int, int]:
     """Free unique values that one restored row holds and another is to get: unique indexes are checked row by row.
@@ -263,9 +273,9 @@ def _parking_places(cr: Cursor, relation: Relation, index: UniqueIndex) -> list[
         if name in nullable and not index.nulls_equal:
             places.append((name, sql.SQL("NULL")))
         elif kind.startswith(("text", "character varying")):
-            places.append((name, compose("left('loomworks ' || md5(random()::text), 255)::{t}", t=as_written(kind))))
+            places.append((name, compose(PARKED_TEXT, t=as_written(kind), start=Constant(secrets.randbelow(PRIVATE)))))
         elif kind in ("integer", "bigint"):
-            places.append((name, sql.SQL("-1000000000 - (random() * 1000000000)::integer")))
+            places.append((name, compose(PARKED_NUMBER, start=Constant(secrets.randbelow(1_000_000_000)))))
     return places
 
 
@@ -277,9 +287,11 @@ def _park_rows(cr: Cursor, scope: Scope, relation: Relation, index: UniqueIndex,
             """
         WITH path AS MATERIALIZED (SELECT {callers} AS now)
         UPDATE {table} t SET {column} = {harmless} FROM (
-            SELECT DISTINCT b.key FROM {holders}
-            WHERE EXISTS (SELECT FROM loomworks_net m WHERE m.relation = {number} AND m.act = 'U'
-                            AND m.key OPERATOR({h}.=) b.key AND {h}.exist(m.target, {name}))
+            SELECT key, row_number() OVER () AS place FROM (
+                SELECT DISTINCT b.key FROM {holders}
+                WHERE EXISTS (SELECT FROM loomworks_net m WHERE m.relation = {number} AND m.act = 'U'
+                                AND m.key OPERATOR({h}.=) b.key AND {h}.exist(m.target, {name}))
+            ) holding
         ) held WHERE {match} AND (SELECT now FROM path) IS NOT NULL
         """,
             callers=as_written(CALLERS),
