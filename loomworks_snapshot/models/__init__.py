@@ -15,6 +15,7 @@ from . import (
     restore_progress,
     restore_work,
     restored_file,
+    server_forks,
     server_metrics,
     snapshot,
     snapshot_actions,

@@ -18,6 +18,7 @@ from ..repository.verdict import Proof, verdict_text
 from ..repository.verdict import Target as Moment
 from ..restoring import flow, outgoing
 from ..restoring.spec import RestoreSpec
+from ..timeline.forks import span_of
 from .restore import RUNNING
 
 KEPT_DAYS = 7  # the other database, after a restore or after going back
@@ -56,6 +57,8 @@ class RestoreWork(models.Model):
             self._close()
         verdict = prover.prove(self._closing(prover))
         if isinstance(verdict, Proof):
+            if not self._check_way(prover):
+                return 0
             found = {"backup_label": self._backup_to_start_from(prover, verdict), "database_size": self._measure()}
             return self._go_on("restoring", stage="start", stage_share=0, **found)
         if not verdict.waiting:
@@ -87,6 +90,31 @@ class RestoreWork(models.Model):
                 "system_identifier": str(point.system_identifier),
             }
         )
+
+    def _check_way(self, prover):
+        """See whether the server's way has the time at all: a server that was taken back has left some of it.
+
+        A snapshot or an operation names its timeline, a time does not. False: a drill that is called off.
+
+        :raises RestoreFailed: when it may not
+        """
+        if self.target_kind != "time":
+            return True
+        exact = datetime.fromisoformat(self.target_value).timestamp()
+        span = span_of(exact, self.server_id._abandoned_spans(prover.catalog, self.closing_timeline))
+        if not span:
+            return True
+        since, until = (fields.Datetime.to_string(datetime.fromtimestamp(at, UTC)) for at in (span.since, span.until))
+        told = flow.RestoreFailed(
+            f"the server was taken back, or failed over, between {since} and {until} UTC: what it did at "
+            f"{self.target_value} may be on a timeline that it has left",
+            "Take a snapshot of that time, or a moment outside of it.",
+            code="time_abandoned",
+        )
+        if self.purpose != "drill":
+            raise told
+        self.write({"state": "cancelled", "finished_at": fields.Datetime.now(), "error_message": str(told)})
+        return False
 
     def _backup_to_start_from(self, prover, proof):
         """Return the label of the newest base backup before the moment from which the closing record can be reached."""

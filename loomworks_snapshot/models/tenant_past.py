@@ -11,7 +11,7 @@ from ..repository.segments import SEGMENT_SIZE, Segment, parse_lsn
 from ..timeline.clock import WalClock
 from ..timeline.estimate import NEWEST, Sample, estimate
 from ..timeline.reach import Reach, reaches
-from ..timeline.spans import Span, restorable
+from ..timeline.spans import Span, restorable, without
 
 BACKUPS = 400
 SNAPSHOTS = 500  # whose positions tell the server's WAL in time
@@ -27,8 +27,9 @@ class Past:
         self.now, self.born = stamp(fields.Datetime.now()), stamp(tenant._born())
         self.backups = self._backups()
         self.clock = WalClock(self._known_positions())
+        self.abandoned = []  # times that the server's way does not have
         self.reached = self._reaches()
-        self.spans = restorable(map(self._span, self.reached), self.born, self.now)
+        self.spans = without(restorable(map(self._span, self.reached), self.born, self.now), self.abandoned)
 
     def _backups(self):
         domain = [("server_id", "=", self.server.id), ("state", "=", "done"), ("lsn_stop", "!=", False)]
@@ -86,7 +87,9 @@ class Past:
             return []
         if self._archived():
             try:
-                found = reaches(Prover(self.server._repository_store()), self._archived())
+                prover = Prover(self.server._repository_store())
+                found = reaches(prover, self._archived())
+                self.abandoned = self.server._abandoned_spans(prover.catalog, self._archived().timeline)
                 return [one for one in found if not one.useless]
             except LoomworksError as error:
                 self.notes.append(env._("The repository cannot be asked now, gaps are not shown: %s", error))

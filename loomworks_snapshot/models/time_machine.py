@@ -9,6 +9,7 @@ from odoo.addons.loomworks_tenant.postgres.server import DatabaseServer as Serve
 from odoo.exceptions import UserError
 
 from ..timeline import operations
+from ..timeline.forks import span_of
 from ..timeline.spans import Why, gaps, why_not
 from .restore import RUNNING
 from .tenant_past import Past, stamp, text
@@ -219,6 +220,11 @@ class Tenant(models.Model):
             return False if ready else snapshot.verify_message or self.env._("It is not ready yet.")
         if operation and not (operation.lsn and operation.timeline):
             return self.env._("It has changed nothing, so that no position was recorded. Take a time.")
+        if not operation and span_of(stamp(moment), past.abandoned):
+            return self.env._(
+                "The database server was taken back, or failed over, since: what it did at this time is on a timeline "
+                "that it has left. Take a snapshot of that time, or another moment."
+            )
         words = {
             Why.FUTURE: self.env._("It is in the future."),
             Why.BEFORE_TENANT: self.env._("The tenant was made later."),

@@ -17,6 +17,8 @@ from psycopg2 import IntegrityError
 
 from ..models import restore_drill, restore_work, snapshot_work
 from ..repository import restore_point
+from ..repository.restore_point import RestorePoint
+from ..repository.segments import Segment
 from ..restoring import flow, outgoing
 from .common import FIRST_BACKUP, SnapshotCase
 
@@ -458,6 +460,60 @@ class TestRestore(SnapshotCase):
         with patch.object(restore_point, "close", lambda server: self.world.take(server, ["closing"])[0]):
             self.step(restore)
         self.assertEqual((restore.state, restore.backup_label), ("restoring", FIRST_BACKUP.label))
+
+    def take_server_back(self):
+        """Have the server taken back to the snapshot of three hours ago, an hour ago; WAL of two hours is left."""
+        now, store = fields.Datetime.now(), self.world.store
+        self.env.cr.execute("UPDATE loomworks_tenant SET create_date = create_date - interval '30 days'")
+        self.tenant.invalidate_recordset(["create_date"])
+        self.startPatcher(patch.object(type(self.tenant), "_born", lambda tenant: now - timedelta(days=30)))
+        self.snapshot.created_at = now - timedelta(hours=3)
+        store.put_history(2, f"1\t{self.snapshot.wal_position}\tat restore point")
+        position = {"timeline": 2, "wal_position": "0/3000100", "wal_file": Segment(2, 3).name}
+        self.take_ready().write({**position, "created_at": now - timedelta(hours=1)})
+        for number in (2, 3, 4):
+            store.put_segment(2, number)
+        point = RestorePoint("closing", in_memory.lsn(4), 2, in_memory.SYSTEM, datetime.now(UTC))
+        self.startPatcher(patch.object(restore_point, "close", lambda server: point))
+        self.server.sudo().write({"last_archived_wal": Segment(2, 4).name, "last_archived_at": now})
+        return now
+
+    def test_time_on_a_timeline_that_the_server_has_left_is_refused(self):
+        now = self.take_server_back()
+        for hours, state in ((4, "restoring"), (3, "restoring"), (2.9, "failed"), (1.1, "failed"), (1, "restoring")):
+            with self.subTest(hours):
+                moment = now - timedelta(hours=hours)
+                number = self.tenant.with_user(self.customer).restore_to(moment)
+                restore = self.env["loomworks.restore"].browse(number)
+                self.step(restore)
+                self.assertEqual(restore.state, state, restore.error_message)
+                told = self.tenant.with_user(self.customer).time_machine_at(moment)
+                self.assertEqual(told["restorable"], state == "restoring", told["why"])
+                if state == "failed":
+                    self.assertEqual(restore.error_code, "time_abandoned")
+                    self.assertIn("a timeline that it has left", restore.error_message)
+                    self.assertIn("a timeline that it has left", told["why"])
+                else:
+                    restore.with_user(self.customer).action_cancel()
+
+    def test_snapshot_on_a_timeline_that_the_server_has_left_is_restored_from_there(self):
+        self.take_server_back()
+        self.world.store.put_segment(1, 3)
+        left = self.take_ready()
+        left.created_at = fields.Datetime.now() - timedelta(hours=2)
+        restore = self.env["loomworks.restore"].browse(left.with_user(self.customer).action_restore())
+        self.step(restore)
+        self.assertEqual((restore.state, restore.target_timeline), ("restoring", 1))
+
+    def test_drill_to_a_time_that_is_abandoned_is_called_off_without_an_alarm(self):
+        now = self.take_server_back()
+        values = {**self.tenant._moment_values(now - timedelta(hours=2)), "purpose": "drill"}
+        drill = self.env["loomworks.restore"]._request(self.tenant, values)
+        for _step in range(2):
+            self.step(drill)
+        self.assertEqual((drill.state, drill.reconcile_at), ("cancelled", False))
+        self.assertIn("a timeline that it has left", drill.error_message)
+        self.assertFalse(self.tenant.activity_ids)
 
     def test_passing_errors_are_waited_out(self):
         restore = self.ask()

@@ -48,6 +48,17 @@ def restorable(reached: Iterable[Span], born: float, now: float) -> list[Span]:
     return found
 
 
+def without(spans: Sequence[Span], holes: Iterable[Span]) -> list[Span]:
+    """Return the spans less the insides of the holes; the ends of a hole stay."""
+    found = list(spans)
+    for hole in holes:
+        pieces = [
+            (Span(one.since, min(one.until, hole.since)), Span(max(one.since, hole.until), one.until)) for one in found
+        ]
+        found = [piece for pair in pieces for piece in pair if piece.since <= piece.until]
+    return found
+
+
 def gaps(spans: Sequence[Span], now: float) -> list[Span]:
     """Return what lies between the spans, and after the last one."""
     edges = [*((one.since, one.until) for one in spans), (now, now)] if spans else []
