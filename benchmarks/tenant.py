@@ -77,7 +77,7 @@ class Bench:
     def remove_product(self, tenant, name):
         """Erase a tenant of the product and wait for it."""
         self.call("loomworks.tenant", "action_archive", ids=[tenant])
-        self.call("loomworks.tenant", "action_erase", ids=[tenant], confirm_name=name)
+        self.call("loomworks.tenant", "action_erase", ids=[tenant], confirm_name=name, reason="it is measured")
         while not self.call("loomworks.tenant", "read", ids=[tenant], fields=["erased_at"])[0]["erased_at"]:
             time.sleep(0.5)
 

@@ -118,10 +118,10 @@ class Tenant(models.Model):
         self._end_restores(self.sudo().restore_ids.filtered(lambda one: one.purpose != "copy"))
         return super().action_archive(reason)
 
-    def action_erase(self, confirm_name=None):
+    def action_erase(self, confirm_name=None, reason=None):
         """As before; a restore that is under way must not bring back what is erased."""
         self._end_restores(self.sudo().restore_ids)
-        return super().action_erase(confirm_name)
+        return super().action_erase(confirm_name, reason)
 
     def _end_restores(self, restores):
         """Cancel those of ``restores`` that go on, and what fills these tenants themselves.

@@ -88,9 +88,9 @@ class Tenant(models.Model):
         restores = self.env["loomworks.restore"].sudo().search(domain)
         return super()._needed_manifests() | set(restores.mapped("files_manifest"))
 
-    def action_erase(self, confirm_name=None):
+    def action_erase(self, confirm_name=None, reason=None):
         """As before; files that the customer has had made go as well."""
-        result = super().action_erase(confirm_name)
+        result = super().action_erase(confirm_name, reason)
         self.sudo().restore_ids._expire_file()
         return result
 

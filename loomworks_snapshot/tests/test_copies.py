@@ -217,7 +217,7 @@ class TestCopies(SnapshotCase):
         self.assertEqual(copy.sudo().copied_by_id.state, "cancelled")
         self.tenant.with_user(self.operator).action_archive()
         self.assertEqual(other.sudo().copied_by_id.state, "waiting")
-        self.tenant.with_user(self.operator).action_erase(self.tenant.name)
+        self.tenant.with_user(self.operator).action_erase(self.tenant.name, "The test is over.")
         self.assertEqual(other.sudo().copied_by_id.state, "cancelled")
         other.sudo().copied_by_id._reconcile_step()
         self.assertTrue(other.sudo().erase_requested)

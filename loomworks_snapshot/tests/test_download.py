@@ -218,7 +218,7 @@ class TestDownload(DownloadCase):
         restore = self.make()
         self.tenant.with_user(self.operator).action_archive()
         running = self.begin(user=self.operator)
-        self.tenant.with_user(self.operator).action_erase(self.tenant.name)
+        self.tenant.with_user(self.operator).action_erase(self.tenant.name, "The test is over.")
         self.assertEqual((restore.state, running.state), ("expired", "cancelled"))
         self.assertTrue(restore.reconcile_at)
 

@@ -1,5 +1,6 @@
 """The end of a tenant: its dates, and the actions that bring it nearer or call it off."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from odoo import api, fields, models
@@ -14,7 +15,9 @@ ENDING_FIELDS = frozenset(
 OPEN = {"ended_at": False, "cancelled": False, "archive_at": False, "erase_promised_at": False}
 UNTOLD = {"told_at": False, "reminded_at": False}
 CANCELLED = "The subscription was cancelled."
+UNEXPLAINED = "Brought back; no reason was given."
 DAY = timedelta(days=1)
+TERMS = frozenset({"ended_days", "retention_days"})
 SAVE_AFTER = 15  # seconds from archiving to the last backup of the files: a snapshot made meanwhile has them all
 
 
@@ -34,9 +37,37 @@ class Plan(models.Model):
         "CHECK(ended_days >= 0 AND retention_days >= 0)", "Data cannot be kept for a negative number of days."
     )
 
+    terms_reason = fields.Char(
+        "Why the days changed",
+        copy=False,
+        help="Given with each change of these days that moves what was foreseen for a tenant; kept in the audit log.",
+    )
+
     def _terms(self):
         """Return what the plan promises as plain values."""
         return Terms(self.ended_days, self.retention_days)
+
+    def write(self, vals):
+        """Have a reason for other days where they move what was foreseen: ``terms_reason``, in the same call."""
+        if TERMS & vals.keys():
+            for plan in self:
+                plan._check_terms(replace(plan._terms(), **{name: vals[name] for name in TERMS & vals.keys()}), vals)
+        return super().write(vals)
+
+    def _check_terms(self, terms, vals):
+        before, reason = self._terms(), vals.get("terms_reason")
+        moved = self.sudo().tenant_ids._moved_by(terms)
+        moved.sudo(self.env.su)._check_reason(reason)
+        if moved:
+            change = (
+                f"{before.ended_days} + {before.retention_days} -> {terms.ended_days} + {terms.retention_days} days"
+            )
+            self.env["loomworks.audit"]._record("change_terms", self, f"{change}; {reason or ''}")
+
+    @api.onchange(*TERMS)
+    def _onchange_terms(self):
+        """A reason is that of one change: the next one asks anew."""
+        self.terms_reason = False
 
 
 class Tenant(models.Model):
@@ -53,7 +84,10 @@ class Tenant(models.Model):
     told_at = fields.Datetime("Told", readonly=True, copy=False, help="When its people were told of the coming end.")
     reminded_at = fields.Datetime("Told again", readonly=True, copy=False)
     expires_reason = fields.Char(
-        "Why it was moved", copy=False, tracking=True, help="Given with each new last day of the subscription."
+        "Why it was moved",
+        copy=False,
+        tracking=True,
+        help="Given with each new last day of the subscription, and with a plan of other days.",
     )
     foreseen_suspend_at = fields.Datetime("Suspended on", compute="_compute_foreseen")
     foreseen_archive_at = fields.Datetime("Archived on", compute="_compute_foreseen")
@@ -158,9 +192,21 @@ class Tenant(models.Model):
         kept._tell_archived()
         return result
 
+    def action_erase(self, confirm_name=None, reason=None):
+        """As before.
+
+        :param reason: needed before the day that was foreseen
+        """
+        now = fields.Datetime.now()
+        self.filtered(lambda one: one.foreseen_erase_at and now < one.foreseen_erase_at)._check_reason(reason)
+        return super().action_erase(confirm_name, reason)
+
     def restore_archived(self, reason=None):
-        """As before; nothing of it is to be deleted any more."""
-        result = super().restore_archived(reason)
+        """As before; nothing of it is to be deleted any more.
+
+        :param reason: kept on the tenant, in its history and in the audit log; without one, that none was given
+        """
+        result = super().restore_archived((reason or "").strip() or self.env._(UNEXPLAINED))
         self.sudo()._call_off()
         self.sudo()._tell_restored()
         return result
@@ -212,10 +258,13 @@ class Tenant(models.Model):
     def write(self, vals):
         """Call the end off where the subscription has been extended.
 
-        Whoever moves a subscription's last day gives the reason in the same call, as ``expires_reason``.
+        Whoever moves a subscription's last day, or the days behind it by another plan, gives the reason in the same
+        call, as ``expires_reason``.
         """
         if "subscription_expires" in vals:
             self._check_expiry(fields.Date.to_date(vals["subscription_expires"]), vals.get("expires_reason"))
+        if "plan_id" in vals:
+            self._check_plan(self.env["loomworks.plan"].browse(vals["plan_id"]), vals.get("expires_reason"))
         done = super().write(vals)
         if "subscription_expires" in vals:
             extended = self.sudo().filtered(lambda one: one.ended_at and not one.cancelled and not one._has_expired())
@@ -230,7 +279,23 @@ class Tenant(models.Model):
             change = f"{tenant.subscription_expires} -> {day or 'no end'}"
             self.env["loomworks.audit"]._record("change_expiry", tenant, f"{change}; {reason or ''}")
 
-    @api.onchange("subscription_expires")
+    def _check_plan(self, plan, reason):
+        """Have a reason for another plan where it moves what was foreseen, and an audit entry."""
+        moved = self._moved_by(plan.sudo()._terms()) if plan else self.browse()
+        moved._check_reason(reason)
+        self.env["loomworks.audit"]._record("change_plan", moved, f"{plan.name}: other days; {reason or ''}")
+
+    def _moved_by(self, terms):
+        """Return those of these tenants for whom other days would be foreseen by these terms."""
+
+        def is_moved(one):
+            return one.state != "draft" and foresee(one._life(), one.sudo().plan_id._terms()) != foresee(
+                one._life(), terms
+            )
+
+        return self.filtered(is_moved)
+
+    @api.onchange("subscription_expires", "plan_id")
     def _onchange_subscription_expires(self):
         """A reason is that of one change: the next one asks anew."""
         self.expires_reason = False

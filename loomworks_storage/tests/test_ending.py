@@ -9,6 +9,7 @@ from odoo.exceptions import AccessError, UserError
 from odoo.tests import Form, tagged
 
 from ..models.ending_crons import ALARM, LEFT
+from ..models.tenant_ending import UNEXPLAINED
 
 START = fields.Datetime.to_datetime("2026-03-01 10:00:00")
 
@@ -154,7 +155,7 @@ class TestEnding(TenantCase):
         self.extend(False)
         with self.assertRaises(AccessError):
             self.tenant.with_user(self.customer).restore_archived()
-        self.tenant.action_erase("Acme")
+        self.tenant.action_erase("Acme", "They asked for it.")
         with self.assertRaises(UserError):
             self.tenant.restore_archived()
 
@@ -211,6 +212,63 @@ class TestEnding(TenantCase):
         wizard.reason = "a wish"
         wizard.action_confirm()
         self.assert_kept("archive", "a wish", "archived")
+
+    def test_erasing_before_its_day_is_for_an_operator_with_a_reason_only(self):
+        """It moves the day that was promised, and told, to this moment."""
+        self.flush_tracking()
+        self.tenant.action_archive()
+        tenant = self.tenant.with_user(self.operator)
+        self.assert_refused(lambda: tenant.action_erase("Acme"))
+        wizard = self.env["loomworks.tenant.confirm"].with_user(self.operator)
+        wizard = wizard.create({"tenant_id": tenant.id, "action": "erase", "confirm_name": "Acme"})
+        self.assert_refused(wizard.action_confirm)
+        self.assertFalse(tenant.erase_requested)
+        wizard.reason = "asked for by the customer"
+        wizard.action_confirm()
+        self.assertTrue(tenant.erase_requested)
+        self.assert_kept("erase", "asked for by the customer", "archived")
+
+    def test_erasing_on_its_day_needs_no_reason(self):
+        self.tenant.action_archive()
+        self.pass_days(30)
+        self.tenant.with_user(self.operator).action_erase("Acme")
+        self.assertTrue(self.tenant.erase_requested)
+
+    def test_what_is_brought_back_without_a_reason_says_that_none_was_given(self):
+        self.flush_tracking()
+        self.tenant.action_archive()
+        self.tenant.with_user(self.operator).restore_archived()
+        self.assert_kept("restore_archived", UNEXPLAINED, "provisioning")
+        self.finish_steps(self.tenant)
+        self.tenant.action_archive()
+        self.tenant.with_user(self.operator).restore_archived(reason="they pay again")
+        self.assertEqual(self.tenant.state_reason, "they pay again")
+
+    def test_days_of_a_plan_that_move_what_is_foreseen_are_changed_with_a_reason_only(self):
+        plan = self.plan.with_user(self.operator)
+        plan.retention_days = 31  # nothing is foreseen for its tenant
+        self.tenant.subscription_expires = "2026-04-01"
+        before = self.tenant.foreseen_erase_at
+        for reason in ({}, {"terms_reason": " "}):
+            self.assert_refused(lambda values={"retention_days": 90, **reason}: plan.write(values))
+        plan.write({"retention_days": 31, "name": "As it was"})
+        self.assertEqual(self.tenant.foreseen_erase_at, before)
+        plan.write({"retention_days": 90, "terms_reason": "a new contract"})
+        self.assertEqual(self.tenant.foreseen_erase_at, before + timedelta(days=59))
+        entry = self.env["loomworks.audit"].search([("action", "=", "change_terms")])
+        self.assertEqual(entry.result, "60 + 31 -> 60 + 90 days; a new contract")
+
+    def test_plan_of_other_days_is_chosen_with_a_reason_only(self):
+        tenant = self.tenant.with_user(self.operator)
+        same, other = (self.plan.copy({"code": f"p{days}", "retention_days": days}) for days in (30, 90))
+        tenant.plan_id = other  # nothing is foreseen
+        tenant.plan_id = self.plan
+        tenant.subscription_expires = "2026-04-01"
+        tenant.plan_id = same
+        self.assert_refused(lambda: tenant.write({"plan_id": other.id}))
+        self.assertEqual(tenant.plan_id, same)
+        tenant.write({"plan_id": other.id, "expires_reason": "they chose it"})
+        self.assertIn("they chose it", self.audit_of("change_plan").result)
 
     def test_archiving_on_its_day_needs_no_reason(self):
         self.end()
@@ -353,7 +411,7 @@ class TestEnding(TenantCase):
 
     def test_customer_is_not_told_that_files_are_gone_whose_disk_the_storage_keeps(self):
         self.tenant.action_archive()
-        self.tenant.action_erase("Acme")
+        self.tenant.action_erase("Acme", "They asked for it.")
         codes = self.row.step_ids.mapped("code")
         self.assertEqual(codes[-1], "left_volume")
         self.row.step_ids[-1].message = "pv-0 (Retain, vol-7)"

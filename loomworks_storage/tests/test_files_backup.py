@@ -163,7 +163,7 @@ class TestFilesBackup(FilesCase):
     def test_erased_tenant_is_not_backed_up(self):
         backup = self.ask()
         self.tenant.with_user(self.operator).action_archive()
-        self.tenant.with_user(self.operator).action_erase(self.tenant.name)
+        self.tenant.with_user(self.operator).action_erase(self.tenant.name, "The test is over.")
         self.step(backup)
         self.assertEqual((backup.state, backup.error_code), ("failed", "tenant_gone"))
         self.assertFalse(self.alarms)

@@ -145,7 +145,7 @@ class TestFilesCollect(FilesCase):
 
     def test_objects_of_an_erased_tenant_go(self):
         self.tenant.with_user(self.operator).action_archive()
-        self.tenant.with_user(self.operator).action_erase(self.tenant.name)
+        self.tenant.with_user(self.operator).action_erase(self.tenant.name, "The test is over.")
         self.tenant.sudo()._settle()
         self.assertEqual(set((self.old | self.young).mapped("state")), {"expired"})
         self.collect()
@@ -157,7 +157,7 @@ class TestFilesCollect(FilesCase):
         """A failed backup may have left objects; its row kept the sweep from ever listing them."""
         (self.old | self.young).sudo().state = "failed"
         self.tenant.with_user(self.operator).action_archive()
-        self.tenant.with_user(self.operator).action_erase(self.tenant.name)
+        self.tenant.with_user(self.operator).action_erase(self.tenant.name, "The test is over.")
         self.tenant.sudo()._settle()
         self.assertIn(self.tenant.uuid, self.env["loomworks.orphan"].sudo()._known().files)
         self.collect()

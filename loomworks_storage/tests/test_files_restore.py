@@ -75,7 +75,7 @@ class TestFilesRestore(FilesCase):
     def test_key_goes_with_the_tenant(self):
         self.tenant.with_user(self.operator).action_archive()
         self.assertNotIn("files_key", self.row.step_ids.mapped("code"))
-        self.tenant.with_user(self.operator).action_erase(self.tenant.name)
+        self.tenant.with_user(self.operator).action_erase(self.tenant.name, "The test is over.")
         self.assertIn("files_key", self.row.step_ids.mapped("code"))
 
     def test_manifest_in_use_is_needed(self):

@@ -225,7 +225,7 @@ class TestImports(FilesCase):
         self.finish_steps(one.tenant_id)
         one.tenant_id.with_user(self.operator).action_archive()
         self.assertEqual(one.state, "done")
-        one.tenant_id.with_user(self.operator).action_erase("Old")
+        one.tenant_id.with_user(self.operator).action_erase("Old", "The test is over.")
         self.finish_steps(one.tenant_id)
         self.assertEqual(one.state, "erased")
 

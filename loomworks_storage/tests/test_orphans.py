@@ -229,7 +229,7 @@ class TestOrphans(FilesCase):
     def test_what_is_taken_away_while_the_lists_are_made_is_not_missing(self):
         def taken_away(client):
             self.tenant.with_user(self.operator).action_archive()
-            self.tenant.with_user(self.operator).action_erase(self.tenant.name)
+            self.tenant.with_user(self.operator).action_erase(self.tenant.name, "The test is over.")
             return iter(())
 
         self.patch(listing, "of_cluster", taken_away)

@@ -83,18 +83,19 @@ class TenantActions(models.Model):
         self.sudo().write({"archived_at": False, "erase_at": False})
         return True
 
-    def action_erase(self, confirm_name=None):
+    def action_erase(self, confirm_name=None, reason=None):
         """Delete an archived tenant's volume and database now. Nothing brings them back.
 
         :param confirm_name: the tenant's name, typed in
+        :param reason: kept on the tenant and in the audit log
         """
         self.ensure_one()
         self._check_operator()
         self._check_state({"archived"}, "erase")
         if (confirm_name or "").strip() != self.name:
             raise UserError(self.env._("Type the tenant's name, “%s”, to delete its data.", self.name))
-        self.sudo().erase_requested = True
-        self._audit_and_reconcile("erase")
+        self.sudo().write({"erase_requested": True, "state_reason": reason or self.state_reason})
+        self._audit_and_reconcile("erase", reason or "")
         return True
 
     def action_retry(self):

@@ -35,4 +35,4 @@ class TenantConfirm(models.TransientModel):
         """Do what was asked for; addons add theirs."""
         if self.action == "archive":
             return self.tenant_id.action_archive(self.reason)
-        return self.tenant_id.action_erase(self.confirm_name)
+        return self.tenant_id.action_erase(self.confirm_name, self.reason)

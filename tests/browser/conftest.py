@@ -169,4 +169,4 @@ def tenant(call):
         time.sleep(0.3)
     yield number, values["name"]
     call("loomworks.tenant", "action_archive", ids=[number], reason="the test is over")
-    call("loomworks.tenant", "action_erase", ids=[number], confirm_name=values["name"])
+    call("loomworks.tenant", "action_erase", ids=[number], confirm_name=values["name"], reason="the test is over")

@@ -43,7 +43,7 @@ def subdomain(call):
     for one in call("loomworks.tenant", "search_read", domain=[["subdomain", "=", name]], fields=fields):
         if one["state"] != "archived":
             call("loomworks.tenant", "action_archive", ids=[one["id"]])
-        call("loomworks.tenant", "action_erase", ids=[one["id"]], confirm_name=one["name"])
+        call("loomworks.tenant", "action_erase", ids=[one["id"]], confirm_name=one["name"], reason="the test is over")
 
 
 def upload(page, text):

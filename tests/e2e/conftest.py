@@ -201,7 +201,7 @@ def erase(tenants):
         with contextlib.suppress(Refused):
             tenant.act("action_archive", reason="the test is over")
         with contextlib.suppress(Refused):
-            tenant.act("action_erase", confirm_name=tenant.read("name")["name"])
+            tenant.act("action_erase", confirm_name=tenant.read("name")["name"], reason="the test is over")
     for tenant in tenants:
         with contextlib.suppress(Refused):
             tenant.wait(lambda values: values["erased_at"])

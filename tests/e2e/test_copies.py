@@ -32,7 +32,7 @@ def copy_of(call, stack):
     for copy in made:
         if not copy.read("erased_at")["erased_at"]:
             copy.act("action_archive")
-            copy.act("action_erase", confirm_name=copy.read("name")["name"])
+            copy.act("action_erase", confirm_name=copy.read("name")["name"], reason="the test is over")
 
 
 def log_in(tenant, login, password=PASSWORD):

@@ -115,7 +115,7 @@ def ended_in(call, small, expire):
     """Have a tenant's subscription be over since yesterday, and look for ends until nothing more comes of it."""
 
     def end(tenant, ended_days, retention_days, **reason):
-        terms = {"ended_days": ended_days, "retention_days": retention_days}
+        terms = {"ended_days": ended_days, "retention_days": retention_days, "terms_reason": "a test"}
         call("loomworks.plan", "write", ids=[small[0]], vals=terms)
         tenant.act("write", vals={"subscription_expires": YESTERDAY, **reason})
         for _look in range(6):  # suspended, told, archived; told, erased; and once more

@@ -178,7 +178,7 @@ def test_key_survives_the_namespace_and_goes_with_the_tenant(make_tenant, kube, 
     tenant.act("action_archive")
     tenant.wait_settled("archived")
     assert kube.get("Secret", name, "lw-keys")["data"]["key"] == key
-    tenant.act("action_erase", confirm_name=tenant.read("name")["name"])
+    tenant.act("action_erase", confirm_name=tenant.read("name")["name"], reason="the test is over")
     tenant.wait(lambda values: values["erased_at"])
     assert kube.get("Secret", name, "lw-keys") is None
 
@@ -265,7 +265,7 @@ def test_objects_of_an_erased_tenant_are_removed(make_tenant, run_cron, bucket, 
     assert list(mine)
     tenant.act("action_archive")
     tenant.wait_settled("archived")
-    tenant.act("action_erase", confirm_name=tenant.read("name")["name"])
+    tenant.act("action_erase", confirm_name=tenant.read("name")["name"], reason="the test is over")
     tenant.wait(lambda values: values["erased_at"])
     run_cron("cron_collect_files")
     assert not list(mine)

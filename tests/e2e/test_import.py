@@ -54,7 +54,7 @@ def begun(call, stack):
         if not tenant.read("erased_at")["erased_at"]:
             if tenant.read("state")["state"] != "archived":
                 tenant.act("action_archive")
-            tenant.act("action_erase", confirm_name=tenant.read("name")["name"])
+            tenant.act("action_erase", confirm_name=tenant.read("name")["name"], reason="the test is over")
 
 
 @pytest.fixture

@@ -116,7 +116,7 @@ def test_archive_closes_and_keeps_and_erase_leaves_nothing(make_tenant, kube, se
     assert pods(kube, tenant) == []
     assert kube.get("PersistentVolumeClaim", f"odoo-instance-{tenant.uuid}", tenant.namespace)
     assert server.database(tenant.database)["datallowconn"] is False
-    tenant.act("action_erase", confirm_name=tenant.read("name")["name"])
+    tenant.act("action_erase", confirm_name=tenant.read("name")["name"], reason="the test is over")
     tenant.wait(lambda values: values["erased_at"])
     assert kube.get("Namespace", tenant.namespace) is None
     assert server.database(tenant.database) is None
