@@ -3,6 +3,9 @@
 from odoo import api, models
 from odoo.exceptions import ValidationError
 
+# Whose members write expressions into templates, which are evaluated with the whole of Odoo at hand.
+RUNNING_CODE = frozenset({"mail.group_mail_template_editor"})
+
 
 class ResGroups(models.Model):
     """Groups, of which agents cannot have every one."""
@@ -11,8 +14,16 @@ class ResGroups(models.Model):
 
     @api.model
     def _closed_to_agents(self):
-        """Return the groups whose members could give themselves any other, or run code."""
+        """Return the groups whose members could give themselves any other."""
         return self.env.ref("base.group_erp_manager") | self.env.ref("base.group_system")
+
+    @api.model
+    def _running_code(self):
+        """Return the names of groups that count for nothing with an agent, as whoever is in them runs code.
+
+        Odoo has all its internal users in them unless it is told not to, so an agent cannot be kept out of them.
+        """
+        return RUNNING_CODE
 
     @api.constrains("implied_ids", "implied_by_ids", "user_ids")
     def _check_agents_administer_nothing(self):

@@ -41,6 +41,12 @@ class ResUsers(models.Model):
         self.ensure_one()
         return bool(self.id) and self.has_group("loomworks_ai.group_agent")
 
+    def _has_group(self, group_ext_id):
+        """Leave out groups whose members run code, though every user of the company is in them."""
+        if group_ext_id in self.env["res.groups"]._running_code() and self._is_ai_agent():
+            return False
+        return super()._has_group(group_ext_id)
+
     def action_ai_operations(self):
         """Show what this agent has done."""
         self.ensure_one()
