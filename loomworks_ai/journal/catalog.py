@@ -128,6 +128,12 @@ def tables(cr: Cursor, oids: list[int] | None = None) -> list[Table]:
     ]
 
 
+def tables_of_credentials(cr: Cursor, oids: list[int]) -> list[Table]:
+    """Return those of these tables that hold nothing but credentials, and are not captured for that."""
+    found = rows(cr, sql.SQL(TABLES + AMONG), {"oids": oids})
+    return [_table(row) for row in found if rules.is_of_credentials(row["schema_name"], row["table_name"])]
+
+
 def filled(cr: Cursor, among: list[int]) -> frozenset[int]:
     """Return the tables, by oid, that have any page: the others are empty for sure."""
     query = "SELECT oid FROM pg_class WHERE oid = ANY(%s::oid[]) AND (relkind = 'p' OR pg_relation_size(oid) > 0)"

@@ -6,7 +6,7 @@ type        meaning                                                             
 changed     a column that the operation changed has changed again                        theirs, ours, skip
 between     somebody changed it between two of the operations                            theirs, ours, skip
 deleted     the row is gone, or has another key now                                      skip
-key_taken   the row to be inserted again is there                                        skip
+key_taken   a row with the key of the one to be inserted again is there, another one     skip
 depended    rows that came later refer to the row that would be deleted                  skip, ours
 unique      the value to be restored is another row's now                                skip
 parent      what the restored value refers to is gone, or goes with the undo             skip
@@ -56,6 +56,7 @@ CREATE = """
     ) ON COMMIT DROP
 """
 CASCADING = frozenset({"c", "n", "d"})  # fates of a referring row that let the other one go
+RESTRICTING = "r"  # the fate that does not
 
 
 def choices(kind: str, detail: dict | None) -> list[str]:
@@ -143,6 +144,26 @@ def forget_gone(cr: Cursor, scope: Scope) -> int:
     return gone
 
 
+def forget_back(cr: Cursor, scope: Scope) -> int:
+    """Leave out rows to be inserted that somebody has brought back already, equal in every column; return how many."""
+    back = 0
+    for relation in scope.present("I"):
+        back += execute(
+            cr,
+            """
+            DELETE FROM loomworks_net n USING {table} t
+            WHERE n.relation = {number} AND n.act = 'I' AND n.secret IS NULL AND n.gap IS NULL
+              AND {match} AND {image} OPERATOR({h}.=) n.target
+            """,
+            number=Constant(relation.id),
+            table=relation.table.only,
+            match=key_match(relation.table, "t", sql.SQL("n.key"), scope.h),
+            image=images.whole(relation.table, "t", scope.h),
+            h=scope.h,
+        )
+    return back
+
+
 def _computed(cr: Cursor, scope: Scope, relation: Relation, names: list[str]) -> None:
     """Set apart what the caller computes anew: it follows from the rest, whoever changed it."""
     parameters = {"relation": relation.id, "names": names}
@@ -194,6 +215,29 @@ def _credentials(cr: Cursor, scope: Scope) -> None:
     """
     if any(relation.credentials for relation in scope.relations):
         execute(cr, INSERT + query)
+    for relation in scope.present("D"):
+        if relation.table.secret:
+            _credentials_since(cr, scope, relation)
+
+
+def _credentials_since(cr: Cursor, scope: Scope, relation: Relation) -> None:
+    """Find rows to be deleted in which a credential was filled that the operations had left empty."""
+    query = """
+        SELECT n.relation, n.key, 'changed', since.columns, NULL FROM loomworks_net n JOIN {table} t ON {match}
+        CROSS JOIN LATERAL (
+            SELECT array_agg(name) AS columns FROM unnest({filled}) AS name
+            WHERE NOT name = ANY(COALESCE(n.secret, '{{}}'))
+        ) since
+        WHERE n.relation = %s AND n.act = 'D' AND since.columns IS NOT NULL
+    """
+    execute(
+        cr,
+        INSERT + query,
+        [relation.id],
+        table=relation.table.only,
+        match=key_match(relation.table, "t", sql.SQL("n.key"), scope.h),
+        filled=images.filled_credentials(relation.table, compose("{h}.hstore(t.*)", h=scope.h), scope.h),
+    )
 
 
 def _values(cr: Cursor, scope: Scope, relation: Relation) -> int:
@@ -275,28 +319,29 @@ def _keyless(cr: Cursor, scope: Scope) -> None:
 
 def _protected(cr: Cursor, scope: Scope, relation: Relation) -> None:
     """Find rows that must not be rewritten, as they are and as they would be."""
-    now = compose(
-        """
-        SELECT n.relation, n.key FROM loomworks_net n JOIN {table} t ON {match}
-        WHERE n.relation = {number} AND n.act IN ('U', 'D')
-        """,
-        table=relation.table.only,
-        match=key_match(relation.table, "t", sql.SQL("n.key"), scope.h),
-        number=Constant(relation.id),
-    )
-    for condition, reason, needed in rules.protections(relation.table.schema, relation.table.name):
-        if set(needed) <= relation.table.columns.keys():
+    for protection in rules.protections(relation.table.schema, relation.table.name):
+        if set(protection.needed) <= relation.table.columns.keys():
             query = """
                 SELECT relation, key, 'protected', NULL, jsonb_build_object('reason', %s::text) FROM (
-                    {now} AND ({condition})
+                    SELECT n.relation, n.key FROM loomworks_net n JOIN {table} t ON {match}
+                    WHERE n.relation = {number} AND n.act = ANY(%s::"char"[]) AND ({condition})
                   UNION
                     SELECT t."loomworks relation", t."loomworks key" FROM (
                         SELECT n.relation AS "loomworks relation", n.key AS "loomworks key", p.* FROM {future}
-                    ) t WHERE {condition}
+                    ) t WHERE {also} AND {condition}
                 ) protected
             """
-            parts = {"now": now, "condition": as_written(condition), "future": future(scope, relation, needed)}
-            execute(cr, INSERT + query, [reason], **parts)
+            execute(
+                cr,
+                INSERT + query,
+                [protection.reason, list(protection.now)],
+                table=relation.table.only,
+                match=key_match(relation.table, "t", sql.SQL("n.key"), scope.h),
+                number=Constant(relation.id),
+                condition=as_written(protection.condition),
+                future=future(scope, relation, protection.needed),
+                also=Constant(protection.future),
+            )
 
 
 def _dependants(cr: Cursor, scope: Scope, key: ForeignKey) -> None:
@@ -304,13 +349,15 @@ def _dependants(cr: Cursor, scope: Scope, key: ForeignKey) -> None:
     referenced = scope.of(key.referenced)
     if referenced is None or "D" not in referenced.acts or not referenced.keyed:
         return
-    table = scope.structure.table(key.table)
+    table, fate = scope.structure.table(key.table), key.on_delete
+    if table is None:  # of credentials the journal holds nothing: they go with nobody
+        table, fate = scope.structure.credentials(key.table), RESTRICTING
     if table is None:
         return
     image = sql.SQL("n.expected")
     match = equal(table, key.columns, key.referenced_columns, key.own_operators, "r", image, scope.h)
     rows_of = compose("(SELECT * FROM loomworks_net WHERE relation = {id}) n", id=Constant(referenced.id))
-    depended.find(cr, scope, rows_of, table, key.columns, match, constraint=key.name, on_delete=key.on_delete)
+    depended.find(cr, scope, rows_of, table, key.columns, match, constraint=key.name, on_delete=fate)
 
 
 def _parents(cr: Cursor, scope: Scope, key: ForeignKey) -> None:
@@ -386,7 +433,8 @@ def _unique(cr: Cursor, scope: Scope, index: UniqueIndex) -> None:
     if relation is None or not relation.keyed or index.primary or not _concerns(relation, index):
         return
     query = """
-        SELECT n.relation, n.key, 'unique', %s, jsonb_build_object('index', %s::text, 'by', {h}.hstore_to_jsonb(b.key))
+        SELECT n.relation, n.key, 'unique', %s,
+               jsonb_build_object('constraint', %s::text, 'columns', %s::text[], 'by', {h}.hstore_to_jsonb(b.key))
         FROM {holders}
         WHERE NOT EXISTS (
             SELECT FROM loomworks_net m WHERE m.relation = %s AND m.key OPERATOR({h}.=) b.key
@@ -396,7 +444,7 @@ def _unique(cr: Cursor, scope: Scope, index: UniqueIndex) -> None:
     execute(
         cr,
         INSERT + query,
-        [names, index.name, relation.id, names, names],
+        [names, index.name, list(index.columns), relation.id, names, names],
         holders=holders(scope, relation, index),
         h=scope.h,
     )

@@ -11,7 +11,7 @@ from psycopg2 import sql
 from . import keyless
 from .catalog import Table
 from .conflicts import CHOICES
-from .images import equal, key_match, key_of, whole
+from .images import equal, filled_credentials, key_match, key_of, whole
 from .scope import Scope
 from .sqltext import Cursor, Part, compose, execute, rows, value
 
@@ -112,7 +112,8 @@ def _force(cr: Cursor, scope: Scope) -> None:
             UPDATE loomworks_net n SET gap = NULL,
                 target = {h}.delete(n.target, {h}.hstore(t.*)),
                 expected = CASE n.act WHEN 'D' THEN {own}
-                           ELSE {h}.slice({h}.hstore(t.*), {h}.akeys({h}.delete(n.target, {h}.hstore(t.*)))) END
+                           ELSE {h}.slice({h}.hstore(t.*), {h}.akeys({h}.delete(n.target, {h}.hstore(t.*)))) END,
+                secret = CASE n.act WHEN 'D' THEN {secret} ELSE n.secret END
             FROM loomworks_conflict c JOIN {table} t ON {match}
             WHERE c.relation = %s AND n.relation = c.relation AND c.key OPERATOR({h}.=) n.key
               AND c.choice = 'ours' AND c.type IN ('changed', 'between')
@@ -120,6 +121,7 @@ def _force(cr: Cursor, scope: Scope) -> None:
             [relation.id],
             h=scope.h,
             own=whole(relation.table, "t", scope.h),
+            secret=filled_credentials(relation.table, compose("{h}.hstore(t.*)", h=scope.h), scope.h),
             table=relation.table.only,
             match=key_match(relation.table, "t", sql.SQL("c.key"), scope.h),
         )
@@ -158,12 +160,13 @@ def _link(scope: Scope, row: dict) -> tuple[list[str], Part, Part]:
 
 # What becomes of the rows ``r`` that refer to rows which go: deleted with them, or emptied.
 ALONG = """
-    SELECT DISTINCT ON (own.key) own.key, own.act, own.target, own.expected
+    SELECT DISTINCT ON (own.key) own.key, own.act, own.target, own.expected, own.secret
     FROM {deleted} JOIN {table} r ON {match}
     CROSS JOIN LATERAL (
         SELECT {key} AS key, CASE WHEN %(fate)s = 'c' THEN 'D' ELSE 'U' END::"char" AS act,
                CASE WHEN %(fate)s = 'c' THEN NULL ELSE loomworks.key_of(%(nothing)s::jsonb) END AS target,
-               CASE WHEN %(fate)s = 'c' THEN {image} ELSE {h}.slice({image}, %(columns)s) END AS expected
+               CASE WHEN %(fate)s = 'c' THEN {image} ELSE {h}.slice({image}, %(columns)s) END AS expected,
+               CASE WHEN %(fate)s = 'c' THEN {secret} END AS secret
     ) own
     WHERE n.relation = %(referenced)s AND n.act = 'D'
 """
@@ -171,14 +174,15 @@ ALONG = """
 ALONG_WITH_MORE = """
     UPDATE loomworks_net m
     SET act = own.act, target = CASE own.act WHEN 'U' THEN {h}.hs_concat(m.target, own.target) END,
-        expected = CASE own.act WHEN 'U' THEN {h}.hs_concat(m.expected, own.expected) ELSE own.expected END
+        expected = CASE own.act WHEN 'U' THEN {h}.hs_concat(m.expected, own.expected) ELSE own.expected END,
+        secret = CASE own.act WHEN 'D' THEN own.secret ELSE m.secret END
     FROM ({along}) own
     WHERE m.relation = %(relation)s AND m.key OPERATOR({h}.=) own.key AND m.act = 'U'
       AND (own.act = 'D' OR NOT {h}.exists_all(m.target, %(columns)s))
 """
 ALONG_ALONE = """
-    INSERT INTO loomworks_net (relation, key, act, target, expected, entries)
-    SELECT %(relation)s, own.key, own.act, own.target, own.expected, 0 FROM ({along}) own
+    INSERT INTO loomworks_net (relation, key, act, target, expected, entries, secret)
+    SELECT %(relation)s, own.key, own.act, own.target, own.expected, 0, own.secret FROM ({along}) own
     WHERE NOT EXISTS (SELECT FROM loomworks_net m WHERE m.relation = %(relation)s AND m.key OPERATOR({h}.=) own.key)
 """
 
@@ -201,6 +205,7 @@ def _take_along(
         match=match,
         key=key_of(table, "r", scope.h),
         image=whole(table, "r", scope.h),
+        secret=filled_credentials(table, compose("{h}.hstore(r.*)", h=scope.h), scope.h),
         h=scope.h,
     )
     for statement in (ALONG_WITH_MORE, ALONG_ALONE):

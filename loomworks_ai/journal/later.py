@@ -69,7 +69,7 @@ def _subject(conflict: dict[str, Any]) -> dict[str, Any]:
     """Return the rows in question: those of the conflict, or what stands against it."""
     kind, detail = conflict["type"], conflict["detail"] or {}
     subject = {"type": kind, "table": conflict["table"], "keys": [], "columns": None, "now": None}
-    if kind == "changed":
+    if kind == "changed" and "now" in detail:  # of credentials it is not known
         return {**subject, "keys": [conflict["key"]], "columns": conflict["columns"], "now": detail["now"]}
     if kind == "between":
         return {**subject, "keys": [conflict["key"]], "columns": conflict["columns"]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from typing import NamedTuple
 
 # Caches, queues and traces come and go with the work, and nobody wants them back. What was done stays on record.
 LEFT_OUT = frozenset(
@@ -58,6 +59,11 @@ def is_left_out(schema: str, table: str, transient: frozenset[str]) -> bool:
     return schema == "public" and (table in LEFT_OUT or table in SECRET_TABLES or table in transient)
 
 
+def is_of_credentials(schema: str, table: str) -> bool:
+    """Tell whether a table is left out because it holds nothing but credentials."""
+    return schema == "public" and table in SECRET_TABLES
+
+
 def secrets(schema: str, table: str, columns: Collection[str]) -> tuple[str, ...]:
     """Return those of the columns of a table that stay out of the journal."""
     if schema != "public":
@@ -88,35 +94,80 @@ CLOSED = """
             CASE WHEN j.type IN ('sale', 'purchase') THEN (to_jsonb(c)->>(j.type || '_lock_date'))::date END,
             CASE WHEN {taxed} THEN (to_jsonb(c)->>'tax_lock_date')::date END))
 """
-TAXED_MOVE = "EXISTS (SELECT FROM public.account_move_line l WHERE l.move_id = t.id AND l.tax_line_id IS NOT NULL)"
-TAXED_LINE = """(t.tax_line_id IS NOT NULL
-    OR EXISTS (SELECT FROM public.account_move_line l WHERE l.move_id = t.move_id AND l.tax_line_id IS NOT NULL))"""
+# What a tax statement is made of: lines of taxes, lines that are taxed (by nothing, too), and those with tags of taxes.
+TAXED = """
+    EXISTS (
+        SELECT FROM public.account_move_line l WHERE l.move_id = {move} AND (
+            l.tax_line_id IS NOT NULL
+            OR EXISTS (SELECT FROM public.account_move_line_account_tax_rel x WHERE x.account_move_line_id = l.id)
+            OR EXISTS (SELECT FROM public.account_account_tag_account_move_line_rel x
+                       JOIN public.account_account_tag g ON g.id = x.account_account_tag_id
+                       WHERE x.account_move_line_id = l.id AND g.applicability = 'taxes')))
+"""
+TAXED_MOVE = TAXED.format(move="t.id")
+TAXED_LINE = f"(t.tax_line_id IS NOT NULL OR {TAXED.format(move='t.move_id')})"
 SECURED_MOVE = """
     EXISTS (SELECT FROM public.account_move m WHERE m.id = t.move_id AND m.inalterable_hash IS NOT NULL)
 """
 HASHED = "the entry is secured by its hash"
 LOCKED = "its period is closed"
-# Rows that no undo rewrites: condition on the row ``t`` as it is now, the reason, and the columns that it asks for.
+AUDITED = "its company keeps an audit trail of what was once posted"
+AUDITED_MOVE = """
+    t.posted_before AND EXISTS (
+        SELECT FROM public.res_company c
+        WHERE c.id = t.company_id AND (to_jsonb(c)->>'restrictive_audit_trail')::boolean)
+"""
+# Its entries' messages are the trail.
+AUDITED_MESSAGE = """
+    t.model = 'account.move' AND EXISTS (
+        SELECT FROM public.account_move m JOIN public.res_company c ON c.id = m.company_id
+        WHERE m.id = t.res_id AND m.posted_before AND (to_jsonb(c)->>'restrictive_audit_trail')::boolean)
+"""
+ERASED = "what it is about has been deleted for good"
+REMAINS = "it still has data, which nobody would delete any more"
+
+
+class Protection(NamedTuple):
+    """Rows that no undo touches: those of which ``condition`` holds for the row ``t``."""
+
+    condition: str
+    reason: str
+    needed: tuple[str, ...]  # the columns that the condition asks for
+    now: str = "UD"  # what is not done to the row as it is: updates, deletions
+    future: bool = True  # nor may it become such a row
+
+
 PROTECTED = {
     "account_move": [
-        ("t.inalterable_hash IS NOT NULL", HASHED, ("inalterable_hash",)),
-        (
+        Protection("t.inalterable_hash IS NOT NULL", HASHED, ("inalterable_hash",)),
+        Protection(
             f"t.state = 'posted' AND {CLOSED.format(taxed=TAXED_MOVE)}",
             LOCKED,
             ("state", "date", "company_id", "journal_id"),
         ),
+        Protection(AUDITED_MOVE, AUDITED, ("posted_before", "company_id"), now="D", future=False),
+    ],
+    "mail_message": [
+        Protection(AUDITED_MESSAGE, AUDITED, ("model", "res_id"), now="D", future=False),
     ],
     "account_move_line": [
-        (SECURED_MOVE, HASHED, ("move_id", "parent_state")),
-        (
+        Protection(SECURED_MOVE, HASHED, ("move_id", "parent_state")),
+        Protection(
             f"t.parent_state = 'posted' AND {CLOSED.format(taxed=TAXED_LINE)}",
             LOCKED,
             ("parent_state", "date", "company_id", "journal_id", "move_id", "tax_line_id"),
         ),
     ],
+    # As the platform's own methods have it: see `loomworks.tenant`.
+    "loomworks_tenant": [
+        Protection("t.erased_at IS NOT NULL", ERASED, ("erased_at",), now="U", future=False),
+        Protection(
+            "t.state <> 'draft' AND t.erased_at IS NULL", REMAINS, ("state", "erased_at"), now="D", future=False
+        ),
+    ],
 }
 
 
-def protections(schema: str, table: str) -> list[tuple[str, str, tuple[str, ...]]]:
-    """Return what protects rows of a table: condition, reason, needed columns."""
+def protections(schema: str, table: str) -> list[Protection]:
+    """Return what protects rows of a table."""
     return PROTECTED.get(table, []) if schema == "public" else []

@@ -29,6 +29,7 @@ class Structure:
         """Read through ``cr``, and keep what was read."""
         self._cr = cr
         self._tables: dict[int, Table | None] = {}
+        self._credentials: dict[int, Table | None] = {}
         self._filled: dict[int, bool] = {}
         self._foreign_keys: dict[tuple[frozenset[int], frozenset[int], bool], tuple[ForeignKey, ...]] = {}
         self._unique_indexes: dict[int, list[UniqueIndex]] = {}
@@ -52,6 +53,13 @@ class Structure:
         """Return a table; None where it is not captured."""
         self.load([oid])
         return self._tables[oid]
+
+    def credentials(self, oid: int) -> Table | None:
+        """Return a table of nothing but credentials, which is not captured; None for any other."""
+        if oid not in self._credentials:
+            found = catalog.tables_of_credentials(self._cr, [oid])
+            self._credentials[oid] = found[0] if found else None
+        return self._credentials[oid]
 
     def labelled(self, label: str) -> Table | None:
         """Return a table by its name for people; None where it is not captured or not there."""

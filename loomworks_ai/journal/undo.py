@@ -101,7 +101,8 @@ def undo(
     :return: ``done``, ``refused`` (why, or None), ``rows`` (table -> restored, inserted, deleted), ``conflicts``
         (type, table, key, columns, detail, the later ``operation`` that has caused it if the journal knows one,
         choices, choice), ``effects`` (what has left the system), ``skipped``,
-        ``touched`` (rows), ``gone`` (rows that were to be deleted and already are), ``recompute`` (table -> column ->
+        ``touched`` (rows), ``gone`` (rows that were to be deleted and already are), ``back``
+        (rows that were to be inserted and are there already, equal), ``recompute`` (table -> column ->
         keys), ``unmeant`` (table and key of rows that would not become what they were)
     :raises psycopg2.OperationalError: when the server ends the transaction (serialization, deadlock, timeout)
     :raises NeedsPrimary: on a connection that only reads; nothing was done
@@ -161,6 +162,7 @@ def _run(cr: Cursor, operations: Sequence[int], by: int, terms: Terms) -> Report
         "skipped": [],
         "touched": 0,
         "gone": 0,
+        "back": 0,
         "recompute": {},
         "unmeant": [],
     }
@@ -220,6 +222,7 @@ def _round_of(cr: Cursor, seen: scope.Scope, by: int, terms: Terms, report: Repo
     """
     conflicts.lock(cr, seen)
     report["gone"] += conflicts.forget_gone(cr, seen)
+    report["back"] += conflicts.forget_back(cr, seen)
     failed = None
     if not conflicts.find(cr, seen, terms.computed):
         meant = net.totals(cr)

@@ -38,7 +38,7 @@ class OperationLog(models.Model):
         :return: ``done``; ``refused`` (why nothing was changed); ``operation`` (number of the undo); ``rows`` (table
             -> restored, inserted, deleted); ``conflicts`` (each with ``message``, ``choices``, ``choice``, and
             the later ``operation`` that caused it where one did);
-            ``effects`` (what has left the system); ``skipped``, ``touched``, ``gone``, ``unmeant``;
+            ``effects`` (what has left the system); ``skipped``, ``touched``, ``gone``, ``back``, ``unmeant``;
             rows that the user may not see have no ``key``
         """
         return self._take_back("undo", on_conflict, choices, records)
@@ -223,6 +223,7 @@ class OperationLog(models.Model):
 
     def _refused(self, reason):
         empty = {"rows": {}, "conflicts": [], "effects": [], "skipped": [], "touched": 0, "gone": 0, "unmeant": []}
+        empty["back"] = 0
         return {"operations": self.ids, "operation": None, "done": False, "refused": reason, **empty}
 
     def _check_choices(self, on_conflict, choices):

@@ -43,7 +43,10 @@ class ConflictWords:
     def message(self):
         """Return what stands in the way of which record."""
         if not self.conflict["key"]:  # the database has refused a row without saying which
-            name = self.conflict["table"] if self.model is None else self.model._description
+            name = self._changes.label(self.conflict["table"])
+        elif self.visible and self.model is None:
+            named = self._changes.link_name(self.conflict["table"], self.conflict["key"])
+            name = f"{self._changes.label(self.conflict['table'])} ({named})"
         elif self.visible:
             name = self._changes.name_of(self.model, self.conflict["key"])
         else:
@@ -65,7 +68,7 @@ class ConflictWords:
             "deleted": self.env._("somebody has deleted it since."),
             "key_taken": self.env._("it is there again already."),
             "secret": self.env._("a password or key was changed, and those are not written down."),
-            "parent": self.env._("what it refers to is gone (%s).", self._detail.get("table")),
+            "parent": self.env._("the “%s” that it refers to is gone.", self._changes.label(self._detail.get("table"))),
             "protected": self.env._("it must not be changed: %s.", self._detail.get("reason")),
             "schema": self.env._("the database has been changed: %s.", self._detail.get("reason")),
         }
@@ -73,9 +76,15 @@ class ConflictWords:
         return sentences.get(self.conflict["type"], refused)
 
     def _changed(self):
-        told = self._values() if self.visible and self.model is not None else []
-        columns = ", ".join(self.columns())
-        return self.env._("somebody has changed it since: %s.", "; ".join(told) or columns)
+        told = self._values() if self.visible and self.model is not None and self._detail else []
+        return self.env._("somebody has changed it since: %s.", "; ".join(told) or self._labels(self.columns()))
+
+    def _labels(self, columns):
+        """Return what people call columns, as far as they are fields that the user may read."""
+        fields = [self.model._fields.get(name) if self.model is not None else None for name in columns]
+        known = [field for field in fields if field is not None and self._may_read(field.name)]
+        labels = [field.get_description(self.env, ["string"])["string"] for field in known]
+        return ", ".join(f"“{label}”" for label in labels)
 
     def _values(self):
         """Say of each field what the operation had left and what it is now."""
@@ -97,7 +106,6 @@ class ConflictWords:
         return f"“{words}”" if words else self.env._("empty")
 
     def _depended(self):
-        other = self._changes.model_of(self._detail.get("table"))
         fates = {
             "c": self.env._("they would be deleted with it"),
             "n": self.env._("they would lose the reference"),
@@ -106,10 +114,15 @@ class ConflictWords:
         return self.env._(
             "%(count)s records of “%(label)s” came later and refer to it: %(fate)s.",
             count=self._detail.get("rows"),
-            label=other._description if other is not None else self._detail.get("table"),
+            label=self._changes.label(self._detail.get("table")),
             fate=fates.get(self._detail.get("on_delete"), self.env._("it cannot go while they are there")),
         )
 
     def _unique(self):
-        columns = ", ".join(self.columns()) or self._detail.get("constraint") or ""
-        return self.env._("another record has its value of “%s” now, which must be unique.", columns)
+        name = self._detail.get("constraint") or ""
+        labels = self._labels(self._detail.get("columns") or self.columns())
+        if labels:
+            return self.env._("another record has its value of %s now, which must be unique.", labels)
+        rule = self.model._table_objects.get(name) if self.model is not None else None
+        message = rule.get_error_message(self.model) if rule is not None else ""
+        return self.env._("another record has what only one may have: %s", message or name)

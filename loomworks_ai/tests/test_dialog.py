@@ -2,6 +2,8 @@
 
 from odoo.exceptions import ValidationError
 
+from ..models.plain_words import ConflictWords
+from ..models.values import Changes
 from .common import AgentCase
 
 
@@ -140,3 +142,130 @@ class TestDialog(AgentCase):
         self.assertTrue((operation | empty).action_undo()["done"])
         self.assertEqual((operation.state, empty.state), ("rolled_back", "failed"))
         self.assertIn("changed nothing", empty.action_undo()["refused"])
+
+
+class TestPlainWords(AgentCase):
+    """Each type of conflict, as people read it: without a name of a table or a column."""
+
+    def told(self, operations=None):
+        """Return what an undo of the last operation says of its conflicts."""
+        operations = (operations or self.operation).with_user(self.manager)
+        return [(one["type"], one["message"]) for one in operations.preview_undo()["conflicts"]]
+
+    def worded(self, kind, detail):
+        """Return what is said of a conflict that a test cannot make here."""
+        key = {"id": str(self.partner.id)}
+        conflict = {
+            "type": kind,
+            "table": "res_partner",
+            "key": key,
+            "columns": None,
+            "detail": detail,
+            "operation": None,
+        }
+        changes = Changes(self.env(su=True), [{"table": "res_partner", "key": key}])
+        return ConflictWords(self.env(su=True), changes, conflict).message()
+
+    def test_changed(self):
+        self.change_phone()
+        self.partner.phone = "3"
+        self.assertEqual(
+            self.told(),
+            [("changed", "Azure: somebody has changed it since: “Phone” was left “2” and is “3” now.")],
+        )
+
+    def test_a_password_since(self):
+        with self.request():
+            made = self.env["res.users"].with_user(self.agent).sudo().create({"name": "New", "login": "new"})
+            made.flush_recordset()
+        self.env["res.users"].browse(made.id).password = "correct horse"
+        self.env.flush_all()
+        self.assertIn(("changed", "New: somebody has changed it since: “Password”."), self.told())
+
+    def test_between(self):
+        first, number = self.change_phone(), self.partner.id
+        self.partner.phone = "3"
+        self.env.flush_all()
+        with self.request() as env:
+            self.partner.with_env(env).unlink()
+        told = self.told(first | self.operation.with_user(self.manager))
+        self.assertEqual(
+            told, [("between", f"Contact {number}: somebody has changed it between two of the operations.")]
+        )
+
+    def test_key_taken(self):
+        number = self.partner.id
+        with self.request() as env:
+            self.partner.with_env(env).unlink()
+        self.env.cr.execute("INSERT INTO res_partner (id, name, complete_name) VALUES (%s, 'Blue', 'Blue')", [number])
+        self.env.invalidate_all()
+        self.assertIn(("key_taken", "Blue: it is there again already."), self.told())
+
+    def test_depended_by_a_link(self):
+        with self.request():
+            tag = self.env["res.partner.category"].with_user(self.agent).sudo().create({"name": "Tag"})
+            tag.flush_recordset()
+        self.partner.category_id = self.env["res.partner.category"].browse(tag.id)
+        (told,) = self.told()
+        words = "Tag: 1 records of “Partner Tags: Partners” came later and refer to it: they would be deleted with it."
+        self.assertEqual(told, ("depended", words))
+
+    def test_unique(self):
+        country = self.env.ref("base.be")
+        with self.request():
+            country.with_user(self.agent).sudo().code = "XX"
+            self.env.flush_all()
+        self.env["res.country"].create({"name": "Utopia", "code": "BE"})
+        words = "Belgium: another record has its value of “Country Code” now, which must be unique."
+        self.assertEqual(self.told(), [("unique", words)])
+
+    def test_unique_by_an_expression(self):
+        self.partner.phone = "a"
+        self.env.flush_all()
+        self.change_phone()
+        self.env.cr.execute("CREATE UNIQUE INDEX one_phone ON res_partner (lower(phone))")
+        self.env["res.partner"].create({"name": "Blue", "phone": "A"})
+        self.assertEqual(self.told(), [("unique", "Azure: another record has what only one may have: one_phone")])
+
+    def test_parent_of_a_record_and_of_a_link(self):
+        state = self.env["res.country.state"].create(
+            {"name": "S", "code": "S", "country_id": self.env.ref("base.be").id}
+        )
+        tag = self.env["res.partner.category"].create({"name": "Tag"})
+        self.partner.write({"state_id": state.id, "category_id": [(6, 0, tag.ids)]})
+        self.env.flush_all()
+        with self.request() as env:
+            self.partner.with_env(env).write({"state_id": False, "category_id": [(5, 0, 0)]})
+        state.unlink()
+        tag.unlink()
+        self.assertEqual(
+            sorted(self.told()),
+            [
+                ("parent", "Azure: the “Country state” that it refers to is gone."),
+                (
+                    "parent",
+                    f"Contact: Tags (Azure / Partner Tags {tag.id}): the “Partner Tags” that it refers to is gone.",
+                ),
+            ],
+        )
+
+    def test_secret(self):
+        with self.request():
+            self.bystander.with_user(self.agent).sudo().password = "correct horse"
+            self.env.flush_all()
+        words = f"{self.bystander.name}: a password or key was changed, and those are not written down."
+        self.assertIn(("secret", words), self.told())
+
+    def test_deleted(self):
+        self.change_phone()
+        number = self.partner.id
+        self.partner.unlink()
+        self.assertEqual(self.told(), [("deleted", f"Contact {number}: somebody has deleted it since.")])
+
+    def test_what_is_of_the_books_of_the_structure_or_of_the_database(self):
+        for kind, reason, words in (
+            ("protected", "its period is closed", "Azure: it must not be changed: its period is closed."),
+            ("schema", "the column is gone", "Azure: the database has been changed: the column is gone."),
+            ("refused", "no phone", "Azure: the database does not take it: no phone"),
+        ):
+            self.assertEqual(self.worded(kind, {"reason": reason}), words)

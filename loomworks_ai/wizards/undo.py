@@ -94,6 +94,7 @@ class Undo(models.TransientModel):
                         "rows": self._rows(report["rows"]),
                         "effects": [self.operation_ids._effect_words(one) for one in report["effects"]],
                         "gone": report["gone"],
+                        "back": report["back"],
                     },
                 ),
             }

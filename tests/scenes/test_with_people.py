@@ -301,19 +301,20 @@ def lock(office, column, day, company=None):
 
 
 @pytest.mark.parametrize(
-    ("column", "kind"),
+    ("column", "kind", "percent"),
     [
-        ("fiscalyear_lock_date", "out_invoice"),
-        ("hard_lock_date", "out_invoice"),
-        ("sale_lock_date", "out_invoice"),
-        ("purchase_lock_date", "in_invoice"),
-        ("tax_lock_date", "out_invoice"),
+        ("fiscalyear_lock_date", "out_invoice", 21),
+        ("hard_lock_date", "out_invoice", 21),
+        ("sale_lock_date", "out_invoice", 21),
+        ("purchase_lock_date", "in_invoice", 21),
+        ("tax_lock_date", "out_invoice", 21),
+        ("tax_lock_date", "out_invoice", 0),
     ],
 )
-def test_a_period_that_was_closed_since_is_not_touched(office, agent, column, kind):
+def test_a_period_that_was_closed_since_is_not_touched(office, agent, column, kind, percent):
     with office.person() as env:
         use = {"out_invoice": "sale", "in_invoice": "purchase"}[kind]
-        tax = env["account.tax"].create({"name": f"Of {column}", "amount": 21, "type_tax_use": use}).id
+        tax = env["account.tax"].create({"name": f"{percent} of {column}", "amount": percent, "type_tax_use": use}).id
     with agent.request() as env:
         move = bill(env, kind)
         move.invoice_line_ids.tax_ids = env["account.tax"].browse(tax)
@@ -357,6 +358,54 @@ def test_a_company_above_closes_the_books_of_its_branches(office, agent):
     with office.cursor() as cr:
         cr.execute(below, [f"{own}/", own])
     assert agent.undo()["done"]
+
+
+def test_what_was_posted_under_an_audit_trail_is_not_deleted(office, agent):
+    with agent.request() as env:
+        move = bill(env)
+        move.action_post()
+        number = move.id
+    with office.person() as env:
+        env.company.restrictive_audit_trail = True
+    before = office.state()
+    report = agent.undo(on_conflict="ours")
+    assert not report["done"]
+    told = {(one["table"], one["detail"]["reason"]) for one in report["conflicts"] if one["type"] == "protected"}
+    reason = "its company keeps an audit trail of what was once posted"
+    assert {("account_move", reason), ("mail_message", reason)} <= told
+    assert differences(before, office.state()) == []
+    with office.person() as env:
+        env.company.restrictive_audit_trail = False
+    assert agent.undo()["done"]
+    with office.person() as env:
+        assert not env["account.move"].browse(number).exists()
+
+
+def test_a_message_of_an_entry_under_an_audit_trail_is_not_deleted(office, agent):
+    model, numbers = made(office, lambda env: posted(bill(env)))
+    with agent.request() as env:
+        env[model].browse(numbers).message_post(body="Paid by hand")
+    with office.person() as env:
+        env.company.restrictive_audit_trail = True
+    assert {one["type"] for one in agent.undo(on_conflict="ours")["conflicts"]} == {"protected"}
+    with office.person() as env:
+        env.company.restrictive_audit_trail = False
+    assert agent.undo()["done"]
+
+
+def test_an_agent_writes_no_code_into_templates(office, agent):
+    from odoo.exceptions import AccessError
+
+    body = "<t t-out=\"object.env.cr.execute('SELECT 1')\"/>"
+    values = {"name": "T", "model_id": None, "body_html": body}
+    with office.person() as env:
+        values["model_id"] = env["ir.model"]._get_id("res.partner")
+        assert not env["res.users"].browse(office.agent_id).has_group("mail.group_mail_template_editor")
+        assert env.user.has_group("mail.group_mail_template_editor")
+    with pytest.raises(AccessError), agent.request() as env:
+        env["mail.template"].create(values)
+    with agent.request() as env:
+        env["mail.template"].create({**values, "body_html": "<p>Hello</p>"})
 
 
 def test_an_entry_that_was_secured_since_is_not_touched(office, agent):

@@ -453,6 +453,63 @@ def test_a_credential_is_not_kept_and_its_undo_is_refused(cr, statement, columns
     assert cr.fetchone() == (0,)
 
 
+CREDENTIALS = """
+    CREATE TABLE res_users_apikeys (id serial PRIMARY KEY, key varchar,
+        user_id integer NOT NULL REFERENCES res_users ON DELETE CASCADE);
+    CREATE TABLE bus_presence (id serial PRIMARY KEY, user_id integer NOT NULL REFERENCES res_users ON DELETE CASCADE);
+"""
+MADE = "INSERT INTO res_users (id, login) VALUES (9, 'bob')"
+
+
+@pytest.fixture
+def users(cr):
+    """Users whose keys have a table of their own."""
+    person(cr, USERS, CREDENTIALS)
+    journal.install(cr)
+    cr.connection.commit()
+    return cr
+
+
+def test_a_user_who_was_made_and_has_a_password_since_is_not_deleted_unasked(users):
+    act(users, 1, MADE)
+    person(users, "UPDATE res_users SET password = 'battery staple' WHERE id = 9")
+    before = state(users)
+    report = journal.undo(users, [1], by=2)
+    told = [(one["type"], one["columns"], one["detail"]) for one in report["conflicts"]]
+    assert told == [("changed", ["password"], None)]
+    assert journal.undo(users, [1], by=2, on_conflict="theirs")["done"]
+    assert state(users) == before
+    assert journal.undo(users, [1], by=3, on_conflict="ours")["done"]
+    assert "bob" not in str(state(users)["public.res_users"])
+
+
+def test_a_user_who_was_made_and_has_a_key_since_is_not_deleted(users):
+    act(users, 1, MADE)
+    person(users, "INSERT INTO bus_presence (user_id) VALUES (9)")
+    assert journal.preview(users, [1])["refused"] is None
+    person(users, "INSERT INTO res_users_apikeys (user_id, key) VALUES (9, 'k')")
+    before = state(users)
+    for choice in ("refuse", "ours"):
+        report = journal.undo(users, [1], by=2, on_conflict=choice)
+        assert not report["done"]
+        assert [(one["type"], one["choices"]) for one in report["conflicts"]] == [("depended", ["skip"])]
+        assert report["conflicts"][0]["detail"]["table"] == "res_users_apikeys"
+    assert state(users) == before
+    assert journal.undo(users, [1], by=2, on_conflict="skip")["done"]
+    assert state(users) == before
+
+
+def test_what_is_taken_along_takes_its_credentials_along(users):
+    person(users, "ALTER TABLE res_users ADD partner_id integer REFERENCES res_partner ON DELETE CASCADE")
+    journal.install(users)
+    users.connection.commit()
+    act(users, 1, CREATE_PARTNER)
+    person(users, "INSERT INTO res_users (login, password, partner_id) VALUES ('bob', 'battery staple', 10)")
+    assert not journal.undo(users, [1], by=2)["done"]
+    assert journal.undo(users, [1], by=2, on_conflict="ours")["done"]
+    assert "bob" not in str(state(users)["public.res_users"])
+
+
 def test_a_user_who_was_made_goes_and_does_not_come_back_without_a_password(cr):
     person(cr, USERS)
     journal.install(cr)
@@ -467,3 +524,64 @@ def test_a_user_who_was_made_goes_and_does_not_come_back_without_a_password(cr):
     assert state(cr) == before
     cr.execute("SELECT count(*) FROM loomworks.entry e WHERE e::text ~ 'horse|staple'")
     assert cr.fetchone() == (0,)
+
+
+TENANTS = """
+    CREATE TABLE loomworks_tenant (id serial PRIMARY KEY, name varchar, state varchar NOT NULL, erased_at timestamp);
+    INSERT INTO loomworks_tenant (name, state) VALUES ('Acme', 'active');
+"""
+ARCHIVED = "UPDATE loomworks_tenant SET state = 'archived'"
+ERASED = "UPDATE loomworks_tenant SET erased_at = '2026-01-01', state = 'archived'"
+CREATED = "INSERT INTO loomworks_tenant (id, name, state) VALUES (9, 'New', 'draft')"
+PROVISIONED = "UPDATE loomworks_tenant SET state = 'active' WHERE id = 9"
+
+
+@pytest.mark.parametrize(
+    ("statements", "since", "reason"),
+    [
+        ([ARCHIVED], [ERASED], rules.ERASED),
+        ([CREATED, PROVISIONED], [], rules.REMAINS),
+        ([CREATED], [], None),
+        ([CREATED, PROVISIONED], [ERASED + " WHERE id = 9"], None),
+        (["DELETE FROM loomworks_tenant"], [], None),
+        ([ARCHIVED], [], None),
+    ],
+)
+def test_of_a_tenant_nothing_is_left_behind_and_nothing_comes_back_that_is_gone(cr, statements, since, reason):
+    person(cr, TENANTS)
+    journal.install(cr)
+    cr.connection.commit()
+    act(cr, 1, *statements)
+    person(cr, *since)
+    before = state(cr)
+    report = journal.undo(cr, [1], by=2)
+    if reason:
+        assert ("protected", {"reason": reason}) in [(one["type"], one["detail"]) for one in report["conflicts"]]
+        assert not journal.undo(cr, [1], by=2, on_conflict="ours")["done"]
+        assert state(cr) == before
+    else:
+        assert report["done"] or {one["type"] for one in report["conflicts"]} == {"changed"}
+
+
+LINK = "INSERT INTO tagged (partner_id, tag_id, note) VALUES (1, 1, 'x')"
+
+
+@pytest.mark.parametrize(("again", "back"), [(LINK, 1), (LINK.replace("'x'", "'y'"), None)])
+def test_a_link_that_somebody_has_made_again_is_back_already(cr, again, back):
+    person(
+        cr,
+        "CREATE TABLE tagged (partner_id int REFERENCES res_partner, tag_id int, note text)",
+        "ALTER TABLE tagged ADD PRIMARY KEY (partner_id, tag_id)",
+        LINK,
+    )
+    journal.install(cr)
+    cr.connection.commit()
+    act(cr, 1, "DELETE FROM tagged", "UPDATE res_partner SET name = 'X' WHERE id = 1")
+    person(cr, again)
+    report = journal.undo(cr, [1], by=2)
+    if back:
+        assert (report["done"], report["back"], report["conflicts"]) == (True, 1, [])
+        assert journal.undo(cr, [2], by=3)["done"]
+        assert "x" in str(state(cr)["public.tagged"])
+    else:
+        assert [one["type"] for one in report["conflicts"]] == ["key_taken"]
