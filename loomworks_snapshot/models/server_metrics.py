@@ -23,6 +23,7 @@ class DatabaseServer(models.Model):
             archive_waiting,
             archive_failed,
             backup_age,
+            proof_age,
             repository_size,
             unforgotten,
         )
@@ -80,6 +81,14 @@ def backup_age(servers):
     found = Metric("loomworks_last_backup_age_seconds", "Time since the end of the last usable base backup.")
     for server in servers:
         found.add(seconds_since(server.last_backup_at), server=server.name)
+    return found
+
+
+def proof_age(servers):
+    """How old the oldest word on a snapshot is: they are proven anew every hour."""
+    found = Metric("loomworks_snapshot_proof_age_seconds", "Time since the oldest proof of a snapshot that is ready.")
+    for server in servers:
+        found.add(seconds_since(server._oldest_proof()), server=server.name)
     return found
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections import defaultdict
+from datetime import timedelta
 
 from odoo import api, fields, models
 from odoo.addons.loomworks_tenant.errors import LoomworksError, PermanentError
@@ -23,6 +24,8 @@ PUSH_AFTER = 5.0  # seconds after which a server is asked to archive a position 
 NOTED_FAILURES = 3  # looks without a verdict after which the reason is shown as a problem
 ALARM = "loomworks_snapshot.activity_snapshot_failed"
 NO_SCRATCH = "loomworks_snapshot.activity_no_scratch"
+NOT_PROVEN = "loomworks_snapshot.activity_not_proven"
+PROOF_AGE = timedelta(hours=6)  # of the oldest proof, after which it is told that no look succeeds; one an hour is due
 CLEAR = {"error_message": False, "error_code": False, "problem_since": False, "attempts": 0, "reconcile_at": False}
 
 
@@ -97,7 +100,9 @@ class SnapshotWork(models.Model):
             files = {snapshot: snapshot._prove_files() for snapshot in self}
             self._push_wal(verdicts)
         except LoomworksError as error:
+            self.server_id._tell_unproven(error)
             return self._record_no_verdict(error)
+        self.server_id._end_alarm(NOT_PROVEN, self.env._("The repository tells again where it leads."))
         verdicts = [
             files[snapshot] or snapshot._after_restores(verdict)
             for snapshot, verdict in zip(self, verdicts, strict=True)
@@ -251,6 +256,26 @@ class DatabaseServer(models.Model):
     """A database server whose snapshots one worker at a time looks after."""
 
     _inherit = "loomworks.database.server"
+
+    def _oldest_proof(self):
+        """Return since when one of the server's snapshots, at the most, has not been proven anew; False without any."""
+        domain = [("server_id", "=", self.id), ("state", "in", ("ready", "restoring")), ("verified_at", "!=", False)]
+        return self.env["loomworks.snapshot"].sudo().search(domain, order="verified_at", limit=1).verified_at
+
+    def _tell_unproven(self, error):
+        """Tell operators that snapshots cannot be proven, at once where that will not pass, and else after some hours.
+
+        What they say of themselves stays: it is only older than it seems.
+        """
+        oldest = self._oldest_proof()
+        stale = oldest and oldest < fields.Datetime.now() - PROOF_AGE
+        if not (stale or isinstance(error, PermanentError)):
+            return
+        since = fields.Datetime.to_string(oldest) if oldest else "-"
+        text = self.env._(
+            "Snapshots cannot be proven: %(error)s\nThe oldest proof is of %(since)s UTC.", error=error, since=since
+        )
+        self._raise_alarm(NOT_PROVEN, text)
 
     def _lock_snapshots(self):
         """Take the server's snapshots for this transaction; False when another one has them."""

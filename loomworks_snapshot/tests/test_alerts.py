@@ -43,6 +43,8 @@ class TestAlerts(TenantCase):
         )
         other = {"plan_id": self.plan.id, "cluster_id": self.cluster.id, "name": "old", "subdomain": "old"}
         self.imported = self.env["loomworks.import"].sudo().create({**other, "source": "old.zip", "state": "done"})
+        proven = {"server_id": self.server.id, "name": "s", "state": "ready", "verified_at": now}
+        self.snapshot = self.env["loomworks.snapshot"].create({"tenant_id": self.tenant.id, **proven})
         self.server.forget_days = 100
         self.gone = self.make_active("gone").sudo()
         self.volume = self.env["loomworks.volume"].create(
@@ -91,6 +93,7 @@ class TestAlerts(TenantCase):
             ("LoomworksExpiryFails", self.server, self.failures("expire", 3)),
             ("LoomworksRepositoryHasAProblem", self.server, {"backup_state": "problem"}),
             ("LoomworksServerCannotBeAsked", self.server, {"backup_checked_at": self.ago(minutes=16)}),
+            ("LoomworksSnapshotsAreNotProven", self.snapshot, {"verified_at": self.ago(hours=6, minutes=1)}),
             ("LoomworksFilesAreNotBackedUp", self.backup, {"began_at": self.ago(days=3)}),
             ("LoomworksFilesAreDamaged", self.backup, {"lost": 1}),
             ("LoomworksVolumesAreNearlyFull", self.volume, {"warning": "90"}),

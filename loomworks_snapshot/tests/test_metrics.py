@@ -71,6 +71,15 @@ class TestMetrics(HttpCase, TenantCase):
         self.assertAlmostEqual(self.figures(server)["last_backup_age_seconds"], 2 * 86400, delta=TOLERANCE)
         self.assertNotIn("last_backup_age_seconds", self.figures(without))
 
+    def test_age_of_the_oldest_proof_of_what_is_said_to_be_restorable(self):
+        tenant, now = self.make_active(), fields.Datetime.now()
+        self.assertNotIn("snapshot_proof_age_seconds", self.figures(self.server))
+        for state, hours in (("ready", 1), ("restoring", 3), ("failed", 5), ("expired", 7), ("creating", 0)):
+            values = {"name": state, "state": state, "verified_at": hours and now - timedelta(hours=hours)}
+            self.env["loomworks.snapshot"].create({"tenant_id": tenant.id, "server_id": self.server.id, **values})
+        found = self.figures(self.server)["snapshot_proof_age_seconds"]
+        self.assertAlmostEqual(found, 3 * 3600, delta=TOLERANCE)
+
     def test_figures_of_the_last_drill_that_went_well(self):
         now, tenant = fields.Datetime.now(), self.make_active()
         self.drill(tenant, now - timedelta(days=2), total_seconds=99, lost_seconds=88)

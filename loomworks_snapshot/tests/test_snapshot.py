@@ -159,6 +159,38 @@ class TestSnapshot(SnapshotCase):
         self.look_now(made)
         self.assertEqual((made.state, made.has_problem, made.attempts), ("ready", False, 0))
 
+    def not_proven(self):
+        return self.server.sudo()._alarms(snapshot_work.NOT_PROVEN)
+
+    def test_proofs_that_stand_still_are_told_on_the_server_after_some_hours(self):
+        made = self.take_ready()
+        self.world.repository_error = RepositoryUnreachable("the repository does not answer")
+        for age, told in ((1, False), (7, True), (8, True)):
+            made.verified_at = fields.Datetime.now() - timedelta(hours=age)
+            self.look_now(made)
+            self.assertEqual(bool(self.not_proven()), told)
+        self.assertEqual(made.state, "ready")
+        self.assertIn("the repository does not answer", self.not_proven()[0].summary)
+        self.assertIn(fields.Datetime.to_string(made.verified_at), self.not_proven()[0].note)
+        operators = self.env.ref("loomworks_tenant.group_operator").user_ids.filtered("active")
+        self.assertEqual(self.not_proven().user_id, operators)
+        self.assertEqual(len(self.not_proven()), len(operators))
+        self.world.repository_error = None
+        self.look_now(made)
+        self.assertFalse(self.not_proven())
+
+    def test_proofs_that_cannot_be_had_by_waiting_are_told_on_the_server_at_once(self):
+        made = self.take_ready()
+        self.world.repository_error = WrongKey("a file of the repository cannot be decrypted")
+        self.look_now(made)
+        self.assertIn("cannot be decrypted", self.not_proven()[0].summary)
+
+    def test_server_that_gives_no_restore_points_is_no_matter_of_proofs(self):
+        self.world.error = ServerUnreachable("nobody there")
+        self.take()
+        self.run_reconciler()
+        self.assertFalse(self.not_proven())
+
     def test_wrong_key_is_shown_at_once_and_fails_nothing(self):
         self.world.repository_error = WrongKey("a file of the repository cannot be decrypted")
         made = self.take()
