@@ -122,6 +122,15 @@ class Import(models.Model):
 
     def _result_text(self, arrival):
         """Say in one line what has arrived."""
+        said = self._counted_text(arrival)
+        other = _count(arrival, "other_size")
+        return (
+            self.env._("%(said)s; the database says another size of %(other)s", said=said, other=other)
+            if other
+            else said
+        )
+
+    def _counted_text(self, arrival):
         size = in_units(self.bytes)
         counted = self.env._("%(files)s files, %(size)s", files=formatLang(self.env, self.files, digits=0), size=size)
         if not self.problem_files:
@@ -290,6 +299,7 @@ def _problem_lines(report):
         "lost": "in the source, and not on the volume",
         "wrong": "spoilt on the volume",
         "elsewhere": "kept by another storage module",
+        "other_size": "right by its digest, and the database says another size",
     }
     for kind, why in told.items():
         for name in arrival.get(kind) or ():

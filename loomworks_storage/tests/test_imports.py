@@ -157,6 +157,15 @@ class TestImports(FilesCase):
         one = self.bring_in(self.begin(), report)
         self.assertEqual((one.problem_files, one.problems_text), (1, f"{DIGEST}: its content is another"))
 
+    def test_file_of_which_the_database_says_another_size_is_told_and_is_no_reason_to_stop(self):
+        """It was found, and nobody was told."""
+        arrival = {**WHOLE["arrival"], "other_size": [DIGEST], "other_size_count": 1}
+        one = self.bring_in(self.begin(), {**WHOLE, "arrival": arrival})
+        self.assertEqual((one.state, one.problem_files), ("installing", 0))
+        self.assertIn("all digests equal", one.result)
+        self.assertIn("the database says another size of 1", one.result)
+        self.assertEqual(one.problems_text, f"{DIGEST}: right by its digest, and the database says another size")
+
     def test_operator_goes_on_without_files_and_that_is_kept(self):
         one = self.bring_in(self.begin(), LACKING)
         one.with_user(self.operator).action_go_on()
