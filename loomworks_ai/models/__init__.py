@@ -10,4 +10,5 @@ from . import (
     operation_undo,
     res_groups,
     res_users,
+    rights,
 )

@@ -104,6 +104,7 @@ class OperationLog(models.Model):
         with self.env.cr._cnx.cursor() as cr:
             journal.require_writing(cr)
         self.env.flush_all()
+        self._check_still_allowed(rules=kind != "preview")
         self._lock(kind)
         standing = self._still_there() or self
         effects = standing._effects()

@@ -21,7 +21,7 @@ class ResGroups(models.Model):
     def _running_code(self):
         """Return the names of groups that count for nothing with an agent, as whoever is in them runs code.
 
-        Odoo has all its internal users in them unless it is told not to, so an agent cannot be kept out of them.
+        A setting of Odoo puts all internal users into them, so an agent cannot be kept out.
         """
         return RUNNING_CODE
 

@@ -69,6 +69,30 @@ class TestAccess(AgentCase):
         with self.assertRaises(UserError):
             operation.action_undo(records=[{"model": "no.such", "id": 1}])
 
+    def test_an_agent_takes_back_nothing_that_it_may_no_longer_do(self):
+        operation = self.change_phone()
+        self.agent.group_ids -= self.env.ref("base.group_partner_manager")
+        mine = operation.with_user(self.agent)
+        with self.assertRaisesRegex(AccessError, "may no longer change"), self.request():
+            mine.action_undo()
+        with self.assertRaisesRegex(AccessError, "may no longer change"):
+            mine.preview_undo()
+        self.assertTrue(operation.action_undo()["done"])
+        self.assertEqual(self.partner.phone, "1")
+        with self.assertRaisesRegex(AccessError, "may no longer change"):
+            mine.sudo(False).browse(operation._undone_by().ids)._check_still_allowed(rules=True)
+
+    def test_an_agent_takes_back_nothing_of_a_record_that_was_closed_to_it(self):
+        operation = self.change_phone().with_user(self.agent)
+        model = self.env["ir.model"]._get_id("res.partner")
+        rule = {"name": "closed", "model_id": model, "domain_force": f"[('id', '!=', {self.partner.id})]"}
+        rule = self.env["ir.rule"].create({**rule, "perm_read": False})
+        with self.assertRaisesRegex(AccessError, "may no longer change"), self.request():
+            operation.action_undo()
+        rule.unlink()
+        with self.request():
+            self.assertTrue(operation.action_undo()["done"])
+
     def test_keys_are_made_by_who_manages_users(self):
         admin = self.env.ref("base.user_admin")
         action = self.agent.with_user(admin).action_new_agent_key()
