@@ -10,6 +10,7 @@ from odoo.tests import Form, tagged
 
 from ..models.ending_crons import ALARM, LEFT
 from ..models.tenant_ending import UNEXPLAINED
+from ..retention.ending import Terms
 
 START = fields.Datetime.to_datetime("2026-03-01 10:00:00")
 
@@ -87,6 +88,13 @@ class TestEnding(TenantCase):
                 "All data of “Acme” has been deleted",
             ],
         )
+
+    def test_plans_are_shipped_with_their_days(self):
+        fresh = self.env["loomworks.plan"].default_get(["ended_days", "retention_days"])
+        self.assertEqual(fresh, {"ended_days": 60, "retention_days": 30})
+        shipped = ("basic", "pro", "enterprise")
+        terms = [self.env.ref(f"loomworks_tenant.plan_{code}")._terms() for code in shipped]
+        self.assertEqual(terms, [Terms(60, 30), Terms(60, 60), Terms(60, 90)])
 
     def test_dates_are_foreseen_while_the_subscription_goes_on(self):
         self.assertFalse(self.tenant.foreseen_suspend_at or self.tenant.foreseen_erase_at)

@@ -152,13 +152,18 @@ class TestFilesBackup(FilesCase):
         self.assertTrue(backup.whole)
 
     def test_every_file_is_read_once_a_week(self):
-        first = self.finish(self.ask())
-        self.assertFalse(first.audit)
-        second = self.finish(self.ask())
+
+        def audited():
+            backup = self.finish(self.ask())
+            self.assertEqual(self.works[-1].request.audit, backup.audit, "the Job does what the row says")
+            return backup
+
+        self.assertFalse(audited().audit)
+        second = audited()
         self.assertTrue(second.audit)
-        self.assertFalse(self.finish(self.ask()).audit)
+        self.assertFalse(audited().audit)
         second.sudo().began_at -= timedelta(days=files_work.AUDIT_DAYS + 1)
-        self.assertTrue(self.finish(self.ask()).audit)
+        self.assertTrue(audited().audit)
 
     def test_erased_tenant_is_not_backed_up(self):
         backup = self.ask()

@@ -65,6 +65,12 @@ def test_no_more_items_are_taken_than_threads_work_on():
     assert (done, taken) == (100, list(range(100)))
 
 
+def test_threads_work_beside_each_other():
+    """One item at a time would be right, and slow: two meet here, or the barrier breaks."""
+    meeting = threading.Barrier(2, timeout=10)
+    assert sorted(number for number, _ in Crew(2).each(lambda item: meeting.wait(), range(6))) == list(range(6))
+
+
 def test_first_failure_ends_the_work_on_the_others():
     crew, begun = Crew(2), []
 
