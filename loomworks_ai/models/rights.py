@@ -27,10 +27,7 @@ class OperationLog(models.Model):
             for records, right in log._called_on():
                 if not (records if rules else records.browse()).has_access(right):
                     raise AccessError(
-                        self.env._(
-                            "Operation %s has changed what you may no longer change: ask a person to take it back.",
-                            log.id,
-                        )
+                        self.env._("Operation %s has changed what you may no longer change: ask a person.", log.id)
                     )
 
     def _roots(self):

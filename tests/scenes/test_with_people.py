@@ -400,12 +400,16 @@ def test_an_agent_writes_no_code_into_templates(office, agent):
     values = {"name": "T", "model_id": None, "body_html": body}
     with office.person() as env:
         values["model_id"] = env["ir.model"]._get_id("res.partner")
+        env["ir.config_parameter"].set_param("mail.restrict.template.rendering", False)  # everybody may
+        assert env.ref("mail.group_mail_template_editor") in env["res.users"].browse(office.agent_id).all_group_ids
         assert not env["res.users"].browse(office.agent_id).has_group("mail.group_mail_template_editor")
         assert env.user.has_group("mail.group_mail_template_editor")
     with pytest.raises(AccessError), agent.request() as env:
         env["mail.template"].create(values)
     with agent.request() as env:
         env["mail.template"].create({**values, "body_html": "<p>Hello</p>"})
+    with office.person() as env:
+        env["ir.config_parameter"].set_param("mail.restrict.template.rendering", True)
 
 
 def test_an_entry_that_was_secured_since_is_not_touched(office, agent):
