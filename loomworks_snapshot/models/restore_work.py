@@ -16,7 +16,7 @@ from ..repository.proof import Prover
 from ..repository.segments import format_lsn, parse_lsn
 from ..repository.verdict import Proof, verdict_text
 from ..repository.verdict import Target as Moment
-from ..restoring import flow, outgoing
+from ..restoring import flow, leftover, outgoing
 from ..restoring.spec import RestoreSpec
 from ..timeline.forks import span_of
 from .restore import RUNNING
@@ -216,10 +216,25 @@ class RestoreWork(models.Model):
         if not self.dropped:
             self.dropped = True
             return 0
-        other = self.old_database if self.state == "done" else self.new_database
-        if other != self.tenant_id.database_name:
+        other = self._other_database()
+        if other and other not in self._databases_still_needed():
             Server(self.server_id._to_spec()).drop_database(other)
+            if not leftover.remove(self.tenant_id._to_spec(), other, self._world()):
+                return self._pause(leftover.LOOK)
+            self.write(QUIET)
         return self._rest()
+
+    def _other_database(self):
+        """Return the database that is kept for going back, or for having gone back."""
+        return self.old_database if self.state == "done" else self.new_database
+
+    def _databases_still_needed(self):
+        """Return the databases that the tenant works in, or that another restore still keeps or changes to."""
+        others = self.tenant_id.restore_ids - self
+        kept = others.filtered(lambda one: one.kept_until and not one.dropped)
+        running = others.filtered(lambda one: one.state in RUNNING)
+        named = {one._other_database() for one in kept}
+        return named | {self.tenant_id.database_name, *running.mapped("old_database"), *running.mapped("new_database")}
 
     _step_gone_back = _step_done
 

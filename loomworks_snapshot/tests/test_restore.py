@@ -19,7 +19,7 @@ from ..models import restore_drill, restore_work, snapshot_work
 from ..repository import restore_point
 from ..repository.restore_point import RestorePoint
 from ..repository.segments import Segment
-from ..restoring import flow, outgoing
+from ..restoring import flow, leftover, outgoing
 from .common import FIRST_BACKUP, SnapshotCase
 
 REPORT = {"backup": "label", "fetched": 1, "segments": 2, "tables": 3, "rows": 4, "seconds": {"replay": 1.5}}
@@ -50,7 +50,13 @@ class TestRestore(SnapshotCase):
             "drop_database": lambda server, name: self.events.append(("drop", name)),
             "database": lambda server, name: self.databases,
         }
+
+        def remove_files(spec, database, world):
+            self.events.append(("files", database))
+            return True
+
         for target, name, value in (
+            (leftover, "remove", remove_files),
             (flow, "advance", advance),
             (flow, "check", event("check")),
             (flow, "clean_up", event("clean_up")),
@@ -223,7 +229,38 @@ class TestRestore(SnapshotCase):
         restore._cron_forget()
         for _step in range(2):
             self.step(restore)
-        self.assertEqual([event for event in self.events if event[0] == "drop"], [("drop", restore.new_database)])
+        gone = [event for event in self.events if event[0] in ("drop", "files")]
+        self.assertEqual(gone, [("drop", restore.new_database), ("files", restore.new_database)])
+        self.assertFalse(restore.reconcile_at)
+
+    def test_files_that_cannot_be_removed_are_tried_again_and_the_form_says_why(self):
+        restore = self.ask()
+        self.place(restore)
+        restore.sudo().write({"kept_until": fields.Datetime.now(), "dropped": True})
+        stays = leftover.LeftoverStays("the files of the database could not be removed: killed")
+        with patch.object(leftover, "remove", side_effect=stays):
+            self.step(restore)
+        self.assertTrue(restore.reconcile_at)
+        self.assertIn("could not be removed", restore.error_message)
+        self.step(restore)
+        self.assertEqual((restore.reconcile_at, restore.error_message), (False, False))
+
+    def test_database_that_another_restore_keeps_or_changes_to_stays_with_its_files(self):
+        restore = self.ask()
+        self.place(restore)
+        restore.sudo().write({"kept_until": fields.Datetime.now(), "dropped": True})
+        made = {"tenant_id": self.tenant.id, **self.snapshot._restore_values(), "new_database": "other"}
+        for values in (
+            {"state": "done", "kept_until": fields.Datetime.now(), "old_database": self.first},
+            {"state": "going_back", "old_database": self.first},
+        ):
+            self.env.flush_all()
+            other = self.env["loomworks.restore"].sudo().create({**made, **values})
+            self.step(restore)
+            self.assertFalse([event for event in self.events if event[0] in ("drop", "files")])
+            other.write({"state": "failed", "kept_until": False})
+        self.step(restore)
+        self.assertEqual(self.events[-2:], [("drop", self.first), ("files", self.first)])
 
     def test_going_back_from_the_snapshot_itself(self):
         drill = {**self.snapshot._restore_values(), "purpose": "drill"}

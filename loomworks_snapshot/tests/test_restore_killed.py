@@ -173,8 +173,14 @@ class TestRestoreKilled(SnapshotCase):
         self.assert_only(restore, self.first, new)
         restore.kept_until = fields.Datetime.now() - timedelta(seconds=1)
         restore._cron_forget()
+        claim = self.tenant.sudo()._to_spec().volume.claim
+        meta = {"namespace": names.namespace(self.tenant.uuid), "name": claim}
+        self.kube.apply({"kind": "PersistentVolumeClaim", "metadata": meta})
         self.run_until(restore, "gone_back")
         self.assert_only(restore, self.first)
+        path = self.tenant.sudo()._to_spec().volume.mount_path
+        self.assertEqual(self.kube.removed, {f"{path}/filestore/{new}"})
+        self.assertFalse([name for kind, _place, name in self.kube.objects if kind == "Job"])
         self.assertGreater(len(self.died), 80)
 
     def test_failed_and_tried_again(self):

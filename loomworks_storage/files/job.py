@@ -49,7 +49,7 @@ def job(work: FilesWork, node: str) -> Manifest:
         "terminationGracePeriodSeconds": 10,
         "activeDeadlineSeconds": DEADLINE,  # here, too: kept by the node, whoever can reach it
         "securityContext": manifests.pod_security(),
-        **({"affinity": _on(node)} if node else {}),
+        **({"affinity": on_node(node)} if node else {}),
         "containers": [_container(work)],
         "volumes": [
             {"name": "data", "persistentVolumeClaim": {"claimName": claim}},
@@ -60,7 +60,8 @@ def job(work: FilesWork, node: str) -> Manifest:
     return jobs.job(_metadata(work), LABELS, pod, DEADLINE)
 
 
-def _on(node: str) -> Manifest:
+def on_node(node: str) -> Manifest:
+    """Return the affinity of a pod to one node."""
     fields = [{"key": "metadata.name", "operator": "In", "values": [node]}]
     return {
         "nodeAffinity": {

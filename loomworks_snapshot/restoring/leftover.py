@@ -1,0 +1,113 @@
+"""The files of a database that is gone: its folder on the tenant's volume, by a Job in the tenant's namespace.
+
+Files are links (loomworks-adopt-files), so that no other database loses one; what only this folder has is freed.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ...loomworks_storage.files.flow import ONE_POD
+from ...loomworks_storage.files.job import on_node
+from ...loomworks_tenant.errors import PermanentError, RetryableError
+from ...loomworks_tenant.kube import diagnosis, jobs, manifests, names
+from ...loomworks_tenant.reconciler.spec import TenantSpec
+from ...loomworks_tenant.reconciler.step import Boundaries
+
+Manifest = dict[str, Any]
+
+LOOK = 1.0  # seconds between two looks at the Job
+DEADLINE = 3600  # seconds
+LABELS = jobs.labels("leftover")
+# Moved out of the way first: a pod that starts meanwhile links from whole folders, and from none that is going.
+COMMAND = 'cd "$1" && rm -rf -- ".gone-$2" && if [ -d "$2" ]; then mv -T -- "$2" ".gone-$2"; fi && rm -rf -- ".gone-$2"'
+
+
+class FolderInUse(PermanentError):
+    """The folder is that of a database which the tenant has, or of none of its own: it is not touched."""
+
+    code = "folder_in_use"
+
+
+class LeftoverStays(RetryableError):
+    """The Job has failed, or may not have the volume now."""
+
+    code = "leftover_stays"
+
+
+def remove(tenant: TenantSpec, database: str, world: Boundaries) -> bool:
+    """Have the folder of ``database`` removed from the tenant's volume; tell whether that is done.
+
+    Killed anywhere, the next call goes on. Where the volume is gone, so is the folder.
+
+    :raises FolderInUse: when the tenant works in it, or it is no database of the tenant's
+    :raises LeftoverStays: when it could not be removed now
+    """
+    _refuse(tenant, database)
+    namespace, name = names.namespace(tenant.uuid), job_name(database)
+    if not tenant.volume or not world.kube.get("PersistentVolumeClaim", tenant.volume.claim, namespace):
+        return True
+    found = world.kube.get("Job", name, namespace)
+    if not found:
+        world.kube.apply(job(tenant, database, _node(tenant, world)))
+        return False
+    pods = list(world.kube.list("Pod", namespace, label_selector=f"job-name={name}"))
+    state = diagnosis.job(found, pods)
+    if not state.ready and not (state.fatal and state.code == "job_failed"):
+        return False
+    world.kube.delete("Job", name, namespace)
+    if not state.ready:
+        raise LeftoverStays(f"the files of the database {database} could not be removed: {state.message}")
+    return True
+
+
+def job_name(database: str) -> str:
+    """Return the name of the Job: one for each database, whose names are never used again."""
+    return f"leftover-{database.replace('_', '-')}"
+
+
+def job(tenant: TenantSpec, database: str, node: str) -> Manifest:
+    """The Job that removes the folder of ``database``.
+
+    :param node: where the volume is in use now; empty: wherever it can be
+    """
+    path = tenant.volume.mount_path
+    small = {"cpu": "50m", "memory": "64Mi"}
+    container = {
+        "name": "leftover",
+        "image": tenant.cluster.image,
+        "imagePullPolicy": tenant.cluster.image_pull_policy,
+        "command": ["sh", "-c", COMMAND, "sh", f"{path}/filestore", database],
+        "securityContext": manifests.container_security(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "resources": {"requests": small, "limits": small},
+        "volumeMounts": [{"name": "data", "mountPath": path}],
+    }
+    pod = {
+        "securityContext": manifests.pod_security(),
+        **({"affinity": on_node(node)} if node else {}),
+        "containers": [container],
+        "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": tenant.volume.claim}}],
+    }
+    labels = {**LABELS, names.TENANT_LABEL: tenant.uuid}
+    metadata = {"name": job_name(database), "namespace": names.namespace(tenant.uuid), "labels": labels}
+    return jobs.job(metadata, LABELS, pod, DEADLINE)
+
+
+def _refuse(tenant: TenantSpec, database: str) -> None:
+    own = re.fullmatch(rf"{re.escape(tenant.role)}(_r[0-9]+)?", database)
+    if not own or database == tenant.database:
+        raise FolderInUse(f"the folder {database} is not that of a database that the tenant {tenant.name} has left")
+
+
+def _node(tenant: TenantSpec, world: Boundaries) -> str:
+    """Return where the tenant's Odoo has the volume; empty while none has.
+
+    :raises LeftoverStays: when no other pod may have it meanwhile
+    """
+    pods = world.kube.list("Pod", names.namespace(tenant.uuid), label_selector=names.selector(tenant.uuid))
+    nodes = [pod["spec"]["nodeName"] for pod in pods if pod.get("spec", {}).get("nodeName")]
+    if nodes and tenant.volume.access_mode == ONE_POD:
+        raise LeftoverStays("the plan lets one pod have the volume, and the tenant's Odoo is that")
+    return nodes[0] if nodes else ""
