@@ -94,6 +94,16 @@ class Table:
         return sorted({*self.generated, *self.secret, *self.left_out})
 
     @property
+    def secret_rows(self) -> rules.SecretRows | None:
+        """Which rows have more secrets than `secret` says."""
+        return rules.secret_rows(self.schema, self.name, self.columns)
+
+    @property
+    def has_secrets(self) -> bool:
+        """Whether any row may have secrets."""
+        return bool(self.secret or self.secret_rows)
+
+    @property
     def label(self) -> str:
         """The table's name for people: without ``public``."""
         return label(self.schema, self.name)

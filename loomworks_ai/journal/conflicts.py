@@ -216,7 +216,7 @@ def _credentials(cr: Cursor, scope: Scope) -> None:
     if any(relation.credentials for relation in scope.relations):
         execute(cr, INSERT + query)
     for relation in scope.present("D"):
-        if relation.table.secret:
+        if relation.table.has_secrets:
             _credentials_since(cr, scope, relation)
 
 
@@ -320,7 +320,8 @@ def _keyless(cr: Cursor, scope: Scope) -> None:
 def _protected(cr: Cursor, scope: Scope, relation: Relation) -> None:
     """Find rows that must not be rewritten, as they are and as they would be."""
     for protection in rules.protections(relation.table.schema, relation.table.name):
-        if set(protection.needed) <= relation.table.columns.keys():
+        needed, there = protection.needed, relation.table.columns
+        if set(needed) <= there.keys() and set(protection.tables) <= scope.structure.oids.keys():
             query = """
                 SELECT relation, key, 'protected', NULL, jsonb_build_object('reason', %s::text) FROM (
                     SELECT n.relation, n.key FROM loomworks_net n JOIN {table} t ON {match}
@@ -339,7 +340,7 @@ def _protected(cr: Cursor, scope: Scope, relation: Relation) -> None:
                 match=key_match(relation.table, "t", sql.SQL("n.key"), scope.h),
                 number=Constant(relation.id),
                 condition=as_written(protection.condition),
-                future=future(scope, relation, protection.needed),
+                future=future(scope, relation, needed),
                 also=Constant(protection.future),
             )
 

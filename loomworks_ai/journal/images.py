@@ -15,11 +15,31 @@ def names(given: Sequence[str]) -> Part:
     return sql.SQL("{}::text[]").format(Constant(list(given)))
 
 
-def shown(table: Table, image: Part, h: Part) -> Part:
-    """Return ``image``, an hstore of a whole row, without the columns that the journal does not hold."""
-    if not table.hidden:
+def shown(table: Table, image: Part, h: Part, row: Part | None = None) -> Part:
+    """Return ``image``, an hstore, without the columns that the journal does not hold.
+
+    :param row: the hstore of the whole row, where ``image`` is less
+    """
+    if not table.hidden and not table.has_secrets:
         return image
-    return compose("{h}.delete({image}, {hidden})", h=h, image=image, hidden=names(table.hidden))
+    hidden = _with_secrets(table, table.hidden, row or image, h)
+    return compose("{h}.delete({image}, {hidden})", h=h, image=image, hidden=hidden)
+
+
+def _with_secrets(table: Table, always: Sequence[str], row: Part, h: Part) -> Part:
+    """Return names of columns as an array, with those that are secrets in this row."""
+    rule = table.secret_rows
+    if rule is None:
+        return names(always)
+    return compose(
+        "CASE WHEN {h}.fetchval({row}, {column}) OPERATOR(pg_catalog.~) {pattern} THEN {more} ELSE {always} END",
+        h=h,
+        row=row,
+        column=Constant(rule.column),
+        pattern=Constant(rule.pattern),
+        more=names(sorted({*always, *rule.secret})),
+        always=names(always),
+    )
 
 
 def whole(table: Table, alias: str, h: Part) -> Part:
@@ -65,25 +85,25 @@ def equal(
     return sql.SQL(" AND ").join(terms)
 
 
-def credentials_in(table: Table, image: Part, h: Part) -> Part:
-    """Return the secret columns among those of the hstore ``image``, or NULL."""
-    if not table.secret:
+def credentials_in(table: Table, image: Part, h: Part, row: Part | None = None) -> Part:
+    """Return the secret columns among those of the hstore ``image``, or NULL; ``row`` as for `shown`."""
+    if not table.has_secrets:
         return sql.SQL("NULL::text[]")
     return compose(
         "(SELECT pg_catalog.array_agg(key) FROM {h}.skeys({h}.slice({image}, {secret})) AS key)",
         h=h,
         image=image,
-        secret=names(table.secret),
+        secret=_with_secrets(table, table.secret, row or image, h),
     )
 
 
 def filled_credentials(table: Table, image: Part, h: Part) -> Part:
     """Return the secret columns that the hstore ``image``, of a whole row, has a value for, or NULL."""
-    if not table.secret:
+    if not table.has_secrets:
         return sql.SQL("NULL::text[]")
     return compose(
         "(SELECT pg_catalog.array_agg(key) FROM {h}.each({h}.slice({image}, {secret})) WHERE value IS NOT NULL)",
         h=h,
         image=image,
-        secret=names(table.secret),
+        secret=_with_secrets(table, table.secret, image, h),
     )

@@ -158,7 +158,7 @@ BEGIN
         o := {h}.hstore(OLD);
         n := {h}.delete({h}.hstore(NEW), o);
         s := {changed_secrets};
-        n := {shown_n};
+        n := {shown_changes};
         IF n OPERATOR({h}.=) ''::{h}.hstore AND s IS NULL THEN
             INSERT INTO loomworks.entry (operation, shape, action, key) VALUES ({operation}, {shape}, 'N', {own_key});
         {moved}
@@ -181,16 +181,18 @@ MOVED = """
 def _body(table: Table, shape: int, h: Part) -> Part:
     """Return the body of the table's capturing function. Names and keys are constants in it, which makes it fast."""
     old, new = sql.SQL("o"), sql.SQL("n")
+    row = compose("{h}.hs_concat(o, n)", h=h)  # as it becomes, where ``n`` is what is changed
     parts = {
         "h": h,
         "operation": sql.SQL("pg_catalog.current_setting('loomworks.operation')::bigint"),
         "shape": Constant(shape),
         "key": images.names(table.key),
         "shown_n": images.shown(table, new, h),
+        "shown_changes": images.shown(table, new, h, row),
         "shown_o": images.shown(table, old, h),
         "secret_n": images.filled_credentials(table, new, h),
         "secret_o": images.filled_credentials(table, old, h),
-        "changed_secrets": images.credentials_in(table, new, h),
+        "changed_secrets": images.credentials_in(table, new, h, row),
     }
     parts["own_key"] = compose("{h}.slice(o, {key})", **parts) if table.key else parts["shown_o"]
     # A row without a key has no identity but its values: whatever changes them, moves it.

@@ -40,6 +40,24 @@ SECRET_COLUMNS = {
 }
 
 
+class SecretRows(NamedTuple):
+    """Rows of which more columns are secrets: those whose ``column`` matches ``pattern``, of PostgreSQL's."""
+
+    column: str
+    pattern: str
+    secret: tuple[str, ...]
+
+
+# Odoo makes such keys itself, whoever asks first: that for notifications in browsers, say.
+SECRET_ROWS = {
+    "ir_config_parameter": SecretRows(
+        "key",
+        "(^|[._])(secret|password|passphrase|(api|hmac|private|secret|server)_key"
+        "|(access|account|auth|refresh|security)_token)$",
+        ("value",),
+    ),
+}
+
 # Who wrote a row last, and when: others' writing to other columns moves these too, and is no reason to refuse.
 BOOKKEEPING = frozenset({"write_uid", "write_date"})
 # What became of messages that were waiting: Odoo's own queues write it, and it was sent whatever an undo does.
@@ -70,6 +88,12 @@ def secrets(schema: str, table: str, columns: Collection[str]) -> tuple[str, ...
         return ()
     named = SECRET_COLUMNS.get(table, ())
     return tuple(name for name in columns if name in named or SECRET_NAME.fullmatch(name))
+
+
+def secret_rows(schema: str, table: str, columns: Collection[str]) -> SecretRows | None:
+    """Return which rows of a table have more secrets than others, or None."""
+    found = SECRET_ROWS.get(table) if schema == "public" else None
+    return found if found and {found.column, *found.secret} <= set(columns) else None
 
 
 def bookkeeping(schema: str, table: str) -> frozenset[str]:
@@ -135,6 +159,7 @@ class Protection(NamedTuple):
     needed: tuple[str, ...]  # the columns that the condition asks for
     now: str = "UD"  # what is not done to the row as it is: updates, deletions
     future: bool = True  # nor may it become such a row
+    tables: tuple[str, ...] = ()  # that the condition asks for, where they may not be there
 
 
 PROTECTED = {
@@ -148,7 +173,7 @@ PROTECTED = {
         Protection(AUDITED_MOVE, AUDITED, ("posted_before", "company_id"), now="D", future=False),
     ],
     "mail_message": [
-        Protection(AUDITED_MESSAGE, AUDITED, ("model", "res_id"), now="D", future=False),
+        Protection(AUDITED_MESSAGE, AUDITED, ("model", "res_id"), now="D", future=False, tables=("account_move",)),
     ],
     "account_move_line": [
         Protection(SECURED_MOVE, HASHED, ("move_id", "parent_state")),

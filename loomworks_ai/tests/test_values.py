@@ -149,6 +149,15 @@ class TestValues(AgentCase):
         (told,) = first.with_user(self.agent).preview_undo()["conflicts"]
         self.assertEqual(told["operation"], None)
 
+    def test_parameters_that_are_keys_are_not_in_the_journal(self):
+        with self.request() as env:
+            env["ir.config_parameter"].sudo().set_param("mail.web_push_vapid_private_key", "correct horse")
+        operation = self.operation.with_user(self.manager)
+        self.env.cr.execute("SELECT count(*) FROM loomworks.entry e WHERE e::text LIKE '%correct horse%'")
+        self.assertEqual(self.env.cr.fetchone(), (0,))
+        self.assertTrue(operation.action_undo()["done"])
+        self.assertFalse(self.env["ir.config_parameter"].sudo().get_param("mail.web_push_vapid_private_key"))
+
     def test_secrets_are_not_in_the_journal(self):
         with self.request() as env:
             self.bystander.with_env(env).sudo().password = "correct horse"

@@ -526,6 +526,50 @@ def test_a_user_who_was_made_goes_and_does_not_come_back_without_a_password(cr):
     assert cr.fetchone() == (0,)
 
 
+PARAMETERS = """
+    CREATE TABLE ir_config_parameter (id serial PRIMARY KEY, key varchar UNIQUE NOT NULL, value text NOT NULL, by int);
+    INSERT INTO ir_config_parameter (key, value) VALUES ('database.secret', 'horse'), ('web.base.url', 'http://a');
+"""
+
+
+@pytest.mark.parametrize(
+    ("statements", "types"),
+    [
+        (["INSERT INTO ir_config_parameter (key, value) VALUES ('mail.web_push_vapid_private_key', 'staple')"], set()),
+        (["UPDATE ir_config_parameter SET value = 'staple', by = 2 WHERE key = 'database.secret'"], {"secret"}),
+        (["DELETE FROM ir_config_parameter WHERE key = 'database.secret'"], {"secret"}),
+        (["UPDATE ir_config_parameter SET value = 'http://b' WHERE key = 'web.base.url'"], set()),
+        (["DELETE FROM ir_config_parameter WHERE key = 'web.base.url'"], set()),
+        (["UPDATE ir_config_parameter SET by = 2"], set()),
+    ],
+)
+def test_parameters_that_are_keys_are_not_kept(cr, statements, types):
+    person(cr, PARAMETERS)
+    journal.install(cr)
+    cr.connection.commit()
+    before = state(cr)
+    act(cr, 1, *statements)
+    report = journal.undo(cr, [1], by=2)
+    assert {one["type"] for one in report["conflicts"]} == types
+    if not types:
+        assert report["done"], report
+        assert state(cr) == before
+    cr.execute("SELECT count(*) FROM loomworks.entry e WHERE e::text ~ 'horse|staple'")
+    assert cr.fetchone() == (0,)
+
+
+def test_a_parameter_that_is_a_key_and_was_made_does_not_come_back(cr):
+    person(cr, PARAMETERS)
+    journal.install(cr)
+    cr.connection.commit()
+    act(cr, 1, "INSERT INTO ir_config_parameter (key, value) VALUES ('some.api_key', 'staple'), ('some.other', 'x')")
+    assert journal.undo(cr, [1], by=2)["done"]
+    report = journal.undo(cr, [2], by=3)
+    assert [(one["type"], one["detail"]) for one in report["conflicts"]] == [("secret", {"columns": ["value"]})]
+    assert journal.undo(cr, [2], by=3, on_conflict="skip")["done"]
+    assert "some.other" in str(state(cr)["public.ir_config_parameter"])
+
+
 TENANTS = """
     CREATE TABLE loomworks_tenant (id serial PRIMARY KEY, name varchar, state varchar NOT NULL, erased_at timestamp);
     INSERT INTO loomworks_tenant (name, state) VALUES ('Acme', 'active');
