@@ -46,6 +46,7 @@ class TestCopies(SnapshotCase):
             self.addCleanup(patcher.stop)
         self.cluster.write(PLACE)
         self.snapshot = self.take_ready()
+        self.tenant.sudo().files_backup_ids.unlink()  # which the snapshot has asked for
         self.files = self.back_up_files(self.snapshot.created_at + timedelta(seconds=10))
 
     def back_up_files(self, began_at, state="done", **values):
