@@ -37,6 +37,14 @@ class FilesJobFailed(PermanentError):
         self.code = code
 
 
+class FilesStoreAway(RetryableError):
+    """The Job ended because the object store did not answer it or had no room; ``code`` is that of the error."""
+
+    def __init__(self, message: str, hint: str, code: str) -> None:
+        super().__init__(message, hint)
+        self.code = code
+
+
 class FilesJobBrokeOff(RetryableError):
     """The Job ended with an error that may not come again."""
 

@@ -10,11 +10,14 @@ from ...loomworks_tenant.kube import diagnosis, job_output, names
 from ...loomworks_tenant.reconciler.step import Boundaries
 from ..filestore.key import Key
 from . import job
-from .errors import FilesJobBrokeOff, FilesJobFailed, VolumeHeld
+from .errors import FilesJobBrokeOff, FilesJobFailed, FilesStoreAway, VolumeHeld
 from .spec import FilesWork
 
 LOOK = 0.5  # seconds between two looks at a running Job
 ONE_POD = "ReadWriteOncePod"
+
+
+STORE_AWAY = {"filestore_unreachable", "filestore_full", "filestore_busy"}  # codes
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,8 @@ def advance(work: FilesWork, key: Key, world: Boundaries) -> Progress:
     """Have the Job run, and return how far it is.
 
     :param key: of the tenant whose objects they are
-    :raises FilesJobFailed, FilesJobBrokeOff: when it failed; what it left is removed, and a new call starts anew
+    :raises FilesJobFailed, FilesJobBrokeOff, FilesStoreAway: when it failed; what it left is removed, and a new call
+        starts anew
     """
     namespace = names.namespace(work.tenant.uuid)
     found = world.kube.get("Job", work.name, namespace)
@@ -57,6 +61,9 @@ def advance(work: FilesWork, key: Key, world: Boundaries) -> Progress:
     if "report" in said:
         return Progress("done", 1.0, _whole(said["report"], pods, world))
     clean_up(work, world)
+    error = said.get("error", {})
+    if error.get("code") in STORE_AWAY:
+        raise FilesStoreAway(error["message"], error["hint"], error["code"])
     silent = f"the Job on the files ended without a word: {state.message}"
     raise job_output.failure(said, FilesJobBrokeOff, FilesJobFailed, silent)
 

@@ -8,7 +8,7 @@ from odoo.addons.loomworks_tenant.reconciler import backoff
 from odoo.addons.loomworks_tenant.reconciler.steps.data import owner
 
 from ..files import flow, keys
-from ..files.errors import FilesJobBrokeOff, FilesJobFailed
+from ..files.errors import FilesJobBrokeOff, FilesJobFailed, FilesStoreAway
 from ..files.spec import FilesWork, folder
 from ..filestore import needed
 from ..filestore.request import Command, Request
@@ -67,10 +67,12 @@ class FilesWorkRow(models.Model):
         work, world = self._work(spec), tenant._world(spec)
         found = flow.advance(work, self._key(world), world)
         if not found.done:
-            message = found.message if found.code else False
-            values = {"stage": found.stage, "stage_share": found.share, "error_message": message}
-            values |= {"error_code": found.code or False, "troubled_since": False}
+            values = {"stage": found.stage, "stage_share": found.share}
             values |= {"new_files": found.uploaded, "new_bytes": found.uploaded_bytes}
+            if found.code:
+                values |= {"error_message": found.message, "error_code": found.code}
+            elif found.stage != "start":  # further than what may have stopped the Job before
+                values |= QUIET
             self.write({name: value for name, value in values.items() if self[name] != value})
             return self._pause(flow.LOOK)
         self._finish(found.report)
@@ -175,7 +177,8 @@ class FilesWorkRow(models.Model):
     def _record_failure(self, error):
         """Note what went wrong; give up what another try would meet again, or has met often enough."""
         now = fields.Datetime.now()
-        attempts = self.attempts + isinstance(error, FilesJobBrokeOff)
+        midway = isinstance(error, FilesStoreAway) and self.stage != "start"  # it was there when this Job began
+        attempts = self.attempts + (midway or isinstance(error, FilesJobBrokeOff))
         since = self.troubled_since or now
         waited = (now - since).total_seconds()
         pause = backoff.delay(min(8, max(attempts, int(waited // 10) + 1)))

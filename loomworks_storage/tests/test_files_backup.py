@@ -8,7 +8,7 @@ from odoo.addons.loomworks_tenant.errors import LoomworksError
 from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.tests import tagged
 
-from ..files.errors import FilesJobBrokeOff, FilesJobFailed
+from ..files.errors import FilesJobBrokeOff, FilesJobFailed, FilesStoreAway
 from ..files.flow import Progress
 from ..models import files_crons, files_work
 from .common import FilesCase
@@ -93,6 +93,30 @@ class TestFilesBackup(FilesCase):
             self.assertEqual(backup.state, "running")
             self.step(backup)
         self.assertEqual(backup.state, "failed")
+
+    def test_store_that_is_away_is_waited_for(self):
+        backup = self.ask()
+        self.step(backup)
+        for _job in range(2 * files_work.ATTEMPTS):
+            self.progress = FilesStoreAway("no answer", "see that it runs", "filestore_unreachable")
+            self.step(backup)
+            self.assertEqual((backup.state, backup.error_code), ("running", "filestore_unreachable"))
+            self.progress = Progress("start")  # of the next Job, which meets the same
+            self.step(backup)
+            self.assertEqual((backup.error_code, bool(backup.troubled_since)), ("filestore_unreachable", True))
+        self.assertEqual(backup.attempts, 0)
+        self.progress = Progress("files", 0.2)
+        self.step(backup)
+        self.assertEqual((backup.error_code, backup.troubled_since), (False, False))
+        self.progress = FilesStoreAway("no answer", "see that it runs", "filestore_unreachable")
+        self.step(backup)
+        self.assertEqual(backup.attempts, 1)
+        self.progress = Progress("start")
+        self.step(backup)
+        self.progress = FilesStoreAway("no answer", "see that it runs", "filestore_unreachable")
+        backup.sudo().troubled_since -= timedelta(seconds=files_work.PATIENCE + 1)
+        self.step(backup)
+        self.assertEqual((backup.state, bool(self.alarms)), ("failed", True))
 
     def test_passing_errors_are_waited_out(self):
         backup = self.ask()

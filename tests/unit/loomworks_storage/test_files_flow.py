@@ -5,7 +5,14 @@ import json
 
 import pytest
 from addons.loomworks_storage.files import flow, job, keys
-from addons.loomworks_storage.files.errors import FilesJobBrokeOff, FilesJobFailed, FilesLost, KeyMissing, VolumeHeld
+from addons.loomworks_storage.files.errors import (
+    FilesJobBrokeOff,
+    FilesJobFailed,
+    FilesLost,
+    FilesStoreAway,
+    KeyMissing,
+    VolumeHeld,
+)
 from addons.loomworks_storage.files.place import Place
 from addons.loomworks_storage.files.spec import FilesSpec, FilesWork, folder
 from addons.loomworks_storage.filestore.key import Key
@@ -144,6 +151,15 @@ def test_error_is_passed_on_and_the_secret_removed(retryable, kind):
     cluster = Cluster("Failed", json.dumps({"error": error}))
     with pytest.raises(kind, match="another key"):
         advance(cluster)
+    assert cluster.deleted == ["Secret", "Job", "NetworkPolicy"]
+
+
+def test_store_that_is_away_is_told_by_its_own_code():
+    error = {"code": "filestore_unreachable", "message": "no answer", "hint": "see to it", "retryable": True}
+    cluster = Cluster("Failed", json.dumps({"error": error}))
+    with pytest.raises(FilesStoreAway, match="no answer") as caught:
+        advance(cluster)
+    assert caught.value.code == "filestore_unreachable"
     assert cluster.deleted == ["Secret", "Job", "NetworkPolicy"]
 
 
