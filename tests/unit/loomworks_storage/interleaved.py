@@ -48,8 +48,8 @@ class MemoryStore:
         return len(self.read(name))
 
     def list(self, folder):
-        found = sorted(self.objects.items())
-        yield from [StoredObject(name, len(data), at) for name, (data, at) in found if name.startswith(f"{folder}/")]
+        found, beginning = sorted(self.objects.items()), f"{folder}/" if folder else ""
+        yield from [StoredObject(name, len(data), at) for name, (data, at) in found if name.startswith(beginning)]
 
     def delete(self, name):
         self.objects.pop(name, None)
