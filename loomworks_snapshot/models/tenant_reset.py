@@ -21,11 +21,10 @@ class Reset(models.Model):
 
     def _unsaved(self):
         unsaved = super()._unsaved()
-        if self.snapshot_id.state in ("ready", "restoring"):
+        broken = bool(self.snapshot_id._broken())
+        if self.snapshot_id.state in ("ready", "restoring") and not broken:
             return unsaved
-        problem = (
-            self.snapshot_id.verify_message if self.snapshot_id.attempts or self.snapshot_id.state == "failed" else ""
-        )
+        problem = self.snapshot_id.verify_message if self.snapshot_id.attempts or broken else ""
         text = self.env._("the snapshot: %s", problem.split("\n")[0]) if problem else self.env._("the snapshot")
         return [*unsaved, text]
 

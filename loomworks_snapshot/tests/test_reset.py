@@ -40,6 +40,19 @@ class TestReset(SnapshotCase):
         self.look(reset)
         self.assertEqual((reset.state, reset.snapshot_id.state), ("replacing", "ready"))
 
+    def test_snapshot_that_breaks_while_it_is_restored_for_the_exercise_saves_nothing(self):
+        reset = self.reset()
+        self.look(reset)
+        self.run_reconciler()
+        snapshot = reset.snapshot_id
+        self.env["loomworks.restore"]._request(self.tenant, {**snapshot._restore_values(), "purpose": "drill"})
+        self.lose(snapshot)
+        self.look_now(snapshot)
+        self.assertEqual(snapshot.state, "restoring")
+        self.look(reset)
+        self.assertEqual(reset.state, "saving")
+        self.assertIn("is missing in the repository", reset.waits_for)
+
     def test_restore_and_reset_do_not_meet(self):
         snapshot = self.take_ready()
         restore = self.env["loomworks.restore"].browse(snapshot.action_restore())
