@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -308,20 +309,20 @@ def mails(stack, customer):
 
 @contextlib.contextmanager
 def repeated(work, pause):
-    """Do ``work`` again and again beside the block, ``pause`` seconds apart."""
+    """Do ``work`` again and again beside the block, ``pause`` seconds apart; raise what it raised."""
     over = threading.Event()
 
     def run():
         while not over.wait(pause):
             work()
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+    with ThreadPoolExecutor(1) as pool:
+        going = pool.submit(run)
+        try:
+            yield
+        finally:
+            over.set()
+        going.result()
 
 
 def business(server, database):

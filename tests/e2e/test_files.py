@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from conftest import Refused
 from stack import s3
 from stack.settings import BRIDGE_ADDRESS, S3_PORT
+from test_bad_luck import own_cluster  # noqa: F401 (a fixture)
 from test_killed_control_plane import kill, wait_back
 
 BACKUP, SNAPSHOT = "loomworks.files.backup", "loomworks.snapshot"
@@ -77,6 +78,27 @@ def attach(work, content):
     return number, f"{digest[:2]}/{digest}"
 
 
+def wait_whole(tenant, snapshot):
+    """Wait until the files of a snapshot are in S3; nobody else asks for that."""
+
+    def state():
+        return tenant.call(SNAPSHOT, "read", ids=[snapshot], fields=["files_state"])[0]["files_state"]
+
+    test_restore.wait_for(lambda: state() == "whole", otherwise=state)
+
+
+def newest_backup(tenant):
+    domain = [["tenant_id", "=", tenant.id], ["state", "=", "done"]]
+    return tenant.call(BACKUP, "search_read", domain=domain, limit=1)[0]
+
+
+def node_of(kube, tenant):
+    (deployment,) = kube.list("Deployment", tenant.namespace)
+    pods = kube.list("Pod", tenant.namespace)
+    labels = deployment["spec"]["selector"]["matchLabels"].items()
+    return next(one["spec"]["nodeName"] for one in pods if labels <= one["metadata"]["labels"].items())
+
+
 def content_of(work, number):
     return base64.b64decode(work("ir.attachment", "read", [number], ["datas"])[0]["datas"] or b"")
 
@@ -88,9 +110,9 @@ def test_lost_file_comes_back_with_a_restore(tenant, call, kube, administrator, 
     number, name = attach(work, content)
     snapshot = snapshot_of(tenant)
     fields = ["files_state", "files_text", "filestore_manifest"]
-    assert call(SNAPSHOT, "read", ids=[snapshot], fields=fields)[0]["files_state"] == "waiting"
-    time.sleep(3.1)  # a backup that begins within two seconds of the moment may not have its files
-    row = finished(tenant.act("action_back_up_files")[0])
+
+    wait_whole(tenant, snapshot)
+    row = newest_backup(tenant)
     assert row["files"] >= 1
     assert row["bytes"] >= len(content)
     assert not row["damaged"]
@@ -127,8 +149,8 @@ def test_small_files_are_packed_and_come_back_with_a_restore(
     values = [{"name": "small.bin", "datas": base64.b64encode(one).decode()} for one in contents]
     numbers = work("ir.attachment", "create", values)
     snapshot = snapshot_of(tenant)
-    time.sleep(3.1)  # a backup that begins within two seconds of the moment may not have its files
-    row = finished(tenant.act("action_back_up_files")[0])
+    wait_whole(tenant, snapshot)
+    row = newest_backup(tenant)
     packs = [one.key for one in bucket.objects.filter(Prefix=f"filestores/{tenant.uuid}/packs/")]
     assert len(packs) == row["report"]["packs"] > 0
     assert row["new_files"] >= len(contents)
@@ -168,6 +190,70 @@ def test_backup_goes_on_when_the_control_plane_is_killed(tenant, call, kube, sta
     assert finished(number)["files"] >= 1
 
 
+@pytest.fixture
+def files_cluster(call, own_cluster):  # noqa: F811
+    """A cluster that a test may spoil, with the place of files of the first one: its id, and the place's endpoint."""
+    place = ("endpoint", "bucket", "region", "ca_file", "key_reference", "key_secret_reference")
+    fields = [f"files_{name}" for name in place]
+    (same, *_) = call("loomworks.cluster", "search_read", domain=[], fields=fields, order="sequence, id", limit=1)
+    call("loomworks.cluster", "write", ids=[own_cluster["id"]], vals={name: same[name] for name in fields})
+    return own_cluster["id"], same["files_endpoint"]
+
+
+def test_store_that_does_not_answer_is_said_and_the_backup_is_made_when_it_does(
+    make_tenant, files_cluster, call, bucket, finished, row_of
+):
+    cluster, endpoint = files_cluster
+    tenant = make_tenant(cluster_id=cluster)
+    tenant.wait_settled("active")
+    call("loomworks.cluster", "write", ids=[cluster], vals={"files_endpoint": f"{BRIDGE_ADDRESS}:1"})
+    (number,) = tenant.act("action_back_up_files")
+    test_restore.wait_for(
+        lambda: row_of(number)["error_code"] == "filestore_unreachable", otherwise=lambda: row_of(number)
+    )
+    row = row_of(number)
+    assert row["state"] in ("waiting", "running")
+    assert f"{BRIDGE_ADDRESS}:1" in row["error_message"]
+    assert not list(bucket.objects.filter(Prefix=f"filestores/{tenant.uuid}/"))
+    call("loomworks.cluster", "write", ids=[cluster], vals={"files_endpoint": endpoint})
+    row = finished(number)
+    assert (row["error_code"], row["damaged"], row["lost"]) == (False, 0, 0)
+
+
+def test_store_that_refuses_is_said_and_the_next_backup_is_made(
+    make_tenant, files_cluster, call, bucket, finished, row_of
+):
+    cluster, _endpoint = files_cluster
+    tenant = make_tenant(cluster_id=cluster)
+    tenant.wait_settled("active")
+    call("loomworks.cluster", "write", ids=[cluster], vals={"files_bucket": s3.BUCKET})  # not for this account
+    row = finished(tenant.act("action_back_up_files")[0], "failed")
+    assert (row["error_code"], s3.BUCKET in row["error_message"]) == ("filestore_denied", True)
+    domain = [["res_model", "=", "loomworks.tenant"], ["res_id", "=", tenant.id]]
+    told = call("mail.activity", "search_read", domain=domain, fields=["note"])
+    assert any("refuses" in one["note"] for one in told)
+    call("loomworks.cluster", "write", ids=[cluster], vals={"files_bucket": s3.FILES_BUCKET})
+    finished(tenant.act("action_back_up_files")[0])
+    assert not call("mail.activity", "search_read", domain=domain, fields=["note"])
+
+
+def test_file_that_rots_on_the_volume_is_told_and_comes_back(tenant, administrator, in_pod, finished, taken):
+    snapshot_of, settled = taken
+    work, content = administrator(tenant), os.urandom(200_000)
+    number, name = attach(work, content)
+    finished(tenant.act("action_back_up_files")[0])
+    place = f"/var/lib/odoo/filestore/{tenant.database}/{name}"
+    rot = f"printf x | dd of={place} bs=1 seek=1000 conv=notrunc && touch -d '2 hours ago' {place}"
+    in_pod(tenant, "sh", "-c", rot)
+    snapshot = snapshot_of(tenant)
+    wait_whole(tenant, snapshot)
+    row = newest_backup(tenant)  # the first one to read every file
+    assert (row["audit"], row["mendable"], row["damaged"], row["new_files"]) == (True, 1, 0, 0)
+    assert content_of(work, number) != content
+    settled(tenant.call(SNAPSHOT, "action_restore", ids=[snapshot]))
+    assert content_of(work, number) == content
+
+
 def test_key_survives_the_namespace_and_goes_with_the_tenant(make_tenant, kube, finished):
     tenant = make_tenant()
     tenant.wait_settled("active")
@@ -200,6 +286,12 @@ def test_nothing_secret_is_told(tenant, call, kube, finished, secret):
         thread.join()
     told = json.dumps([row, seen])
     assert seen
+    pod = seen[-1]["spec"]["template"]["spec"]
+    (volume,) = [one["name"] for one in pod["volumes"] if "persistentVolumeClaim" in one]
+    (mount,) = [one for one in pod["containers"][0]["volumeMounts"] if one["name"] == volume]
+    assert mount["readOnly"]
+    (term,) = pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    assert term["matchFields"][0]["values"] == [node_of(kube, tenant)]
     for where, name, key in (("lw-keys", f"files-{tenant.uuid}", "key"), ("loomworks", "filestore-s3", "key-secret")):
         assert secret(where, name, key) not in told
 
@@ -255,6 +347,44 @@ def test_account_of_the_files_reaches_its_own_bucket_only(bucket):
         other.list_objects_v2(Bucket=s3.BUCKET)
     with pytest.raises(ClientError):
         other.put_object(Bucket=s3.BUCKET, Key="x", Body=b"x")
+
+
+@pytest.fixture
+def long_ago(stack):
+    """Have a backup have begun long ago."""
+
+    def make(number):
+        kubectl = [stack["LOOMWORKS_KUBECTL"], f"--kubeconfig={stack['KUBECONFIG']}", "-n", "loomworks"]
+        query = f"UPDATE loomworks_files_backup SET began_at = began_at - interval '400 days' WHERE id = {int(number)}"
+        psql = ["exec", "postgres-0", "-c", "postgres", "--", "psql", "-d", "loomworks", "-c", query]
+        subprocess.run([*kubectl, *psql], check=True, capture_output=True, timeout=60)
+
+    return make
+
+
+def test_objects_go_that_only_a_backup_of_long_ago_has(
+    tenant, run_cron, bucket, administrator, in_pod, finished, long_ago
+):
+    work = administrator(tenant)
+    (kept, kept_name), (_gone, gone_name) = (attach(work, os.urandom(2_000_000)) for _file in range(2))
+    first = finished(tenant.act("action_back_up_files")[0])["id"]
+    in_pod(tenant, "rm", f"/var/lib/odoo/filestore/{tenant.database}/{gone_name}")
+    second = finished(tenant.act("action_back_up_files")[0])["id"]
+    prefix = f"filestores/{tenant.uuid}/objects/"
+
+    def objects():
+        return {one.key.removeprefix(prefix) for one in bucket.objects.filter(Prefix=prefix)}
+
+    assert {kept_name, gone_name} <= objects()
+    long_ago(first)
+    run_cron("cron_collect_files")
+    rows = tenant.call(BACKUP, "read", ids=[first, second], fields=["state", "removed"])
+    assert [(one["state"], one["removed"]) for one in rows] == [("expired", True), ("done", False)]
+    assert kept_name in objects()
+    assert gone_name not in objects()
+    run_cron("cron_check_files")
+    assert tenant.call(BACKUP, "read", ids=[second], fields=["lost"])[0]["lost"] == 0
+    assert len(content_of(work, kept)) == 2_000_000
 
 
 def test_objects_of_an_erased_tenant_are_removed(make_tenant, run_cron, bucket, finished):

@@ -95,9 +95,13 @@ def test_suspend_keeps_everything_and_resume_brings_it_back(make_tenant, kube, s
     assert tenant.get("/web/login").status_code == 200
 
 
-def test_restart_makes_a_new_pod_and_keeps_the_volume(make_tenant, kube):
+def test_restart_makes_a_new_pod_and_keeps_the_volume(make_tenant, kube, administrator):
     tenant = make_tenant()
     tenant.wait_settled("active")
+    work = administrator(tenant)
+    content = base64.b64encode(b"kept on the volume").decode()
+    (attachment,) = work("ir.attachment", "create", [{"name": "kept.txt", "datas": content}])
+    claim = kube.get("PersistentVolumeClaim", names.volume_claim(tenant.uuid), tenant.namespace)
     before = pods(kube, tenant)[0]
     tenant.act("action_restart")
     tenant.wait_settled("active")
@@ -105,6 +109,9 @@ def test_restart_makes_a_new_pod_and_keeps_the_volume(make_tenant, kube):
     assert [pod["metadata"]["uid"] for pod in after] != [before["metadata"]["uid"]]
     assert len(after) == 1
     assert tenant.get("/web/login").status_code == 200
+    same = kube.get("PersistentVolumeClaim", names.volume_claim(tenant.uuid), tenant.namespace)
+    assert same["metadata"]["uid"] == claim["metadata"]["uid"]
+    assert work("ir.attachment", "read", [attachment], fields=["datas"])[0]["datas"] == content
 
 
 def test_archive_closes_and_keeps_and_erase_leaves_nothing(make_tenant, kube, server):

@@ -69,7 +69,7 @@ def placed(kube, small, call, make_tenant):
 
 
 FIELDS = ("volume_size", "volume_phase", "volume_capacity", "volume_used", "volume_read_at", "volume_used_percent")
-FIELDS += ("volume_warning", "volume_growth", "volume_growth_message", "volume_phase_reason")
+FIELDS += ("volume_inodes", "volume_warning", "volume_growth", "volume_growth_message", "volume_phase_reason")
 
 
 def look(tenant, reached, seconds=PATIENCE):
@@ -101,6 +101,8 @@ def test_new_volume_is_bound_and_measured_by_itself(acme):
     values = acme.read(*FIELDS)
     assert (values["volume_phase"], values["volume_capacity"]) == ("Bound", values["volume_size"])
     assert 0 < quantity.to_bytes(values["volume_used"]) < GI
+    used, there = map(int, values["volume_inodes"].split(" / "))
+    assert 0 < used < there
 
 
 def test_volume_grows_while_the_tenant_serves(make_tenant, kube, claim_of, in_pod):
