@@ -13,8 +13,11 @@ from .sqltext import Constant, Cursor, Name, Part, compose, execute, rows, text,
 # Sorts before the triggers of foreign keys: a row's changes are written down in the order in which they were made.
 TRIGGER = "00_loomworks_capture"
 LISTED = """
-    SELECT r.id, r.schema_name, r.table_name, r.shape, s.key, s.hidden, s.secret, s.columns
+    SELECT r.id, r.schema_name, r.table_name, r.shape, s.key, s.hidden, s.secret, s.columns,
+           p.prosrc AS body, p.proconfig IS NOT NULL AS zoned
     FROM loomworks.relation r JOIN loomworks.shape s ON s.id = r.shape
+    LEFT JOIN pg_catalog.pg_proc p
+      ON p.proname = pg_catalog.concat('capture_', r.id)::name AND p.pronamespace = 'loomworks'::pg_catalog.regnamespace
 """
 TRIGGERS = """
     SELECT t.tgrelid AS oid, p.proname AS function FROM pg_catalog.pg_trigger t
@@ -60,7 +63,8 @@ def _difference(cr: Cursor) -> tuple[list[Table], list[Table], list[Part]]:
     wanted = catalog.tables(cr)
     listed = {(row["schema_name"], row["table_name"]): row for row in rows(cr, LISTED)}
     triggers = {row["oid"]: row["function"] for row in rows(cr, TRIGGERS)}
-    reshaped = [table for table in wanted if not _is_same(table, listed.get((table.schema, table.name)))]
+    h = schema.hstore(cr)
+    reshaped = [table for table in wanted if not _is_same(cr, table, listed.get((table.schema, table.name)), h)]
     untriggered = [
         table for table in wanted if triggers.get(table.oid) != _function_name(listed.get((table.schema, table.name)))
     ]
@@ -68,12 +72,15 @@ def _difference(cr: Cursor) -> tuple[list[Table], list[Table], list[Part]]:
     return reshaped, untriggered, [_name_of(cr, oid) for oid in spare]
 
 
-def _is_same(table: Table, listed: dict | None) -> bool:
+def _is_same(cr: Cursor, table: Table, listed: dict | None, h: Part) -> bool:
+    """Tell whether the table is as listed, and its function the one that would be made now: rules change, too."""
     return listed is not None and (
         listed["key"] == list(table.key)
         and listed["hidden"] == table.hidden
         and listed["secret"] == list(table.secret)
         and listed["columns"] == table.columns
+        and listed["zoned"] == _is_zoned(table)
+        and listed["body"] == text(cr, _body(table, listed["shape"], h))
     )
 
 
@@ -112,12 +119,12 @@ def _write_shape(cr: Cursor, table: Table, h: Part) -> None:
     body = Constant(text(cr, _body(table, shape, h)))
     statement = "CREATE OR REPLACE FUNCTION {f}() RETURNS trigger LANGUAGE plpgsql {settings} AS {body}"
     # The text of a moment depends on the zone. Setting it takes its time, so only where there are such columns.
-    settings = sql.SQL("SET timezone TO 'UTC'" if any(_is_zoned(kind) for kind in table.columns.values()) else "")
+    settings = sql.SQL("SET timezone TO 'UTC'" if _is_zoned(table) else "")
     execute(cr, statement, f=function, body=body, settings=settings)
 
 
-def _is_zoned(kind: str) -> bool:
-    return "with time zone" in kind or "tstz" in kind
+def _is_zoned(table: Table) -> bool:
+    return any("with time zone" in kind or "tstz" in kind for kind in table.columns.values())
 
 
 def _make_trigger(cr: Cursor, table: Table) -> None:

@@ -1,5 +1,7 @@
 """What the journal knows of Odoo's tables: references without keys, number sequences, files, who wrote last."""
 
+import sys
+
 import pytest
 from acting import act, person
 from addons.loomworks_ai import journal
@@ -568,6 +570,38 @@ def test_a_parameter_that_is_a_key_and_was_made_does_not_come_back(cr):
     assert [(one["type"], one["detail"]) for one in report["conflicts"]] == [("secret", {"columns": ["value"]})]
     assert journal.undo(cr, [2], by=3, on_conflict="skip")["done"]
     assert "some.other" in str(state(cr)["public.ir_config_parameter"])
+
+
+HIDDEN_SINCE = {"ir_config_parameter": rules.SecretRows("key", "[.]token$", ("value",))}
+LOCKS = """
+    SELECT count(*) FROM pg_locks
+    WHERE pid = pg_backend_pid() AND mode NOT IN ('AccessShareLock', 'ExclusiveLock')
+"""
+
+
+def test_another_rule_of_what_is_secret_holds_in_databases_from_before(cr, monkeypatch):
+    person(cr, PARAMETERS)
+    journal.install(cr)
+    cr.connection.commit()
+    monkeypatch.setattr(rules, "SECRET_ROWS", HIDDEN_SINCE)
+    assert journal.install(cr) == {"made": 0, "dropped": 0, "shape": 1}
+    cr.connection.commit()
+    act(cr, 1, "INSERT INTO ir_config_parameter (key, value) VALUES ('some.token', 'staple')")
+    cr.execute("SELECT count(*), count(*) FILTER (WHERE e::text ~ 'staple') FROM loomworks.entry e")
+    assert cr.fetchone() == (1, 0)
+    cr.connection.commit()
+    assert journal.install(cr) == {"made": 0, "dropped": 0, "shape": 0}
+    cr.execute(LOCKS)
+    assert cr.fetchone() == (0,)
+
+
+def test_another_way_of_capturing_holds_in_databases_from_before(cr, monkeypatch):
+    installing = sys.modules[journal.install.__wrapped__.__module__]
+    monkeypatch.setattr(installing, "BODY", installing.BODY.replace("RETURN NULL", "RETURN OLD"))
+    cr.execute("SELECT count(*) FROM loomworks.relation")
+    (count,) = cr.fetchone()
+    assert journal.install(cr) == {"made": 0, "dropped": 0, "shape": count}
+    assert journal.install(cr) == {"made": 0, "dropped": 0, "shape": 0}
 
 
 TENANTS = """
