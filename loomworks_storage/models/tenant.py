@@ -35,8 +35,13 @@ class Tenant(models.Model):
         return {**super()._spec_values(), "volume": volume, "files": self._files_spec()}
 
     def _misses_volume(self):
-        """Tell whether a claim that is gone has taken files with it that nothing brings back just now."""
-        filled = self.files_manifest and self.files_restored != self._files_wanted()
+        """Tell whether a claim that is gone has taken files with it that nothing brings back just now.
+
+        A switch to a restored database does not bring them: it may be taken back, and so may what was put in place
+        while nothing ran, until the tenant is resumed.
+        """
+        stays = not self.switching and self.state != "suspended"
+        filled = stays and self.files_manifest and self.files_restored != self._files_wanted()
         return bool(self.volume_claimed and self.converged_at and self.reset_id.state != "replacing" and not filled)
 
     def _record(self, row, line, outcome):

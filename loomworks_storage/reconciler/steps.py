@@ -27,7 +27,8 @@ class VolumeClaim(Step):
     One that is there asks for more when the tenant is to have more: early, for a tenant whose Odoo cannot start on a
     full volume. What is in the way of that stops nothing here; :class:`VolumeGrowth` tells of it.
 
-    One that is gone is made anew where files are to come back, by a reset or a restore, and else only missed.
+    One that is gone is made anew where files are to come back for good, by a reset or to a tenant that is resumed, and
+    else only missed.
     """
 
     code = "volume_claim"

@@ -67,11 +67,19 @@ class TestReset(FilesCase):
         domain = [("model", "=", "loomworks.tenant"), ("res_id", "=", self.tenant.id)]
         return self.env["mail.mail"].search(domain, order="id").mapped("subject")
 
-    def test_claim_that_is_gone_is_missed_until_a_reset_or_a_restore_brings_the_files_back(self):
-        missed = lambda: self.row._to_spec().volume.missed  # noqa: E731
-        self.assertFalse(missed(), "it never had one")
+    @property
+    def missed(self):
+        return self.row._to_spec().volume.missed
+
+    def claimed(self):
+        """Have the tenant's claim be made."""
         step = self.row.step_ids.filtered(lambda one: one.code == "volume_claim")
         self.row._record(step, SimpleNamespace(fingerprint="x"), Outcome(StepState.DONE, "5Gi"))
+
+    def test_claim_that_is_gone_is_missed_until_a_reset_brings_the_files_back(self):
+        missed = lambda: self.missed  # noqa: E731
+        self.assertFalse(missed(), "it never had one")
+        self.claimed()
         self.assertTrue(missed())
         self.finish_steps(self.tenant)
         reset = self.reset()
@@ -89,6 +97,20 @@ class TestReset(FilesCase):
         self.row.converged_at = False
         self.row.files_restored = self.row._files_wanted()
         self.assertFalse(missed(), "a tenant that is being made")
+
+    def test_claim_that_is_gone_is_missed_while_a_switch_may_be_taken_back(self):
+        """The switch made an empty one, and the tenant went back to its database without files."""
+        self.claimed()
+        files = {"files_source_uuid": self.row.uuid, "files_manifest": "m1"}
+        self.row.write({**files, "switching": True})
+        self.assertTrue(self.missed, "a switch is under way")
+        self.row.write({**self.row._no_files(), "switching": False})
+        self.assertTrue(self.missed, "it was taken back")
+        self.tenant.with_user(self.operator).action_suspend("not paid")
+        self.row.write(files)
+        self.assertTrue(self.missed, "put in place while nothing runs")
+        self.tenant.with_user(self.operator).action_resume("paid")
+        self.assertFalse(self.missed, "its files come before its Odoo")
 
     def test_volume_is_replaced_once_everything_is_saved(self):
         reset = self.reset()
