@@ -10,7 +10,7 @@ from ...loomworks_tenant.kube import diagnosis, job_output, names
 from ...loomworks_tenant.reconciler.step import Boundaries
 from ..filestore.key import Key
 from . import job
-from .errors import FilesJobBrokeOff, FilesJobFailed, FilesStoreAway, VolumeHeld
+from .errors import FilesJobBrokeOff, FilesJobFailed, FilesStoreAway, PlaceUnset, VolumeHeld
 from .spec import FilesWork
 
 LOOK = 0.5  # seconds between two looks at a running Job
@@ -44,6 +44,7 @@ def advance(work: FilesWork, key: Key, world: Boundaries) -> Progress:
     :param key: of the tenant whose objects they are
     :raises FilesJobFailed, FilesJobBrokeOff, FilesStoreAway: when it failed; what it left is removed, and a new call
         starts anew
+    :raises PlaceUnset, VolumeHeld: when it cannot be started
     """
     namespace = names.namespace(work.tenant.uuid)
     found = world.kube.get("Job", work.name, namespace)
@@ -57,6 +58,8 @@ def advance(work: FilesWork, key: Key, world: Boundaries) -> Progress:
     said = job_output.last_line(world.kube, pods, job.CONTAINER)
     ended = state.ready or (state.fatal and state.code == "job_failed")
     if not ended:
+        if state.code:
+            _require_volume(work, world)  # a pod of a claim that is gone is never placed
         return _said(said, state)
     if "report" in said:
         return Progress("done", 1.0, _whole(said["report"], pods, world))
@@ -82,12 +85,35 @@ def clean_up(work: FilesWork, world: Boundaries) -> None:
 
 def _start(work: FilesWork, key: Key, world: Boundaries) -> None:
     """The Job comes last, when all that it needs is there."""
+    if work.place is None:
+        raise PlaceUnset(
+            "the cluster does not say any more where files are backed up to",
+            "Fill in endpoint, bucket, region and account on the cluster's form.",
+        )
+    _require_volume(work, world)
     node = _node(work, world)
     location = work.place.location(work.request.tenant)
     ca = Path(location.ca_file).read_text() if location.ca_file else ""
     world.kube.apply(job.network_policy(work))
     world.kube.apply(job.secret(work, location, key, ca))
     world.kube.apply(job.job(work, node))
+
+
+def _require_volume(work: FilesWork, world: Boundaries) -> None:
+    """Refuse to back up what is gone; what is restored has a step of its own that waits for the volume.
+
+    :raises FilesJobFailed: when the claim is not there; what the Job left is removed
+    """
+    claim = work.tenant.volume.claim if work.tenant.volume else ""
+    if work.writes or not claim:
+        return
+    if world.kube.get("PersistentVolumeClaim", claim, names.namespace(work.tenant.uuid)) is None:
+        clean_up(work, world)
+        raise FilesJobFailed(
+            f"the claim {claim} is gone, and with it the tenant's files",
+            "See the tenant's volume: a reset makes a fresh one, and brings the files back from S3.",
+            "volume_lost",
+        )
 
 
 def _node(work: FilesWork, world: Boundaries) -> str:

@@ -26,7 +26,7 @@ class FilesWork:
 
     name: str  # of the Job, its Secret and its network policy
     tenant: TenantSpec
-    place: Place
+    place: Place | None  # None: the cluster does not say it any more
     request: Request
 
     @property

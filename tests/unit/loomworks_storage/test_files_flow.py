@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 
 import pytest
 from addons.loomworks_storage.files import flow, job, keys
@@ -11,6 +12,7 @@ from addons.loomworks_storage.files.errors import (
     FilesLost,
     FilesStoreAway,
     KeyMissing,
+    PlaceUnset,
     VolumeHeld,
 )
 from addons.loomworks_storage.files.place import Place
@@ -50,10 +52,13 @@ class Cluster:
     def __init__(self, condition="", message="", log="", pods=()):
         self.condition, self.message, self.log = condition, message, log
         self.odoo_pods, self.objects, self.deleted = list(pods), {}, []
+        self.pod_phase, self.pod_conditions, self.claimed = "Running", [], True
 
     def get(self, kind, name, namespace=None):
         if name == names.DATABASE_SECRET:
             return {"data": {"password": base64.b64encode(b"its own")}}
+        if kind == "PersistentVolumeClaim":
+            return {} if self.claimed else None
         return self.objects.get((kind, namespace, name))
 
     def apply(self, manifest):
@@ -79,7 +84,8 @@ class Cluster:
         state = {"terminated": {"message": self.message}} if self.message else {"running": {}}
         status = {"name": "files", "state": state, "restartCount": 0}
         meta = {"name": "pod", "namespace": namespace, "ownerReferences": [{"uid": "1"}]}
-        return [{"metadata": meta, "status": {"phase": "Running", "containerStatuses": [status]}}]
+        phase = {"phase": self.pod_phase, "conditions": self.pod_conditions}
+        return [{"metadata": meta, "status": {**phase, "containerStatuses": [status]}}]
 
     def pod_log(self, *args):
         return self.log
@@ -188,6 +194,42 @@ def test_volume_of_one_pod_is_not_taken_from_it():
     with pytest.raises(VolumeHeld):
         advance(Cluster(pods=[odoo_pod("node")]), backup(volume=volume))
     advance(Cluster(), backup(volume=volume))
+
+
+def test_backup_of_a_volume_that_is_gone_fails_at_once_and_leaves_nothing():
+    """Its pod waited for the claim for hours, and so did a reset that was to bring the files back."""
+    cluster = Cluster()
+    cluster.claimed = False
+    with pytest.raises(FilesJobFailed, match="is gone") as caught:
+        advance(cluster, looks=1)
+    assert caught.value.code == "volume_lost"
+    assert not cluster.objects
+
+
+def test_backup_whose_volume_goes_before_its_pod_is_placed_ends():
+    cluster = Cluster()
+    cluster.pod_phase = "Pending"
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no such claim"}
+    cluster.pod_conditions = [condition]
+    assert advance(cluster).code == "unschedulable"
+    cluster.claimed = False
+    with pytest.raises(FilesJobFailed, match="is gone"):
+        advance(cluster, looks=1)
+    assert not cluster.objects
+
+
+def test_backup_that_runs_is_not_ended_whatever_the_claim():
+    cluster = Cluster(log=json.dumps({"stage": "files", "share": 0.4}))
+    advance(cluster)
+    cluster.claimed = False
+    assert advance(cluster, looks=1).stage == "files"
+
+
+def test_job_is_not_started_where_the_place_has_been_cleared_meanwhile():
+    cluster = Cluster()
+    with pytest.raises(PlaceUnset, match="does not say any more"):
+        advance(cluster, replace(backup(), place=None), looks=1)
+    assert not cluster.objects
 
 
 def test_secrets_are_in_the_secret_only():
