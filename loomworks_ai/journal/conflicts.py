@@ -326,6 +326,7 @@ def _protected(cr: Cursor, scope: Scope, relation: Relation) -> None:
                 SELECT relation, key, 'protected', NULL, jsonb_build_object('reason', %s::text) FROM (
                     SELECT n.relation, n.key FROM loomworks_net n JOIN {table} t ON {match}
                     WHERE n.relation = {number} AND n.act = ANY(%s::"char"[]) AND ({condition})
+                      AND (n.act <> 'U' OR {all} OR {h}.exists_any(n.target, {columns}::text[]))
                   UNION
                     SELECT t."loomworks relation", t."loomworks key" FROM (
                         SELECT n.relation AS "loomworks relation", n.key AS "loomworks key", p.* FROM {future}
@@ -340,8 +341,11 @@ def _protected(cr: Cursor, scope: Scope, relation: Relation) -> None:
                 match=key_match(relation.table, "t", sql.SQL("n.key"), scope.h),
                 number=Constant(relation.id),
                 condition=as_written(protection.condition),
-                future=future(scope, relation, needed),
+                future=future(scope, relation, protection.columns or needed),
                 also=Constant(protection.future),
+                all=Constant(not protection.columns),
+                columns=Constant(list(protection.columns)),
+                h=scope.h,
             )
 
 

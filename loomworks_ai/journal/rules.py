@@ -130,6 +130,20 @@ TAXED = """
 """
 TAXED_MOVE = TAXED.format(move="t.id")
 TAXED_LINE = f"(t.tax_line_id IS NOT NULL OR {TAXED.format(move='t.move_id')})"
+CLOSED_MOVE = f"t.state = 'posted' AND {CLOSED.format(taxed=TAXED_MOVE)}"
+CLOSED_LINE = f"t.parent_state = 'posted' AND {CLOSED.format(taxed='false')}"
+# Only that of taxes, which leaves more columns open.
+CLOSED_TAX_LINE = f"t.parent_state = 'posted' AND {CLOSED.format(taxed=TAXED_LINE)} AND NOT ({CLOSED_LINE})"
+# What Odoo 19 asks before it writes, in `account.move` and `account.move.line`: see `_get_integrity_hash_fields`,
+# `_get_lock_date_protected_fields` and `button_draft` there. Where an entry belongs comes with all of its lines. What is
+# paid of it, and by what, is in other columns: that may change at any time.
+PLACE = ("date", "journal_id", "company_id")
+HASHED_MOVE_COLUMNS = ("name", "state", "inalterable_hash", *PLACE)
+CLOSED_MOVE_COLUMNS = ("name", "state", *PLACE)
+OF_MOVE = ("move_id", "move_name", "parent_state", *PLACE)
+HASHED_LINE_COLUMNS = ("name", "balance", "debit", "credit", "account_id", "partner_id", *OF_MOVE)
+CLOSED_TAX_LINE_COLUMNS = ("balance", "debit", "credit", "tax_line_id", *OF_MOVE)
+CLOSED_LINE_COLUMNS = (*CLOSED_TAX_LINE_COLUMNS, "account_id", "amount_currency", "currency_id", "partner_id")
 SECURED_MOVE = """
     EXISTS (SELECT FROM public.account_move m WHERE m.id = t.move_id AND m.inalterable_hash IS NOT NULL)
 """
@@ -141,12 +155,34 @@ AUDITED_MOVE = """
         SELECT FROM public.res_company c
         WHERE c.id = t.company_id AND (to_jsonb(c)->>'restrictive_audit_trail')::boolean)
 """
-# Its entries' messages are the trail.
-AUDITED_MESSAGE = """
-    t.model = 'account.move' AND EXISTS (
+AUDITED_ENTRY = """
+    EXISTS (
         SELECT FROM public.account_move m JOIN public.res_company c ON c.id = m.company_id
-        WHERE m.id = t.res_id AND m.posted_before AND (to_jsonb(c)->>'restrictive_audit_trail')::boolean)
+        WHERE m.id = {number} AND m.posted_before AND (to_jsonb(c)->>'restrictive_audit_trail')::boolean)
 """
+# Its lines stay posted with it, where the undo would have it that it never was.
+AUDITED_LINE = f"""
+    EXISTS (
+        SELECT FROM pg_temp.loomworks_net x JOIN loomworks.relation r ON r.id = x.relation
+        WHERE r.schema_name = 'public' AND r.table_name = 'account_move' AND x.act = 'U'
+          AND loomworks.key_to_json(x.target) ? 'posted_before'
+          AND (loomworks.key_to_json(x.key)->>'id')::integer = t.move_id)
+    AND {AUDITED_ENTRY.format(number="t.move_id")}
+"""
+# Its entries' messages are the trail, with what these say has changed, and so are its documents. What kind a document
+# is, Odoo reads from the file itself: it may have been stored as text.
+AUDITED_MESSAGE = f"t.model = 'account.move' AND {AUDITED_ENTRY.format(number='t.res_id')}"
+AUDITED_VALUE = f"""
+    EXISTS (
+        SELECT FROM public.mail_message x WHERE x.id = t.mail_message_id AND x.model = 'account.move'
+        AND {AUDITED_ENTRY.format(number="x.res_id")})
+"""
+AUDITED_FILE = f"""
+    t.res_model = 'account.move' AND (t.store_fname IS NOT NULL OR t.db_datas IS NOT NULL)
+    AND COALESCE(t.mimetype, 'text/plain') ~ '^(application|text)/(pdf|xml|plain|octet-stream)$'
+    AND {AUDITED_ENTRY.format(number="t.res_id")}
+"""
+AUDITED_FILE_COLUMNS = ("res_model", "res_id", "store_fname", "db_datas", "company_id")
 ERASED = "what it is about has been deleted for good"
 REMAINS = "it still has data, which nobody would delete any more"
 
@@ -160,27 +196,42 @@ class Protection(NamedTuple):
     now: str = "UD"  # what is not done to the row as it is: updates, deletions
     future: bool = True  # nor may it become such a row
     tables: tuple[str, ...] = ()  # that the condition asks for, where they may not be there
+    columns: tuple[str, ...] = ()  # which updates it is about: those that restore one of these; all where there is none
 
 
 PROTECTED = {
     "account_move": [
-        Protection("t.inalterable_hash IS NOT NULL", HASHED, ("inalterable_hash",)),
-        Protection(
-            f"t.state = 'posted' AND {CLOSED.format(taxed=TAXED_MOVE)}",
-            LOCKED,
-            ("state", "date", "company_id", "journal_id"),
-        ),
-        Protection(AUDITED_MOVE, AUDITED, ("posted_before", "company_id"), now="D", future=False),
+        Protection("t.inalterable_hash IS NOT NULL", HASHED, ("inalterable_hash",), columns=HASHED_MOVE_COLUMNS),
+        Protection(CLOSED_MOVE, LOCKED, ("state", *PLACE), columns=CLOSED_MOVE_COLUMNS),
+        Protection(AUDITED_MOVE, AUDITED, ("posted_before", "company_id"), future=False, columns=("posted_before",)),
     ],
     "mail_message": [
         Protection(AUDITED_MESSAGE, AUDITED, ("model", "res_id"), now="D", future=False, tables=("account_move",)),
     ],
-    "account_move_line": [
-        Protection(SECURED_MOVE, HASHED, ("move_id", "parent_state")),
+    "mail_tracking_value": [
+        Protection(AUDITED_VALUE, AUDITED, ("mail_message_id",), future=False, tables=("account_move", "mail_message")),
+    ],
+    "ir_attachment": [
         Protection(
-            f"t.parent_state = 'posted' AND {CLOSED.format(taxed=TAXED_LINE)}",
+            AUDITED_FILE,
+            AUDITED,
+            ("res_model", "res_id", "mimetype", "store_fname", "db_datas"),
+            future=False,
+            tables=("account_move",),
+            columns=AUDITED_FILE_COLUMNS,
+        ),
+    ],
+    "account_move_line": [
+        Protection(SECURED_MOVE, HASHED, ("move_id", "parent_state"), columns=HASHED_LINE_COLUMNS),
+        Protection(CLOSED_LINE, LOCKED, ("parent_state", *PLACE), columns=CLOSED_LINE_COLUMNS),
+        Protection(
+            CLOSED_TAX_LINE,
             LOCKED,
-            ("parent_state", "date", "company_id", "journal_id", "move_id", "tax_line_id"),
+            ("parent_state", "move_id", "tax_line_id", *PLACE),
+            columns=CLOSED_TAX_LINE_COLUMNS,
+        ),
+        Protection(
+            AUDITED_LINE, AUDITED, ("move_id", "parent_state"), now="U", future=False, columns=("parent_state",)
         ),
     ],
     # As the platform's own methods have it: see `loomworks.tenant`.

@@ -14,7 +14,7 @@ import psycopg2
 import psycopg2.errors
 import pytest
 from agents import Agent
-from test_scenes import bill, order, posted
+from test_scenes import bill, order, pay, posted
 from whole_state import differences
 
 
@@ -334,6 +334,49 @@ def test_a_period_that_was_closed_since_is_not_touched(office, agent, column, ki
         assert not env["account.move"].browse(number).exists()
 
 
+def taxed(env):
+    """A posted invoice with a tax."""
+    move = bill(env)
+    tax = env["account.tax"].create({"name": f"21 of {move.id}", "amount": 21, "type_tax_use": "sale"})
+    move.invoice_line_ids.tax_ids = tax
+    return posted(move)
+
+
+@pytest.mark.parametrize("column", ["tax_lock_date", "fiscalyear_lock_date"])
+def test_a_payment_of_what_lies_in_a_period_that_was_closed_since_is_taken_back(office, agent, column):
+    model, numbers = made(office, taxed)
+    with agent.request() as env:
+        pay(env[model].browse(numbers))
+        assert env[model].browse(numbers).payment_state in ("paid", "in_payment")
+    lock(office, column, "2026-03-31")
+    report = agent.undo()
+    lock(office, column, None)
+    assert report["done"], report["conflicts"]
+    with office.person() as env:
+        invoice = env[model].browse(numbers)
+        assert (invoice.payment_state, invoice.amount_residual) == ("not_paid", invoice.amount_total)
+        assert not any(invoice.line_ids.mapped("reconciled"))
+
+
+@pytest.mark.parametrize(("column", "done"), [("tax_lock_date", True), ("fiscalyear_lock_date", False)])
+def test_an_account_in_a_period_that_was_closed_since_is_restored_only_where_a_person_could(
+    office, agent, column, done
+):
+    model, numbers = made(office, taxed)
+    with agent.request() as env:
+        line = env[model].browse(numbers).invoice_line_ids
+        line.account_id = line.account_id.copy()
+    lock(office, column, "2026-03-31")
+    before = office.state()
+    report = agent.undo(on_conflict="ours")
+    lock(office, column, None)
+    assert report["done"] is done, report["conflicts"]
+    if not done:
+        assert [(one["table"], one["type"]) for one in report["conflicts"]] == [("account_move_line", "protected")]
+        assert [one for one in differences(before, office.state()) if "res_company" not in one] == []
+        assert agent.undo()["done"]
+
+
 @pytest.mark.parametrize(("column", "kind"), [("sale_lock_date", "in_invoice"), ("purchase_lock_date", "out_invoice")])
 def test_a_lock_of_other_journals_is_no_reason_to_refuse(office, agent, column, kind):
     with agent.request() as env:
@@ -391,6 +434,26 @@ def test_a_message_of_an_entry_under_an_audit_trail_is_not_deleted(office, agent
     with office.person() as env:
         env.company.restrictive_audit_trail = False
     assert agent.undo()["done"]
+
+
+def test_nothing_of_an_audit_trail_is_lost_where_its_rows_are_skipped(office, agent):
+    model, numbers = made(office, bill)
+    with agent.request() as env:
+        move = posted(env[model].browse(numbers))
+        values = {"res_model": model, "res_id": move.id, "raw": b"%PDF-1.4 a bill", "mimetype": "application/pdf"}
+        document = env["ir.attachment"].create({"name": "bill.pdf", **values}).id
+    with office.person() as env:
+        env.company.restrictive_audit_trail = True
+        trail = env[model].browse(numbers).message_ids.sudo().tracking_value_ids.ids
+        assert trail
+    agent.undo(on_conflict="skip")
+    with office.person() as env:
+        move = env[model].browse(numbers)
+        assert (move.state, move.posted_before) == ("posted", True)
+        assert set(move.line_ids.mapped("parent_state")) == {"posted"}
+        assert set(trail) <= set(move.message_ids.sudo().tracking_value_ids.ids)
+        assert env["ir.attachment"].browse(document).exists()
+        env.company.restrictive_audit_trail = False
 
 
 def test_an_agent_writes_no_code_into_templates(office, agent):
