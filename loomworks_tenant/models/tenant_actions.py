@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError
+from odoo.service.model import PG_CONCURRENCY_EXCEPTIONS_TO_RETRY
 
 from ..errors import LoomworksError
 from ..kube import names
@@ -223,11 +224,18 @@ class TenantActions(models.Model):
         self.search(ended)._end_each(lambda tenant: tenant.action_suspend(EXPIRED))
 
     def _end_each(self, end):
-        """Call ``end`` with each of these tenants; operators are told of one that fails, and the others' end comes."""
+        """Call ``end`` with each of these tenants; operators are told of one that fails, and the others' end comes.
+
+        One that somebody else is changing just now has its turn at the next run.
+        """
         for tenant in self:
             try:
                 with self.env.cr.savepoint():
                     end(tenant)
+            except PG_CONCURRENCY_EXCEPTIONS_TO_RETRY as error:
+                _logger.info(
+                    "the end of the subscription of the tenant %s waits for the next run: %s", tenant.uuid, error
+                )
             except Exception as error:  # the boundary of one tenant: what is wrong with it is nobody else's trouble
                 _logger.exception("the end of the subscription of the tenant %s fails", tenant.uuid)
                 why = str(error) or type(error).__name__

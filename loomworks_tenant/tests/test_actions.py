@@ -4,6 +4,7 @@ from unittest.mock import patch
 from odoo import fields
 from odoo.exceptions import UserError
 from odoo.tests import tagged
+from psycopg2.errors import SerializationFailure
 
 from ..models.tenant_actions import ALARM
 from .common import TenantCase
@@ -137,6 +138,27 @@ class TestActions(TenantCase):
         self.env["loomworks.tenant"]._cron_expire()
         self.assertEqual(stuck.state, "suspended")
         self.assertFalse(alarms())
+
+    def test_one_that_somebody_else_changes_just_now_has_its_turn_at_the_next_run(self):
+        """An everyday race was told to operators as a subscription that cannot be ended."""
+        day = fields.Date.today() - timedelta(days=1)
+        busy, other = (self.make_active(name, subscription_expires=day) for name in ("busy", "other"))
+        suspend, rows = type(busy).action_suspend, type(busy)
+
+        def racing(tenant, reason=None):
+            suspend(tenant, reason)
+            if tenant == busy:
+                raise SerializationFailure("could not serialize access due to concurrent update")
+
+        with (
+            patch.object(rows, "action_suspend", racing),
+            self.assertNoLogs("odoo.addons.loomworks_tenant.models.tenant_actions", "WARNING"),
+        ):
+            self.env["loomworks.tenant"]._cron_expire()
+        self.assertEqual((busy.state, other.state), ("active", "suspended"))
+        self.assertFalse(busy.sudo().activity_ids)
+        self.env["loomworks.tenant"]._cron_expire()
+        self.assertEqual(busy.state, "suspended")
 
     def test_end_of_the_retention_erases(self):
         tenant = self.make_active()
