@@ -3,9 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 from odoo import api, fields, models
+from odoo.addons.loomworks_storage.reconciler.files import Files
 from odoo.addons.loomworks_tenant.errors import LoomworksError, PermanentError
 from odoo.addons.loomworks_tenant.postgres.server import DatabaseServer as Server
 from odoo.addons.loomworks_tenant.reconciler import backoff
+from odoo.addons.loomworks_tenant.reconciler.engine import StepState
 from odoo.addons.loomworks_tenant.reconciler.step import Boundaries
 from odoo.addons.loomworks_tenant.reconciler.steps.data import owner
 from odoo.addons.loomworks_tenant.tenant_http import TenantHttp
@@ -28,7 +30,8 @@ EARLY = ("start", "catalogue")  # stages of a Job that has not come past what st
 ARCHIVE_LOOK = 0.3  # seconds between two looks for the closing record
 ARCHIVE_PATIENCE, ARCHIVE_PROBLEM_LOOK = 60, 10.0  # seconds after which it is said, and then between two looks
 SWITCH_LOOK = 0.5
-SWITCH_PATIENCE = 600  # seconds in which the restored tenant has to serve
+SWITCH_PATIENCE = 600  # seconds in which the restored tenant has to serve, once its files are there
+AT_WORK = (StepState.RUNNING.value, StepState.WAITING.value)  # states of a step in which nothing is wrong
 SERVING = ("active", "provisioning")
 PLACED_IN = (*SERVING, "suspended")
 QUIET = {"attempts": 0, "troubled_since": False, "error_message": False, "error_code": False}
@@ -256,21 +259,35 @@ class RestoreWork(models.Model):
     def _follow_switch(self, before, database, state):
         """Wait until the tenant's traffic goes to ``database``; then let the pods of ``before`` end, and close it."""
         tenant, world = self.tenant_id, self._world()
-        waited = (fields.Datetime.now() - self.switch_began_at).total_seconds()
         if tenant.switching and tenant.state in SERVING and not flow.is_served(tenant.uuid, database, world):
-            return self._pause(SWITCH_LOOK) if waited < SWITCH_PATIENCE else self._take_back_switch(before)
+            patient = self._switch_waited() < SWITCH_PATIENCE
+            return self._pause(SWITCH_LOOK) if patient else self._take_back_switch(before)
         if tenant.switching:
             self._note_traffic(world)
             tenant.switching = False
             tenant._reconcile_if_changed()
             return self._pause(SWITCH_LOOK)
-        if waited < 2 * SWITCH_PATIENCE and flow.has_pods(tenant.uuid, before, world):
+        changed = self.traffic_changed_at or self.switch_began_at
+        closing = (fields.Datetime.now() - changed).total_seconds() < 2 * SWITCH_PATIENCE
+        if closing and flow.has_pods(tenant.uuid, before, world):
             return self._pause(SWITCH_LOOK)  # nothing is closed under a request
         own = self._owner(world)
         self.cancelled_mails = outgoing.cancel_sent(world.server, own, before, database, self.moment)
         outgoing.release(world.server, own, database)
         world.server.close_database(before)
         return self._settle_switch(state)
+
+    def _switch_waited(self):
+        """Return the seconds that count for patience: none while the files are brought without an error.
+
+        All of them are read and compared, which takes hours where there are many; their Job has a deadline of its own,
+        and users work on the database that they had.
+        """
+        step = self.tenant_id.step_ids.filtered(lambda one: one.code == Files.code)
+        if step.state in AT_WORK:
+            return 0.0
+        began = max(self.switch_began_at, step.finished_at or self.switch_began_at)
+        return (fields.Datetime.now() - began).total_seconds()
 
     def _note_traffic(self, world):
         """Note when the traffic went over, which may be long ago: nobody need have been here then."""

@@ -156,6 +156,49 @@ class TestRestore(SnapshotCase):
         self.assertIn("S3 is away", restore.error_message)
         self.assertFalse(self.tenant.sudo().files_manifest)
 
+    def switching_with_files(self):
+        """Return a restore that waits for the step of its files, and that step's row."""
+        began = self.snapshot.created_at + timedelta(minutes=1)
+        values = {"tenant_id": self.tenant.id, "state": "done", "began_at": began, "manifest": "of the moment"}
+        self.env["loomworks.files.backup"].sudo().create(values)
+        restore = self.ask().sudo()
+        self.progress = flow.Progress("restored", 1.0, REPORT)
+        for _step in range(4):
+            self.step(restore)
+        return restore, self.tenant.sudo().step_ids.filtered(lambda one: one.code == "files")
+
+    def test_files_that_take_hours_are_waited_for_and_odoo_has_its_time_after_them(self):
+        restore, files = self.switching_with_files()
+        now, patience = fields.Datetime.now(), timedelta(seconds=restore_work.SWITCH_PATIENCE)
+        restore.switch_began_at = now - timedelta(hours=3)
+        for state in ("running", "waiting"):
+            files.state = state
+            self.step(restore)
+            self.assertEqual((restore.state, self.tenant.switching), ("placing", True))
+        files.write({"state": "done", "finished_at": now - patience + timedelta(minutes=1)})
+        self.step(restore)
+        self.assertEqual(restore.state, "placing")
+        files.finished_at = now - patience
+        self.step(restore)
+        self.assertEqual((restore.state, restore.error_code), ("failed", "switch_failed"))
+
+    def test_files_that_took_hours_leave_requests_under_way_their_time(self):
+        restore, _files = self.switching_with_files()
+        restore.switch_began_at = fields.Datetime.now() - timedelta(hours=3)
+        self.pods = True
+        self.place(restore)
+        self.assertEqual(restore.state, "placing")
+        self.assertNotIn("close", [event[0] for event in self.events])
+
+    def test_files_that_fail_after_hours_take_the_switch_back(self):
+        restore, files = self.switching_with_files()
+        restore.switch_began_at = fields.Datetime.now() - timedelta(hours=3)
+        files.write({"state": "failed", "message": "7 file(s) that the database needs are lost"})
+        self.step(restore)
+        self.assertEqual((restore.state, restore.error_code), ("failed", "switch_failed"))
+        self.assertIn("7 file(s)", restore.error_message)
+        self.assertEqual((self.tenant.database_name, self.tenant.switching), (self.first, False))
+
     def test_nothing_is_closed_while_pods_of_the_database_run(self):
         restore = self.ask()
         self.pods = True
