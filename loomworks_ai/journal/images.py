@@ -15,28 +15,35 @@ def names(given: Sequence[str]) -> Part:
     return sql.SQL("{}::text[]").format(Constant(list(given)))
 
 
-def shown(table: Table, image: Part, h: Part, row: Part | None = None) -> Part:
+def shown(table: Table, image: Part, h: Part, *whole_rows: Part) -> Part:
     """Return ``image``, an hstore, without the columns that the journal does not hold.
 
-    :param row: the hstore of the whole row, where ``image`` is less
+    :param whole_rows: the hstores of the row before and after, where ``image`` is less, or one of two
     """
     if not table.hidden and not table.has_secrets:
         return image
-    hidden = _with_secrets(table, table.hidden, row or image, h)
+    hidden = _with_secrets(table, table.hidden, whole_rows or (image,), h)
     return compose("{h}.delete({image}, {hidden})", h=h, image=image, hidden=hidden)
 
 
-def _with_secrets(table: Table, always: Sequence[str], row: Part, h: Part) -> Part:
-    """Return names of columns as an array, with those that are secrets in this row."""
+def _with_secrets(table: Table, always: Sequence[str], whole_rows: Sequence[Part], h: Part) -> Part:
+    """Return names of columns as an array, with those that are secrets in this row, as one of these has it."""
     rule = table.secret_rows
     if rule is None:
         return names(always)
+    matches = [
+        compose(
+            "{h}.fetchval({row}, {column}) OPERATOR(pg_catalog.~) {pattern}",
+            h=h,
+            row=row,
+            column=Constant(rule.column),
+            pattern=Constant(rule.pattern),
+        )
+        for row in whole_rows
+    ]
     return compose(
-        "CASE WHEN {h}.fetchval({row}, {column}) OPERATOR(pg_catalog.~) {pattern} THEN {more} ELSE {always} END",
-        h=h,
-        row=row,
-        column=Constant(rule.column),
-        pattern=Constant(rule.pattern),
+        "CASE WHEN {matches} THEN {more} ELSE {always} END",
+        matches=sql.SQL(" OR ").join(matches),
         more=names(sorted({*always, *rule.secret})),
         always=names(always),
     )
@@ -85,15 +92,15 @@ def equal(
     return sql.SQL(" AND ").join(terms)
 
 
-def credentials_in(table: Table, image: Part, h: Part, row: Part | None = None) -> Part:
-    """Return the secret columns among those of the hstore ``image``, or NULL; ``row`` as for `shown`."""
+def credentials_in(table: Table, image: Part, h: Part, *whole_rows: Part) -> Part:
+    """Return the secret columns among those of the hstore ``image``, or NULL; ``whole_rows`` as for `shown`."""
     if not table.has_secrets:
         return sql.SQL("NULL::text[]")
     return compose(
         "(SELECT pg_catalog.array_agg(key) FROM {h}.skeys({h}.slice({image}, {secret})) AS key)",
         h=h,
         image=image,
-        secret=_with_secrets(table, table.secret, row or image, h),
+        secret=_with_secrets(table, table.secret, whole_rows or (image,), h),
     )
 
 
@@ -105,5 +112,5 @@ def filled_credentials(table: Table, image: Part, h: Part) -> Part:
         "(SELECT pg_catalog.array_agg(key) FROM {h}.each({h}.slice({image}, {secret})) WHERE value IS NOT NULL)",
         h=h,
         image=image,
-        secret=_with_secrets(table, table.secret, image, h),
+        secret=_with_secrets(table, table.secret, (image,), h),
     )

@@ -181,25 +181,28 @@ MOVED = """
         ELSIF {moved_if} THEN
             n := {h}.hstore(NEW);
             INSERT INTO loomworks.entry (operation, shape, action, old, new, secret)
-            VALUES ({operation}, {shape}, 'K', {shown_o}, {shown_n}, s);
+            VALUES ({operation}, {shape}, 'K', {moved_o}, {moved_n}, s);
 """
 
 
 def _body(table: Table, shape: int, h: Part) -> Part:
     """Return the body of the table's capturing function. Names and keys are constants in it, which makes it fast."""
     old, new = sql.SQL("o"), sql.SQL("n")
-    row = compose("{h}.hs_concat(o, n)", h=h)  # as it becomes, where ``n`` is what is changed
+    # Before and after, where ``n`` is what is changed, or all of it.
+    both = old, compose("{h}.hs_concat(o, n)", h=h)
     parts = {
         "h": h,
         "operation": sql.SQL("pg_catalog.current_setting('loomworks.operation')::bigint"),
         "shape": Constant(shape),
         "key": images.names(table.key),
         "shown_n": images.shown(table, new, h),
-        "shown_changes": images.shown(table, new, h, row),
+        "shown_changes": images.shown(table, new, h, *both),
         "shown_o": images.shown(table, old, h),
+        "moved_n": images.shown(table, new, h, *both),
+        "moved_o": images.shown(table, old, h, *both),
         "secret_n": images.filled_credentials(table, new, h),
         "secret_o": images.filled_credentials(table, old, h),
-        "changed_secrets": images.credentials_in(table, new, h, row),
+        "changed_secrets": images.credentials_in(table, new, h, *both),
     }
     parts["own_key"] = compose("{h}.slice(o, {key})", **parts) if table.key else parts["shown_o"]
     # A row without a key has no identity but its values: whatever changes them, moves it.

@@ -52,18 +52,20 @@ class SecretRows(NamedTuple):
 SECRET_ROWS = {
     "ir_config_parameter": SecretRows(
         "key",
-        "(^|[._])(secret|password|passphrase|(api|hmac|private|secret|server)_key"
-        "|(access|account|auth|refresh|security)_token)$",
+        "(^|[._])(secret|password|passphrase|(access|api|hmac|local|private|secret|server)_key"
+        "|(access|account|auth|refresh|security)_token|account_info)$",
         ("value",),
     ),
 }
 
 # Who wrote a row last, and when: others' writing to other columns moves these too, and is no reason to refuse.
 BOOKKEEPING = frozenset({"write_uid", "write_date"})
-# What became of messages that were waiting: Odoo's own queues write it, and it was sent whatever an undo does.
+# What became of messages that were waiting, and who has read them: Odoo writes it itself, and it was sent and read
+# whatever an undo does.
+READ = ("is_read", "read_date")
 DELIVERY = {
     "mail_mail": ("state", "failure_type", "failure_reason", "scheduled_date"),
-    "mail_notification": ("notification_status", "failure_type", "failure_reason", "mail_mail_id"),
+    "mail_notification": ("notification_status", "failure_type", "failure_reason", "mail_mail_id", *READ),
     "sms_sms": ("state", "failure_type", "to_delete"),
 }
 # What the platform's reconciler keeps about its own work: no undo is about that.
@@ -135,8 +137,8 @@ CLOSED_LINE = f"t.parent_state = 'posted' AND {CLOSED.format(taxed='false')}"
 # Only that of taxes, which leaves more columns open.
 CLOSED_TAX_LINE = f"t.parent_state = 'posted' AND {CLOSED.format(taxed=TAXED_LINE)} AND NOT ({CLOSED_LINE})"
 # What Odoo 19 asks before it writes, in `account.move` and `account.move.line`: see `_get_integrity_hash_fields`,
-# `_get_lock_date_protected_fields` and `button_draft` there. Where an entry belongs comes with all of its lines. What is
-# paid of it, and by what, is in other columns: that may change at any time.
+# `_get_lock_date_protected_fields` and `button_draft` there. Where an entry belongs comes with all of its lines. What
+# is paid of it, and by what, is in other columns: that may change at any time.
 PLACE = ("date", "journal_id", "company_id")
 HASHED_MOVE_COLUMNS = ("name", "state", "inalterable_hash", *PLACE)
 CLOSED_MOVE_COLUMNS = ("name", "state", *PLACE)
