@@ -54,15 +54,23 @@ class ScratchFull(RetryableError):
 
 
 class CheckFailed(PermanentError):
-    """The restored database has damaged tables or indexes."""
+    """The restored database has damaged tables or indexes, or some that cannot be read whoever tries again."""
 
     code = "check_failed"
 
 
 class ProgramFailed(RetryableError):
-    """One of PostgreSQL's or pgBackRest's programs failed."""
+    """One of PostgreSQL's or pgBackRest's programs failed, or the scratch server did.
+
+    ``exit_code`` is the program's (below 0: the signal that ended it), ``said`` all that it has printed, where known.
+    """
 
     code = "program_failed"
+
+    def __init__(self, message: str, hint: str = "", *, exit_code: int | None = None, said: str = "") -> None:
+        super().__init__(message, hint)
+        self.exit_code = exit_code
+        self.said = said
 
 
 class LoadFailed(PermanentError):

@@ -41,7 +41,8 @@ class Programs:
                 )
             said = log.read_text(errors="replace") if done.returncode else ""
         if done.returncode:
-            raise ProgramFailed(f"{argv[0]} failed ({done.returncode}): {last_words(said)}")
+            message = f"{argv[0]} failed ({done.returncode}): {last_words(said)}"
+            raise ProgramFailed(message, exit_code=done.returncode, said=said)
         return done.stdout or ""
 
     def output(self, *argv: str | Path, env: Mapping[str, str] | None = None) -> Iterator[bytes]:

@@ -257,6 +257,10 @@ class ScratchServer:
                 raise
             return False
 
+    def is_full(self, said: str) -> bool:
+        """Tell whether its disk is what an error is about (:meth:`Scratch.is_full`)."""
+        return self._scratch.is_full(said)
+
     def address(self) -> dict[str, str]:
         """Return the environment by which PostgreSQL's programs find it."""
         return {"PGHOST": str(self._scratch.socket), "PGPORT": str(PORT), "PGUSER": USER}

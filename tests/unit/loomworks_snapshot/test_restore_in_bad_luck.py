@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from addons.loomworks_snapshot.pitr import errors, overlay, scratch, transfer, wal
+from addons.loomworks_snapshot.pitr import checks, errors, overlay, scratch, transfer, wal
 from addons.loomworks_snapshot.pitr.programs import Programs
 from addons.loomworks_snapshot.pitr.request import Request, Target, TargetKind
 from addons.loomworks_snapshot.repository import catalog as catalogs
@@ -264,6 +264,64 @@ def test_an_index_in_the_wrong_order_is_found_by_the_check(server):
 
     error = refused(server, server.target, errors.CheckFailed, tell=tell)
     assert 'item order invariant violated for index "down"' in error.message
+
+
+def checked_by(monkeypatch, script):
+    """Have a shell's script run in the place of pg_amcheck."""
+    run = Programs.run
+
+    def replaced(programs, *argv, **options):
+        return run(programs, *(("sh", "-c", script) if argv[0] == "pg_amcheck" else argv), **options)
+
+    monkeypatch.setattr(Programs, "run", replaced)
+
+
+def findings(*said):
+    return "".join(f'heap table "t_mine.public.line_{number}":\n    {one}\n' for number, one in enumerate(said))
+
+
+OUT_OF_MEMORY = 'ERROR:  out of memory\n    DETAIL:  Failed on request of size 8192 in memory context "amcheck".'
+
+
+@pytest.mark.parametrize(
+    ("script", "kind"),
+    [
+        ("kill -9 $$", errors.ProgramFailed),
+        ("echo 'pg_amcheck: error: connection to server on socket failed' >&2; exit 1", errors.ProgramFailed),
+        (f"echo '{findings(OUT_OF_MEMORY)}'; exit 2", errors.ProgramFailed),
+        (f"echo '{findings('ERROR:  could not write: No space left on device')}'; exit 2", errors.ScratchFull),
+    ],
+    ids=["killed", "no server", "no memory", "no space"],
+)
+def test_a_check_that_does_not_come_to_its_end_says_nothing_of_the_database(server, monkeypatch, script, kind):
+    checked_by(monkeypatch, script)
+    assert not isinstance(refused(server, server.target, kind), PermanentError)
+
+
+def test_damage_is_damage_whatever_else_goes_wrong_beside_it():
+    damaged = "ERROR:  invalid page in block 3 of relation base/5/16384"
+    assert checks.names_damage(findings(OUT_OF_MEMORY, damaged))
+    assert checks.names_damage(findings("line pointer redirection to item at offset 7 exceeds the maximum"))
+    assert not checks.names_damage(
+        findings(OUT_OF_MEMORY, "FATAL:  terminating connection due to administrator command")
+    )
+    assert not checks.names_damage("pg_amcheck: error: connection to server failed")
+
+
+@pytest.mark.parametrize(
+    ("statement", "kind"),
+    [
+        ("SELECT pg_terminate_backend(pg_backend_pid())", errors.ProgramFailed),
+        ("DO $$ BEGIN RAISE EXCEPTION 'no memory' USING ERRCODE = '53200'; END $$", errors.ProgramFailed),
+        ("DO $$ BEGIN RAISE EXCEPTION 'no disk' USING ERRCODE = '53100'; END $$", errors.ScratchFull),
+        ("DO $$ BEGIN RAISE EXCEPTION 'a page' USING ERRCODE = 'XX001'; END $$", errors.CheckFailed),
+        ("DO $$ BEGIN RAISE EXCEPTION 'an index' USING ERRCODE = 'XX002'; END $$", errors.CheckFailed),
+        ("DO $$ BEGIN RAISE EXCEPTION 'a file' USING ERRCODE = '58P01'; END $$", errors.CheckFailed),
+    ],
+)
+def test_rows_that_cannot_be_counted_are_damage_only_where_the_server_says_so(server, monkeypatch, statement, kind):
+    monkeypatch.setattr(checks, "TABLES", statement)
+    refused(server, server.target, kind)
 
 
 def test_the_wrong_key(server):
