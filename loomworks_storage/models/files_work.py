@@ -43,6 +43,8 @@ class FilesWorkRow(models.Model):
         self._require_tenant()
         if self.search_count([("tenant_id", "=", tenant.id), ("state", "=", "running")], limit=1):
             return self._pause(QUEUE_LOOK)
+        if tenant.reset_id.state == "replacing":
+            return self._pause(QUEUE_LOOK)  # what is on the volume is not whole yet
         tenant.cluster_id._require_files_place()
         now = fields.Datetime.now()
         audit = self._is_audit_due(now)
@@ -86,6 +88,18 @@ class FilesWorkRow(models.Model):
         self.reconcile_at = False
 
     _step_failed = _step_expired = _step_done
+
+    def _give_up(self, why):
+        """End these backups and their Jobs for the reason ``why``: what they are made of goes.
+
+        :raises LoomworksError: when the cluster does not answer
+        """
+        for backup in self:
+            spec = backup.tenant_id._to_spec()
+            if backup.request:
+                flow.clean_up(backup._work(spec), backup.tenant_id._world(spec))
+            ended = {"state": "failed", "finished_at": fields.Datetime.now(), "troubled_since": False}
+            backup.write({**ended, "error_message": why, "error_code": "given_up", "reconcile_at": False})
 
     # --- helpers --------------------------------------------------------------------------------------
 

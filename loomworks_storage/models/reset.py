@@ -131,6 +131,8 @@ class Reset(models.Model):
         unsaved = self._unsaved()
         if unsaved and not self.without_saving:
             return self._wait("; ".join(unsaved), SAVED_LOOK)
+        if not self._end_backups():
+            return self._wait(self.env._("a backup of the files that is being looked at"), STOP_LOOK)
         return self._replace()
 
     def _pods(self):
@@ -163,12 +165,31 @@ class Reset(models.Model):
     def _begin_saving(self):
         """Have everything saved that is on the volume; addons add theirs."""
         tenant = self.tenant_id
-        if self.keep_files and tenant.cluster_id._files_place():
+        if self.keep_files and self.old_claim and tenant.cluster_id._files_place():
             tenant._request_files_backup()
 
     def _unsaved(self):
         """Return what is not saved yet, in words; addons add theirs."""
-        return [self._files_unsaved()] if self.keep_files and not self._find_files().whole else []
+        if not self.keep_files:
+            return []
+        if not self.old_claim:  # what was on it is gone: what S3 has is all there is
+            return (
+                []
+                if self._newest_files()
+                else [self.env._("a backup of the files: the claim is gone, and S3 has none")]
+            )
+        working = self.tenant_id.files_backup_ids.filtered("working")
+        return [] if self._find_files().whole and not working else [self._files_unsaved()]
+
+    def _end_backups(self):
+        """End the backups that would be made of the fresh volume while it is being filled; tell whether all have ended.
+
+        One of a Job that runs has the old volume until then: the claim goes when nobody has it any more.
+        """
+        unfinished = self.tenant_id.files_backup_ids.filtered("working")
+        locked = unfinished.try_lock_for_update(allow_referencing=True)
+        locked._give_up(self.env._("the volume is being replaced"))
+        return locked == unfinished
 
     def _find_files(self):
         """Return the backup with the files as they were when nobody wrote any more; empty while there is none."""
@@ -180,7 +201,7 @@ class Reset(models.Model):
         tenant = self.tenant_id
         if not tenant.cluster_id._files_place():
             return self.env._("a place for the files: the cluster names none")
-        backup = tenant.files_backup_ids[:1]
+        backup = tenant.files_backup_ids.sorted("id")[-1:]
         if backup.state == "failed":
             return self.env._("a backup of the files: %s", (backup.error_message or "").split("\n")[0])
         if backup.state == "done":
@@ -196,6 +217,8 @@ class Reset(models.Model):
         values = {"state": "replacing", "replaced_at": now, "files_backup_id": backup.id, "waits_for": False}
         self.write({**values, "reconcile_at": False, **QUIET})
         self.env["loomworks.audit"]._record("reset_replace", tenant, backup.manifest or "without files")
+        if backup and not self.old_claim:
+            self._tell_lost(backup)
         tenant._lay_out_steps(anew=True)
         tenant._request_reconcile()
 
@@ -203,8 +226,17 @@ class Reset(models.Model):
         """Return the backup that fills the fresh volume: that of the stopped Odoo, or the newest there is."""
         if not self.keep_files:
             return self.env["loomworks.files.backup"]
+        return self._find_files() or self._newest_files()
+
+    def _newest_files(self):
         done = [("tenant_id", "=", self.tenant_id.id), ("state", "=", "done")]
-        return self._find_files() or self.env["loomworks.files.backup"].search(done, limit=1)
+        return self.env["loomworks.files.backup"].search(done, limit=1)
+
+    def _tell_lost(self, backup):
+        """Say on the tenant's form from when its files are: those of later went with the old volume."""
+        began = fields.Datetime.to_string(backup.began_at)
+        text = self.env._("The volume was lost: its files come back as they were backed up at %s UTC.", began)
+        self.tenant_id.message_post(body=text)
 
     def _wait(self, text, seconds):
         if self.waits_for != text:

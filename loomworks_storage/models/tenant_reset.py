@@ -113,7 +113,10 @@ class Tenant(models.Model):
 
     def _tell_reset_done(self, reset):
         files = self.env._("Its files have been brought back.")
-        if not reset.files_backup_id:
+        if reset.files_backup_id and not reset.old_claim:
+            began = fields.Datetime.to_string(reset.files_backup_id.began_at)
+            files = self.env._("Its volume was lost; its files have been brought back as of %s UTC.", began)
+        elif not reset.files_backup_id:
             files = self.env._("Its files were not brought back: attachments that need them are empty.")
         self._mail_admins(self.env._("“%s” has a fresh volume", self.name), files)
 

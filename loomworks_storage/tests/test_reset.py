@@ -165,6 +165,52 @@ class TestReset(FilesCase):
         with self.assertRaisesRegex(UserError, "too late"):
             reset.with_user(self.operator).action_cancel()
 
+    def test_tenant_whose_volume_is_gone_goes_on_with_what_s3_has(self):
+        """Its reset asked for a backup of nothing, and waited for it."""
+        self.kube.claim = None
+        reset = self.reset()
+        self.stop(reset)
+        self.assertFalse(self.row.files_backup_ids)
+        self.look(reset)
+        self.assertEqual(reset.waits_for, "a backup of the files: the claim is gone, and S3 has none")
+        newest = self.a_backup(fields.Datetime.subtract(reset.stopped_at, hours=3))
+        backup = self.ask(self.operator)
+        self.step(backup)
+        self.look(reset)
+        self.assertEqual((reset.state, reset.files_backup_id), ("replacing", newest))
+        self.assertEqual((backup.state, backup.error_message), ("failed", "the volume is being replaced"))
+        self.assertEqual(self.events[-1], "clean_up")
+        began = fields.Datetime.to_string(newest.began_at)
+        self.assertIn(f"as they were backed up at {began} UTC", self.row.message_ids[0].body)
+        self.finish_steps(self.tenant)
+        mail = self.env["mail.mail"].search([("subject", "=", "“Acme” has a fresh volume")])
+        self.assertIn(f"Its volume was lost; its files have been brought back as of {began} UTC.", mail.body_html)
+
+    def test_backup_that_somebody_else_waits_for_is_waited_for(self):
+        """It would have been made of the fresh volume while that was being filled."""
+        reset = self.reset()
+        self.stop(reset)
+        self.saved(reset)
+        backup = self.ask(self.operator)
+        self.look(reset)
+        self.assertEqual((reset.state, reset.waits_for), ("saving", "the backup of the files"))
+        reset.with_user(self.operator).action_go_on()
+        self.look(reset)
+        self.assertEqual((reset.state, backup.state), ("replacing", "failed"))
+        self.assertFalse(self.alarms)
+
+    def test_no_backup_begins_while_the_fresh_volume_is_filled(self):
+        reset = self.reset()
+        self.stop(reset)
+        self.saved(reset)
+        self.look(reset)
+        backup = self.ask(self.operator)
+        self.step(backup)
+        self.assertEqual((reset.state, backup.state), ("replacing", "waiting"))
+        self.finish_steps(self.tenant)
+        self.step(backup)
+        self.assertEqual((reset.state, backup.state), ("done", "running"))
+
     def test_place_for_files_that_is_not_named_is_waited_for(self):
         self.cluster.files_bucket = False
         reset = self.reset()
