@@ -27,6 +27,7 @@ forgotten_files = plain(files.forgotten)
 install = plain(installing.install)
 mark_restore_only = plain(capture.mark_restore_only)
 named_files = plain(files.named)
+numbers = plain(history.numbers)
 overlooked = plain(capture.overlooked)
 preview = plain(undoing.preview)
 remember_sequences = plain(sequences.remember)
@@ -52,6 +53,7 @@ __all__ = [
     "install",
     "mark_restore_only",
     "named_files",
+    "numbers",
     "overlooked",
     "preview",
     "remember_sequences",

@@ -20,6 +20,11 @@ CHANGES = """
         FROM ({net}) n
     ) n JOIN loomworks.relation r ON r.id = n.relation WHERE n.place <= %(limit)s ORDER BY 1, 2
 """
+NUMBERS = """
+    SELECT CASE n.act WHEN 'D' THEN 'created' WHEN 'I' THEN 'deleted' ELSE 'changed' END AS act,
+           array_agg(({h}.fetchval(n.key, 'id'))::bigint) AS ids
+    FROM ({net}) n WHERE {h}.exist(n.key, 'id') GROUP BY 1 ORDER BY 1
+"""
 # Whether there is anything to be worked out at all.
 TOUCHING = """
     SELECT EXISTS (
@@ -45,6 +50,18 @@ def changes(
     if tables is not None and not value(cr, TOUCHING, parameters):
         return []
     return rows(cr, CHANGES, parameters, net=net.query(schema.hstore(cr)))
+
+
+def numbers(cr: Cursor, operations: Sequence[int], table: str) -> dict[str, list[int]]:
+    """Return the rows of a table in the schema ``public`` that operations have changed: act -> values of ``id``.
+
+    Acts are as in `changes`. Empty for a table whose key is another.
+    """
+    parameters = {"operations": list(operations), "relations": _relations(cr, [table])}
+    if not value(cr, TOUCHING, parameters):
+        return {}
+    h = schema.hstore(cr)
+    return {row["act"]: row["ids"] for row in rows(cr, NUMBERS, parameters, h=h, net=net.query(h))}
 
 
 def _relations(cr: Cursor, tables: Sequence[str] | None) -> list[int] | None:

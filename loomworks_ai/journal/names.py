@@ -48,6 +48,14 @@ def _own_path(cr: Cursor) -> Iterator[None]:
 
 
 @contextmanager
+def callers_path(cr: Cursor) -> Iterator[None]:
+    """Have the names in this block be the caller's."""
+    execute(cr, f"SELECT pg_catalog.{CALLERS.replace('current_', 'pg_catalog.current_')}")
+    yield
+    execute(cr, "SELECT pg_catalog.set_config('search_path', %s, true)", [OWN])
+
+
+@contextmanager
 def callers_path_meanwhile(cr: Cursor) -> Iterator[None]:
     """Have a statement in this block, which evaluates `CALLERS`, leave the path as it was."""
     yield

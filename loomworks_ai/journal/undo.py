@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import psycopg2.errors
 
 from . import capture, conflicts, decisions, inverse, later, net, schema, scope, sequences
 from .conflicts import Computed
+from .names import callers_path
 from .sqltext import Cursor, Name, Part, execute, rows
 from .structure import Structure
 
@@ -122,10 +123,13 @@ def undo(
 def preview(
     cr: Cursor,
     operation_ids: Sequence[int],
+    *,
+    meanwhile: Callable[[], None] | None = None,
     **choices: Any,
 ) -> Report:
     """Report what `undo` would do: the same run, rolled back.
 
+    :param meanwhile: called, on this connection, where it would be done and before it is rolled back; may raise
     :raises NeedsPrimary: on a connection that only reads: the run writes like an undo
     """
     require_writing(cr)
@@ -134,6 +138,9 @@ def preview(
     try:
         capture.switch_on(cr, PREVIEW)
         report = _run(cr, operation_ids, PREVIEW, _terms(**choices))
+        if meanwhile and report["done"]:
+            with callers_path(cr):
+                meanwhile()
     except psycopg2.OperationalError:
         raise  # the transaction is over
     except BaseException:

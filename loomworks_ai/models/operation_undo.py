@@ -104,7 +104,6 @@ class OperationLog(models.Model):
         with self.env.cr._cnx.cursor() as cr:
             journal.require_writing(cr)
         self.env.flush_all()
-        self._check_still_allowed(rules=kind != "preview")
         self._lock(kind)
         standing = self._still_there() or self
         effects = standing._effects()
@@ -114,6 +113,7 @@ class OperationLog(models.Model):
         return standing._take_back_standing(kind, effects, on_conflict, choices, records)
 
     def _take_back_standing(self, kind, effects, on_conflict, choices, records):
+        closed = self._check_still_allowed(records)
         follow_up = FollowUp(self.env)
         arguments = {
             "on_conflict": on_conflict,
@@ -123,18 +123,27 @@ class OperationLog(models.Model):
             "computed": follow_up.computed_columns,
         }
         if kind == "preview":
-            with self.env.cr._cnx.cursor() as cr:
-                return self._told(journal.preview(cr, self.ids, **arguments), effects)
-        return self._told(self._run(kind, arguments, follow_up, partial=records is not None), effects)
+            return self._told(self._look(arguments, closed), effects)
+        return self._told(self._run(kind, arguments, follow_up, closed, partial=records is not None), effects)
 
-    def _run(self, kind, arguments, follow_up, partial):
+    def _look(self, arguments, closed):
+        """Preview it; the records are as they would be only while that lasts."""
+        try:
+            with self.env.cr._cnx.cursor() as cr:
+                return journal.preview(cr, self.ids, meanwhile=lambda: self._check_closed(closed), **arguments)
+        finally:
+            self.env.invalidate_all(flush=False)
+
+    def _run(self, kind, arguments, follow_up, closed, partial):
         operation, own = self._operation(kind)
         with cursors.within(operation):
             number = operation.arm(self.env.cr._cnx)
-            with self.env.cr._cnx.cursor() as cr:
+            with self._kept_if_allowed(closed), self.env.cr._cnx.cursor() as cr:
                 report = journal.undo(cr, self.ids, by=number, **arguments)
                 touched = journal.touched(cr, follow_up.tables) if report["done"] else {}
                 since = journal.first_moment(cr, self.ids)
+                if report["done"]:
+                    self._check_closed(closed)
             if report["done"]:
                 operation.undoes = tuple(self.ids)
                 operation.partly = partial or bool(report["skipped"])

@@ -1,12 +1,15 @@
 """An agent takes back, and does again, only what it would be allowed to do now."""
 
+import contextlib
+
 from odoo import models
 from odoo.exceptions import AccessError
+from odoo.tools import split_every
 
 from .. import journal
 
 RIGHTS = {"created": "create", "changed": "write", "deleted": "unlink"}
-LOOKED_AT = 1_000  # records of an operation
+PAGE = 1_000  # records
 
 
 class OperationLog(models.Model):
@@ -14,21 +17,54 @@ class OperationLog(models.Model):
 
     _inherit = "loomworks.ai.operation.log"
 
-    def _check_still_allowed(self, *, rules):
-        """Raise where the agent who asks may no longer do what these did to the records that it had called on.
+    def _check_still_allowed(self, records=None):
+        """Raise where the agent who asks may no longer do the like of what these did to any record at all.
 
-        What followed from that in other records was done by Odoo itself, with rights that the agent never had.
+        What followed from that in other models was done by Odoo itself, with rights that the agent never had.
 
-        :param rules: look at each record as well, not at the rights to the model only
+        :param records: as for `action_undo`
+        :return: what is closed to the agent as it is now, for `_check_closed`
         """
+        closed = []
         if self.env.su or not self.env.user._is_ai_agent():
-            return
+            return closed
+        chosen = None if records is None else {self._row(one) for one in records}
         for log in self._roots():
-            for records, right in log._called_on():
-                if not (records if rules else records.browse()).has_access(right):
-                    raise AccessError(
-                        self.env._("Operation %s has changed what you may no longer change: ask a person.", log.id)
-                    )
+            model = log._model_called_on()
+            for act, numbers in log._called_on(model).items():
+                right = RIGHTS[act]
+                if not model.has_access(right):
+                    log._raise_closed()
+                asked = [one for one in numbers if chosen is None or (model._table, one) in chosen]
+                closed += [(log, page, right) for page in self._closed(model, asked, right)]
+        return closed
+
+    def _closed(self, model, numbers, right):
+        """Yield those of these records that are there and to which the user lacks a right, in pages."""
+        for ids in split_every(PAGE, numbers):
+            there = model.browse(ids).exists()
+            page = there - there._filtered_access(right)
+            if page:
+                yield page
+
+    def _check_closed(self, closed):
+        """Raise where what was closed to the agent before the undo is so after it as well.
+
+        It may take back what it has itself closed to itself: by giving its own document to somebody else, say.
+
+        :param closed: what `_check_still_allowed` has returned before
+        """
+        self.env.invalidate_all(flush=False)
+        for log, records, right in closed:
+            if records.exists()._filtered_access(right) != records:
+                log._raise_closed()
+
+    def _kept_if_allowed(self, closed):
+        """Return the block in which the undo is done, of which nothing is left where `_check_closed` raises."""
+        return self.env.cr.savepoint() if closed else contextlib.nullcontext()
+
+    def _raise_closed(self):
+        raise AccessError(self.env._("Operation %s has changed what you may no longer change: ask a person.", self.id))
 
     def _roots(self):
         """Return the operations that these are about: of undos and redos those that were undone at first."""
@@ -37,14 +73,14 @@ class OperationLog(models.Model):
             roots |= self.browse(log.undoes).exists()._roots() if log.undoes else log
         return roots
 
-    def _called_on(self):
-        """Yield records of the model called on that this operation has changed, and the right that this took."""
+    def _model_called_on(self):
+        """Return the model called on, if it has a table to be looked at."""
         model = self.env.get(self.model_name)
-        if model is None or model._abstract or model._transient:
-            return
+        return None if model is None or model._abstract or model._transient else model
+
+    def _called_on(self, model):
+        """Return the numbers of all records of a model that this operation has changed, by what it did to them."""
+        if model is None:
+            return {}
         with self.env.cr._cnx.cursor() as cr:
-            changes = journal.changes(cr, self.ids, tables=[model._table], limit=LOOKED_AT)
-        for act, right in RIGHTS.items():
-            numbers = [int(one["key"]["id"]) for one in changes if one["act"] == act]
-            if numbers:
-                yield model.browse(numbers).exists(), right
+            return journal.numbers(cr, self.ids, model._table)

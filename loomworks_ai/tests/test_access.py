@@ -1,7 +1,10 @@
 """Who may be an agent, see operations, make keys."""
 
+from unittest.mock import patch
+
 from odoo.exceptions import AccessError, UserError, ValidationError
 
+from ..models import rights
 from .common import AgentCase
 
 
@@ -80,18 +83,74 @@ class TestAccess(AgentCase):
         self.assertTrue(operation.action_undo()["done"])
         self.assertEqual(self.partner.phone, "1")
         with self.assertRaisesRegex(AccessError, "may no longer change"):
-            mine.sudo(False).browse(operation._undone_by().ids)._check_still_allowed(rules=True)
+            mine.sudo(False).browse(operation._undone_by().ids)._check_still_allowed()
+
+    def close(self, domain):
+        """Close partners to all users but those that match."""
+        model = self.env["ir.model"]._get_id("res.partner")
+        rule = {"name": "closed", "model_id": model, "domain_force": domain, "perm_read": False}
+        return self.env["ir.rule"].create(rule)
 
     def test_an_agent_takes_back_nothing_of_a_record_that_was_closed_to_it(self):
         operation = self.change_phone().with_user(self.agent)
-        model = self.env["ir.model"]._get_id("res.partner")
-        rule = {"name": "closed", "model_id": model, "domain_force": f"[('id', '!=', {self.partner.id})]"}
-        rule = self.env["ir.rule"].create({**rule, "perm_read": False})
+        rule = self.close(f"[('id', '!=', {self.partner.id})]")
+        before = self.env["loomworks.ai.operation.log"].search_count([])
         with self.assertRaisesRegex(AccessError, "may no longer change"), self.request():
             operation.action_undo()
+        with self.assertRaisesRegex(AccessError, "may no longer change"):
+            operation.preview_undo()
+        self.assertEqual(self.partner.phone, "2")
+        self.assertEqual(self.env["loomworks.ai.operation.log"].search_count([]), before)
         rule.unlink()
         with self.request():
             self.assertTrue(operation.action_undo()["done"])
+
+    def test_an_agent_takes_back_what_it_has_given_away(self):
+        self.partner.user_id = self.agent
+        self.close("[('user_id', '=', user.id)]")
+        with self.request() as env:
+            self.partner.with_env(env).user_id = self.bystander
+        operation = self.operation.with_user(self.agent)
+        self.assertFalse(self.partner.with_user(self.agent).has_access("write"))
+        self.assertIsNone(operation.preview_undo()["refused"])
+        self.assertEqual(self.partner.user_id, self.bystander)
+        with self.request():
+            self.assertTrue(operation.action_undo()["done"])
+        self.assertEqual(self.partner.user_id, self.agent)
+        with self.request():  # and gives it away again: it is open to it before
+            self.assertTrue(operation.action_redo()["done"])
+        self.assertEqual(self.partner.user_id, self.bystander)
+
+    def test_only_the_records_chosen_have_to_be_open_to_an_agent(self):
+        other = self.partner.copy({"phone": "1"})
+        with self.request() as env:
+            (self.partner + other).with_env(env).phone = "2"
+        operation = self.operation.with_user(self.agent)
+        self.close(f"[('id', '!=', {other.id})]")
+        own, others = ([{"model": "res.partner", "id": one.id}] for one in (self.partner, other))
+        with self.assertRaisesRegex(AccessError, "may no longer change"), self.request():
+            operation.action_undo(records=others)
+        with self.request():
+            self.assertTrue(operation.action_undo(records=own)["done"])
+        self.assertEqual((self.partner.phone, other.phone), ("1", "2"))
+
+    def test_all_records_are_looked_at(self):
+        everybody = self.partner.browse().union(*(self.partner.copy() for _one in range(5)))
+        with self.request() as env:
+            everybody.with_env(env).phone = "2"
+        self.close(f"[('id', '!=', {everybody[-1].id})]")
+        with patch.object(rights, "PAGE", 2), self.assertRaisesRegex(AccessError, "may no longer change"):
+            self.operation.with_user(self.agent).preview_undo()
+
+    def test_what_is_undone_already_is_not_asked_for(self):
+        first, second = self.change_phone(), self.change_phone("3")
+        with self.request():
+            self.assertTrue(second.with_user(self.agent).action_undo()["done"])
+        both = first + second
+        self.env.cr.execute("UPDATE loomworks_ai_operation_log SET model_name = 'ir.rule' WHERE id = %s", [second.id])
+        self.env.invalidate_all()
+        with self.request():
+            self.assertTrue(both.with_user(self.agent).action_undo()["done"])
 
     def test_keys_are_made_by_who_manages_users(self):
         admin = self.env.ref("base.user_admin")
