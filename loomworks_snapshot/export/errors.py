@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...loomworks_tenant.errors import PermanentError
+from ...loomworks_tenant.errors import PermanentError, RetryableError
 
 
 class NotAnOdoo(PermanentError):
@@ -21,3 +21,9 @@ class FileTooLarge(PermanentError):
     """The file needs more parts than S3 takes."""
 
     code = "export_too_large"
+
+
+class FilesChanged(RetryableError):
+    """One of the tenant's files went from the object store while it was read; another run names it as missing."""
+
+    code = "export_files_changed"

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
+from ...loomworks_storage.filestore.errors import ObjectMissing
 from ...loomworks_storage.filestore.vault import Vault
 from ..pitr import transfer
 from ..pitr.programs import Programs
@@ -19,6 +20,7 @@ from ..pitr.scratch_server import ScratchServer
 from . import handover
 from .archive import Archive
 from .contents import Content, Contents
+from .errors import FilesChanged
 from .sealed import Sealed
 
 MISSING = "missing-files.txt"  # Odoo passes members by that it does not know
@@ -59,11 +61,15 @@ class Export:
         """Make the file of ``database``, which is changed by that (see :mod:`.handover`).
 
         :param stage: names what is being done, and takes its time
+        :raises FilesChanged: when a file has gone between two reads
         :raises LoomworksError: of what the store or PostgreSQL's programs say
         """
         with server.connect(database) as cr:
             handover.prepare(cr)
-        self._target.write(self._measured(self._zip(server, database, stage)))
+        try:
+            self._target.write(self._measured(self._zip(server, database, stage)))
+        except ObjectMissing as error:
+            raise FilesChanged(f"a file of the tenant went while it was read: {error.message}") from error
         self.report.missing = dict(sorted(self._contents.missing.items()))
         return self.report
 

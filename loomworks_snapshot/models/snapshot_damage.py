@@ -1,6 +1,7 @@
 """What restores tell of their snapshots: a listing shows that objects are there, not what is in them."""
 
 from odoo import fields, models
+from odoo.addons.loomworks_storage.filestore.errors import ObjectMissing as FileMissing
 
 from ..repository.verdict import Proof, Reason, Unproven
 from .restore import RUNNING
@@ -34,7 +35,7 @@ class SnapshotDamage(models.Model):
         """
         if whole:
             self.filtered("damage").write({"damage": False, "damage_code": False})
-        if error and error.code in HIDDEN | PARTLY_HIDDEN | LISTED:
+        if error and self._is_told_by(error):
             self._record_damage(error)
         held = self.restore_ids.filtered(lambda one: one.state in RUNNING).snapshot_id
         free = (self - held).filtered(lambda one: one.state == "restoring")
@@ -42,6 +43,17 @@ class SnapshotDamage(models.Model):
         broken.state = "failed"
         (free - broken).state = "ready"
         self.filtered(lambda one: one.state != "expired")._request_reconcile()
+
+    def _is_told_by(self, error):
+        """Tell whether what a restore has ended with is about the way to these moments.
+
+        What it looks up in a listing is: where it leads to a restore point. To a position, it looks up a record of now,
+        and a hole behind the moment is nothing to the snapshot, which is proven by itself. Files are another matter.
+        """
+        if isinstance(error, FileMissing):  # its code is that of a part of the repository
+            return False
+        listed = LISTED if all(self.mapped("restore_point")) else frozenset()
+        return error.code in HIDDEN | PARTLY_HIDDEN | listed
 
     def _record_damage(self, error):
         """Note that a restore could not reach the moment; operators are told once."""

@@ -8,6 +8,7 @@ from unittest.mock import patch
 from harness import in_memory_repository as in_memory
 from odoo import fields
 from odoo.addons.loomworks_storage.filestore.check import CheckReport
+from odoo.addons.loomworks_storage.filestore.errors import ObjectMissing as FileMissing
 from odoo.addons.loomworks_tenant.postgres.server import DatabaseServer
 from odoo.addons.loomworks_tenant.reconciler.spec import first_database
 from odoo.exceptions import AccessError, UserError
@@ -465,6 +466,32 @@ class TestRestore(SnapshotCase):
         self.world.store.put_segment(1, number)
         self.run_reconciler()
         self.assertEqual((self.snapshot.state, len(self.alarms())), ("ready", 0))
+
+    def test_hole_behind_the_position_of_a_snapshot_is_nothing_to_it(self):
+        """The restore looks up a record of now, and the snapshot is proven as it was."""
+        for _switch in range(3):
+            self.world.switch()
+        moment = fields.Datetime.now() - timedelta(hours=1)
+        snapshot = self.tenant.sudo()._snapshot_before_operation("0/2000200", 1, moment)
+        self.run_reconciler()
+        self.assertEqual((snapshot.state, snapshot.restore_point), ("ready", False))
+        number = self.lose(self.take_ready())
+        restore = self.env["loomworks.restore"].browse(snapshot.with_user(self.customer).action_restore())
+        with patch.object(restore_point, "close", lambda server: self.world.take(server, ["closing"])[0]):
+            self.step(restore)
+        self.assertEqual((restore.state, restore.error_code), ("failed", "segment_missing"))
+        self.assertIn(Segment(1, number).name, restore.error_message)
+        self.assertEqual((snapshot.state, snapshot.error_code, len(self.alarms())), ("ready", False, 0))
+        self.run_reconciler()
+        self.assertEqual((snapshot.state, "snapshot_failed" in self.audited(snapshot)), ("ready", False))
+
+    def test_file_that_is_missing_is_nothing_to_the_snapshot_of_the_database(self):
+        restore = self.ask()
+        self.step(restore)
+        self.progress = FileMissing("the object X is not in the store")
+        self.step(restore)
+        self.assertEqual((restore.state, restore.error_code), ("failed", "object_missing"))
+        self.assertEqual((self.snapshot.state, self.snapshot.damage, len(self.alarms())), ("ready", False, 0))
 
     def test_snapshot_is_proven_anew_after_a_restore_that_failed_for_another_reason(self):
         restore = self.ask()

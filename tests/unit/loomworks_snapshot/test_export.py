@@ -12,8 +12,8 @@ from uuid import uuid4
 import pytest
 from addons.loomworks_snapshot.export import sealed
 from addons.loomworks_snapshot.export.archive import Archive
-from addons.loomworks_snapshot.export.contents import DAMAGED
-from addons.loomworks_snapshot.export.errors import FileGone, FileTooLarge, NotAnOdoo
+from addons.loomworks_snapshot.export.contents import ABSENT, DAMAGED
+from addons.loomworks_snapshot.export.errors import FileGone, FilesChanged, FileTooLarge, NotAnOdoo
 from addons.loomworks_snapshot.export.export import MISSING, Export
 from addons.loomworks_snapshot.export.place import ExportLocation, object_name, part_sizes
 from addons.loomworks_snapshot.export.sealed import Sealed, _parts
@@ -235,6 +235,24 @@ def test_nothing_is_in_clear_in_the_store_and_only_the_tenants_key_opens_it(serv
     other = Sealed(Store(ExportLocation.beside(tenant.location)), tenant.key, object_name(8))
     with pytest.raises(ObjectDamaged):  # it is not the file that its name says
         list(other.read(report["size"]))
+
+
+def test_file_that_goes_between_two_reads_is_named_by_the_next_run(server, tenant):
+    """A large file is read twice. Nothing of it says that the repository lacks anything."""
+    gone = hashlib.sha1(FILES[2]).hexdigest()
+    read = tenant.vault.get
+
+    def get(digest, size):
+        yield from read(digest, size)
+        if digest == gone:
+            tenant.vault.store.delete(content_name(gone))
+
+    tenant.vault.get = get
+    with pytest.raises(FilesChanged, match="went while it was read"):
+        tenant.export(server.target)
+    assert tenant.stored() == ([], [])
+    report = tenant.export(server.target)
+    assert report["missing"] == {f"{gone[:2]}/{gone}": ABSENT}
 
 
 def test_files_that_are_nowhere_are_named_and_the_rest_is_there(server, tenant):
