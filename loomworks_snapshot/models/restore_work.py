@@ -164,10 +164,15 @@ class RestoreWork(models.Model):
         return self._go_on("placing", **values)
 
     def _note_progress(self, found):
-        """Note how far the Job is; a new one has to come further than its start to be no trouble any more."""
+        """Note how far the Job is; a new one has to come further than its start to be no trouble any more.
+
+        Where a store was away, patience counts on. Jobs that broke off are counted: the next may wait for a place.
+        """
         values = {"stage": found.stage, "stage_share": found.share}
         if found.stage not in EARLY:
             values |= {"troubled_since": False, "error_message": False, "error_code": False}
+        elif self.error_code != flow.StoreAway.code:
+            values["troubled_since"] = False
         self.write(values)
 
     def _is_prepared(self):

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from unittest.mock import patch
 
+from freezegun import freeze_time
 from harness import in_memory_repository as in_memory
 from odoo import fields
 from odoo.addons.loomworks_storage.filestore.check import CheckReport
@@ -641,6 +642,18 @@ class TestRestore(SnapshotCase):
             self.assertEqual(restore.state, "restoring")
             self.step(restore)
         self.assertEqual(restore.state, "failed")
+
+    def test_job_that_waits_for_a_place_after_one_broke_off_is_not_ended_by_a_hiccup(self):
+        restore = self.ask().sudo()
+        self.step(restore)
+        for self.progress in (flow.RestoreBrokeOff("its node went"), flow.Progress("start")):
+            self.step(restore)
+        self.assertEqual((restore.troubled_since, restore.attempts), (False, 1))
+        self.assertEqual(restore.error_message, "its node went")
+        self.progress = restore_work.LoomworksError("the API server is away")
+        with freeze_time(fields.Datetime.now() + timedelta(seconds=2 * restore_work.PATIENCE)):
+            self.step(restore)
+        self.assertEqual(restore.state, "restoring")
 
     def out_of_s3(self, restore, stage="catalogue"):
         """Have a Job start, come to ``stage`` and end for want of S3; return the pause until the next one."""
