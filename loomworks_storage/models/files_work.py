@@ -70,11 +70,7 @@ class FilesWorkRow(models.Model):
         found = flow.advance(work, self._key(world), world)
         if not found.done:
             values = {"stage": found.stage, "stage_share": found.share}
-            values |= {"new_files": found.uploaded, "new_bytes": found.uploaded_bytes}
-            if found.code:
-                values |= {"error_message": found.message, "error_code": found.code}
-            elif found.stage != "start":  # further than what may have stopped the Job before
-                values |= QUIET
+            values |= {"new_files": found.uploaded, "new_bytes": found.uploaded_bytes, **self._trouble_by(found)}
             self.write({name: value for name, value in values.items() if self[name] != value})
             return self._pause(flow.LOOK)
         self._finish(found.report)
@@ -102,6 +98,14 @@ class FilesWorkRow(models.Model):
             backup.write({**ended, "error_message": why, "error_code": "given_up", "reconcile_at": False})
 
     # --- helpers --------------------------------------------------------------------------------------
+
+    def _trouble_by(self, found):
+        """Return what a look at a Job says of the trouble so far: over, unless it is of a store not met again yet."""
+        away = found.stage == "start" and self.error_code in flow.STORE_AWAY
+        if found.code:
+            trouble = {"error_message": found.message}
+            return trouble if away else {**trouble, "error_code": found.code, "troubled_since": False}
+        return {} if away else QUIET
 
     def _require_tenant(self):
         tenant = self.tenant_id

@@ -129,6 +129,34 @@ class TestFilesBackup(FilesCase):
         self.step(backup)
         self.assertEqual(backup.state, "failed")
 
+    def test_job_that_waits_for_its_place_is_not_ended_by_the_trouble_before_it(self):
+        """An hour after a Job had broken off, the first hiccup ended the next one that was waiting for room."""
+        for look in (Progress("start"), Progress("start", message="no place yet", code="unschedulable")):
+            with self.subTest(look):
+                backup = self.ask()
+                self.step(backup)
+                self.progress = FilesJobBrokeOff("out of memory")
+                self.step(backup)
+                self.assertTrue(backup.troubled_since)
+                self.progress = look
+                self.step(backup)
+                with freeze_time(fields.Datetime.now() + timedelta(seconds=files_work.PATIENCE + 60)):
+                    self.step(backup)
+                    self.progress = LoomworksError("the API server is away")
+                    self.step(backup)
+                self.assertEqual((backup.state, backup.attempts), ("running", 1))
+                self.finish(backup)
+
+    def test_store_that_is_away_is_remembered_while_the_next_job_waits_for_its_place(self):
+        backup = self.ask()
+        self.step(backup)
+        self.progress = FilesStoreAway("no answer", "see that it runs", "filestore_unreachable")
+        self.step(backup)
+        since = backup.troubled_since
+        self.progress = Progress("start", message="no place yet", code="unschedulable")
+        self.step(backup)
+        self.assertEqual((backup.error_message, backup.troubled_since), ("no place yet", since))
+
     def test_problem_of_the_pod_is_shown_while_it_lasts(self):
         backup = self.ask()
         self.step(backup)
