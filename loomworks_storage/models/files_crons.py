@@ -47,7 +47,7 @@ class FilesCrons(models.Model):
         rows = [("tenant_id", "in", tenants.ids)]
         groups = self._read_group(rows, ["tenant_id", "state"], ["started_at:max", "began_at:max"])
         last = {(tenant.id, state): moments for tenant, state, *moments in groups}
-        return [one._files_turn(last) for one in tenants if not one._is_saved_as_stopped(last)]
+        return [one._files_turn(last) for one in tenants if not one._rests(last)]
 
     @api.model
     def _cron_check(self):
@@ -110,6 +110,9 @@ class Tenant(models.Model):
 
     files_collected_at = fields.Datetime(readonly=True, copy=False)
     odoo_stopped_at = fields.Datetime(readonly=True, copy=False, help="Suspended: nobody has written since.")
+    has_served = fields.Boolean(
+        readonly=True, copy=False, help="It has been active, so that there is something to save."
+    )
 
     def action_suspend(self, reason=None):
         """As before; what was written since the last backup of the files is backed up once, an hour later."""
@@ -118,9 +121,11 @@ class Tenant(models.Model):
         return result
 
     def _settle(self):
-        """From now on nobody writes files of a suspended tenant."""
+        """From now on there are files of an active tenant, and nobody writes those of a suspended one."""
         result = super()._settle()
-        if self.state == "suspended" and not self.odoo_stopped_at:
+        if self.state == "active" and not self.has_served:
+            self.has_served = True
+        if self.state == "suspended" and self.has_served and not self.odoo_stopped_at:
             self.odoo_stopped_at = fields.Datetime.now()
         return result
 
@@ -132,19 +137,27 @@ class Tenant(models.Model):
         asked = {state: last.get((self.id, state), NEVER)[0] for state in ("done", "failed", *UNFINISHED)}
         failed = asked.pop("failed")
         if self.state == "suspended":
-            return Turn(self.id, self.odoo_stopped_at, self.plan_id.files_backup_hours, failed=failed)
+            failed = None if failed and asked["done"] and asked["done"] > failed else failed
+            stopped = bool(failed and failed >= self.odoo_stopped_at)  # nothing has changed since it failed
+            return Turn(self.id, self.odoo_stopped_at, self.plan_id.files_backup_hours, failed=failed, stopped=stopped)
         newest = max(filter(None, asked.values()), default=None)
         return Turn(self.id, self.create_date, self.plan_id.files_backup_hours, newest, failed)
 
-    def _is_saved_as_stopped(self, last):
-        """Tell whether nothing can have been written since a backup began that is done, or will be soon."""
+    def _rests(self, last):
+        """Tell whether a suspended tenant has nothing to save: its files are to come, or a backup has them, or is to.
+
+        :param last: as in ``_files_turn``
+        """
+        if self.state != "suspended":
+            return False
         began = last.get((self.id, "done"), NEVER)[1]
         unfinished = any((self.id, state) in last for state in UNFINISHED)
-        return self.state == "suspended" and (unfinished or bool(began and began >= self.odoo_stopped_at))
+        saved = unfinished or bool(began and began >= self.odoo_stopped_at)
+        return saved or self._awaits_files()
 
     @api.model
     def _guarded_fields(self):
-        return super()._guarded_fields() | {"odoo_stopped_at"}
+        return super()._guarded_fields() | {"odoo_stopped_at", "has_served"}
 
     def _expire_files_backups(self):
         """Give up the backups that neither the plan nor anything else keeps."""

@@ -40,8 +40,7 @@ class Tenant(models.Model):
         A switch to a restored database does not bring them: it may be taken back, and so may what was put in place
         while nothing ran, until the tenant is resumed.
         """
-        stays = not self.switching and self.state != "suspended"
-        filled = stays and self.files_manifest and self.files_restored != self._files_wanted()
+        filled = not self.switching and self.state != "suspended" and self._awaits_files()
         return bool(self.volume_claimed and self.converged_at and self.reset_id.state != "replacing" and not filled)
 
     def _record(self, row, line, outcome):

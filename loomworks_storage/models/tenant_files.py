@@ -124,6 +124,10 @@ class Tenant(models.Model):
     def _files_wanted(self):
         return f"{self.database_name} {self.files_source_uuid} {self.files_manifest}"
 
+    def _awaits_files(self):
+        """Tell whether the database is to have files that its volume does not have yet."""
+        return bool(self.files_manifest and self.files_restored != self._files_wanted())
+
     def _files_spec(self):
         if not self.files_manifest or not self.files_source_uuid:
             return None

@@ -287,6 +287,23 @@ class TestFilesBackup(FilesCase):
         asked(0)[:1].began_at -= timedelta(minutes=10)
         self.assertEqual(len(asked(3)), 3, "it has served meanwhile")
 
+    def test_suspended_tenant_without_files_is_left_alone(self):
+        """One that was never provisioned to its end failed each hour, with an alarm; so did one that awaits files."""
+        rows = self.env["loomworks.files.backup"].sudo()
+        never = self.make_tenant("never")
+        never.action_provision()
+        self.tenant.sudo().write({"files_source_uuid": self.tenant.uuid, "files_manifest": "m1"})
+        for one in never | self.tenant:
+            one.with_user(self.operator).action_suspend("not paid")
+            self.finish_steps(one)
+            self.finish_steps(one)
+        with freeze_time(fields.Datetime.now() + timedelta(hours=2)):
+            rows._cron_back_up()
+            self.assertFalse(rows.search([]))
+            self.tenant.sudo().files_restored = self.tenant.sudo()._files_wanted()
+            rows._cron_back_up()
+            self.assertEqual(rows.search([]).tenant_id, self.tenant)
+
     def test_cron_leaves_a_cluster_alone_that_has_enough_to_do(self):
         others = [self.make_active(f"other{number}") for number in range(files_crons.AT_ONCE)]
         for other in others:

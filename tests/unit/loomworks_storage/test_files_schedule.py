@@ -34,6 +34,11 @@ def test_failed_one_is_left_alone_for_an_hour():
     assert set(due(turns, NOW, 9)) == {2, 3}
 
 
+def test_failed_one_of_a_stopped_tenant_waits_for_its_next_turn():
+    turns = [Turn(1, LONG_AGO, 24, None, ago(23), stopped=True), Turn(2, LONG_AGO, 24, None, ago(25), stopped=True)]
+    assert due(turns, NOW, 9) == [2]
+
+
 def test_as_many_as_there_is_room_for_the_longest_waiting_first():
     turns = [Turn(number, LONG_AGO, 24, ago(24 + number)) for number in range(9)]
     assert due(turns, NOW, 2) == [8, 7]
