@@ -42,7 +42,9 @@ class ConflictWords:
 
     def message(self):
         """Return what stands in the way of which record."""
-        if not self.conflict["key"]:  # the database has refused a row without saying which
+        if not self.conflict["table"]:  # the database has refused something without saying where
+            return self.env._("The database does not take it: %s", self._detail.get("reason"))
+        if not self.conflict["key"]:  # nor which row
             name = self._changes.label(self.conflict["table"])
         elif self.visible and self.model is None:
             named = self._changes.link_name(self.conflict["table"], self.conflict["key"])
@@ -66,7 +68,7 @@ class ConflictWords:
         sentences = {
             "between": self.env._("somebody has changed it between two of the operations."),
             "deleted": self.env._("somebody has deleted it since."),
-            "key_taken": self.env._("it is there again already."),
+            "key_taken": self.env._("it is there now, in place of what was deleted."),
             "secret": self.env._("a password or key was changed, and those are not written down."),
             "parent": self.env._("the “%s” that it refers to is gone.", self._changes.label(self._detail.get("table"))),
             "protected": self.env._("it must not be changed: %s.", self._detail.get("reason")),

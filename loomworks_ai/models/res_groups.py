@@ -5,6 +5,9 @@ from odoo.exceptions import ValidationError
 
 # Whose members write expressions into templates, which are evaluated with the whole of Odoo at hand.
 RUNNING_CODE = frozenset({"mail.group_mail_template_editor"})
+# Whose members write views of websites, which are evaluated with the whole of Odoo at hand, too. No setting puts
+# ordinary users into them.
+WRITING_VIEWS = ("website.group_website_designer",)
 
 
 class ResGroups(models.Model):
@@ -14,8 +17,11 @@ class ResGroups(models.Model):
 
     @api.model
     def _closed_to_agents(self):
-        """Return the groups whose members could give themselves any other."""
-        return self.env.ref("base.group_erp_manager") | self.env.ref("base.group_system")
+        """Return the groups whose members could give themselves any other, or run code."""
+        groups = self.env.ref("base.group_erp_manager") | self.env.ref("base.group_system")
+        for name in WRITING_VIEWS:
+            groups |= self.env.ref(name, raise_if_not_found=False) or self.browse()
+        return groups
 
     @api.model
     def _running_code(self):
@@ -43,7 +49,7 @@ class ResGroups(models.Model):
                 raise ValidationError(
                     self.env._(
                         "%(user)s is an AI agent, and agents have no part in “%(groups)s”: they could change their own "
-                        "rights there. Give the agent the groups of its work instead.",
+                        "rights there, or run code. Give the agent the groups of its work instead.",
                         user=user.name,
                         groups="”, “".join(both.mapped("full_name")),
                     )

@@ -48,16 +48,26 @@ class OperationLog(models.Model):
                 yield page
 
     def _check_closed(self, closed):
-        """Raise where what was closed to the agent before the undo is so after it as well.
+        """Raise where the undo has touched what was closed to the agent before, and is so after it as well.
 
         It may take back what it has itself closed to itself: by giving its own document to somebody else, say.
 
         :param closed: what `_check_still_allowed` has returned before
         """
+        if not closed:
+            return
         self.env.invalidate_all(flush=False)
-        for log, records, right in closed:
+        touched = self._touched({records._table for _log, records, _right in closed})
+        for log, page, right in closed:
+            records = page.browse(number for number in page.ids if (page._table, number) in touched)
             if records.exists()._filtered_access(right) != records:
                 log._raise_closed()
+
+    def _touched(self, tables):
+        """Return (table, number) of each record that the undo under way has touched."""
+        with self.env.cr._cnx.cursor() as cr:
+            found = journal.touched(cr, list(tables))
+        return {(table, number) for table, acts in found.items() for act in acts.values() for number in act["ids"]}
 
     def _kept_if_allowed(self, closed):
         """Return the block in which the undo is done, of which nothing is left where `_check_closed` raises."""

@@ -17,6 +17,15 @@ class TestAccess(AgentCase):
             with self.assertRaises(ValidationError):
                 group.user_ids = [(4, self.agent.id)]
 
+    def test_an_agent_designs_no_websites(self):
+        designers = self.env.ref("website.group_website_designer", raise_if_not_found=False)
+        if not designers:  # the module is not installed: as it would name them
+            designers = self.env["res.groups"].create({"name": "Editor and Designer"})
+            named = {"module": "website", "name": "group_website_designer"}
+            self.env["ir.model.data"].create({**named, "model": "res.groups", "res_id": designers.id})
+        with self.assertRaisesRegex(ValidationError, "run code"):
+            self.agent.group_ids = [(4, designers.id)]
+
     def test_an_administrator_is_no_agent(self):
         admin = self.env.ref("base.user_admin")
         with self.assertRaises(ValidationError):
@@ -133,6 +142,18 @@ class TestAccess(AgentCase):
         with self.request():
             self.assertTrue(operation.action_undo(records=own)["done"])
         self.assertEqual((self.partner.phone, other.phone), ("1", "2"))
+
+    def test_what_is_left_alone_may_be_closed_to_an_agent(self):
+        other = self.partner.copy({"phone": "1"})
+        with self.request() as env:
+            (self.partner + other).with_env(env).phone = "2"
+        operation = self.operation.with_user(self.agent)
+        other.phone = "3"
+        self.close(f"[('id', '!=', {other.id})]")
+        self.assertIsNone(operation.preview_undo(on_conflict="skip")["refused"])
+        with self.request():
+            self.assertTrue(operation.action_undo(on_conflict="skip")["done"])
+        self.assertEqual((self.partner.phone, other.phone), ("1", "3"))
 
     def test_all_records_are_looked_at(self):
         everybody = self.partner.browse().union(*(self.partner.copy() for _one in range(5)))

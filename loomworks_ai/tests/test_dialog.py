@@ -68,6 +68,25 @@ class TestDialog(AgentCase):
         self.assertEqual((self.partner.phone, self.partner.email), ("3", "a@example.test"))
         self.assertEqual(operation.state, "partially_rolled_back")
 
+    def test_of_a_link_the_choice_for_all_decides(self):
+        tag = self.env["res.partner.category"].create({"name": "Tag"})
+        self.partner.write({"phone": "1", "category_id": [(6, 0, tag.ids)]})
+        self.env.flush_all()
+        with self.request() as env:
+            self.partner.with_env(env).write({"phone": "2", "category_id": [(5, 0, 0)]})
+        tag.unlink()
+        dialog = self.open(self.operation.with_user(self.manager))
+        self.assertEqual(dialog.line_ids.offered, "")
+        self.assertIn("The choice for all decides", dialog.line_ids.message)
+        with self.assertRaisesRegex(ValidationError, "nothing"):
+            dialog.line_ids.choice = "skip"
+        dialog.line_ids.choice = False
+        dialog.on_conflict = "skip"
+        dialog.action_look_again()
+        self.assertTrue(dialog.ready)
+        dialog.action_apply()
+        self.assertEqual((self.partner.phone, self.partner.category_id.ids), ("1", []))
+
     def test_what_was_left_to_others_can_be_taken_back_later(self):
         with self.request() as env:
             self.partner.with_env(env).write({"phone": "2", "email": "b@example.test"})
@@ -152,7 +171,7 @@ class TestPlainWords(AgentCase):
         operations = (operations or self.operation).with_user(self.manager)
         return [(one["type"], one["message"]) for one in operations.preview_undo()["conflicts"]]
 
-    def worded(self, kind, detail):
+    def worded(self, kind, detail, **other):
         """Return what is said of a conflict that a test cannot make here."""
         key = {"id": str(self.partner.id)}
         conflict = {
@@ -162,6 +181,7 @@ class TestPlainWords(AgentCase):
             "columns": None,
             "detail": detail,
             "operation": None,
+            **other,
         }
         changes = Changes(self.env(su=True), [{"table": "res_partner", "key": key}])
         return ConflictWords(self.env(su=True), changes, conflict).message()
@@ -199,7 +219,7 @@ class TestPlainWords(AgentCase):
             self.partner.with_env(env).unlink()
         self.env.cr.execute("INSERT INTO res_partner (id, name, complete_name) VALUES (%s, 'Blue', 'Blue')", [number])
         self.env.invalidate_all()
-        self.assertIn(("key_taken", "Blue: it is there again already."), self.told())
+        self.assertIn(("key_taken", "Blue: it is there now, in place of what was deleted."), self.told())
 
     def test_depended_by_a_link(self):
         with self.request():
@@ -269,3 +289,7 @@ class TestPlainWords(AgentCase):
             ("refused", "no phone", "Azure: the database does not take it: no phone"),
         ):
             self.assertEqual(self.worded(kind, {"reason": reason}), words)
+
+    def test_what_the_database_refuses_without_saying_where(self):
+        told = self.worded("refused", {"reason": "no luck"}, table=None, key=None)
+        self.assertEqual(told, "The database does not take it: no luck")

@@ -76,7 +76,7 @@ class Undo(models.TransientModel):
         choices = [
             {"model": line.model_name, "id": line.record_number, "choice": line.choice}
             for line in self.line_ids
-            if line.choice and line.model_name and line.record_number
+            if line.choice
         ]
         return {"on_conflict": self.on_conflict, "choices": choices}
 
@@ -102,12 +102,15 @@ class Undo(models.TransientModel):
 
     def _line(self, conflict, chosen):
         record = conflict["model"], int(conflict["id"] or 0)
+        offered, message = conflict["choices"], conflict["message"]
+        if offered and not all(record):  # a link is no record, of which one could be chosen
+            offered, message = [], f"{message} {self.env._('The choice for all decides about it.')}"
         return {
             "model_name": record[0],
             "record_number": record[1],
-            "message": conflict["message"],
-            "offered": ",".join(conflict["choices"]),
-            "choice": chosen.get(record) if chosen.get(record) in conflict["choices"] else False,
+            "message": message,
+            "offered": ",".join(offered),
+            "choice": chosen.get(record) if chosen.get(record) in offered else False,
         }
 
     def _rows(self, rows):
