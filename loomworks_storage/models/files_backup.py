@@ -11,6 +11,7 @@ STATES = [
     ("expired", "Expired"),
 ]
 UNFINISHED = ("waiting", "running")
+AT_ONCE = 4  # Jobs on files in a cluster for the plans, and as many for people
 STAGES = [
     ("start", "Starting"),
     ("files", "Looking through"),
@@ -33,6 +34,9 @@ class FilesBackup(models.Model):
     cluster_id = fields.Many2one(related="tenant_id.cluster_id", store=True)
     state = fields.Selection(STATES, required=True, readonly=True, default="waiting", index=True)
     requested_by_id = fields.Many2one("res.users", "By", readonly=True, ondelete="set null")
+    scheduled = fields.Boolean(
+        readonly=True, help="Asked for by the plan; those that people ask for have a queue of their own."
+    )
     started_at = fields.Datetime("Asked for", required=True, readonly=True, default=fields.Datetime.now)
     began_at = fields.Datetime("Began", readonly=True, help="It has all files that were there at this moment.")
     finished_at = fields.Datetime("Finished", readonly=True)

@@ -12,11 +12,10 @@ from ..filestore.collect import Collector, remove_all
 from ..filestore.errors import ObjectMissing, Unreadable
 from ..filestore.store import Store
 from ..filestore.vault import Vault
-from .files_backup import UNFINISHED
+from .files_backup import AT_ONCE, UNFINISHED
 
 _logger = logging.getLogger(__name__)
 
-AT_ONCE = 4  # Jobs on files in a cluster, those asked for by people aside
 COLLECT_DAYS = 7  # between two looks for what nothing names
 NEVER = (None, None)  # asked for, and begun
 SAMPLE = 20  # contents of the newest backup that are read by a check
@@ -29,15 +28,18 @@ class FilesCrons(models.Model):
 
     @api.model
     def _cron_back_up(self):
-        """Ask for the backups that are due, for each cluster as many as may run at once."""
+        """Ask for the backups that are due, for each cluster as many as may run at once.
+
+        What people ask for, and what waits for a tenant to be reset, takes no plan's turn.
+        """
         now = fields.Datetime.now()
         for cluster in self.env["loomworks.cluster"].search([]):
             if not cluster._files_place():
                 continue
-            unfinished = [("cluster_id", "=", cluster.id), ("state", "in", UNFINISHED)]
-            room = AT_ONCE - self.search_count(unfinished)
+            unfinished = [("cluster_id", "=", cluster.id), ("state", "in", UNFINISHED), ("scheduled", "=", True)]
+            room = AT_ONCE - self.search_count([*unfinished, ("tenant_id.reset_id", "=", False)])
             chosen = due(self._turns(cluster), now, room)
-            self.env["loomworks.tenant"].browse(chosen)._request_files_backup()
+            self.env["loomworks.tenant"].browse(chosen)._request_files_backup(scheduled=True)
 
     @api.model
     def _turns(self, cluster):

@@ -12,10 +12,12 @@ from ..files.errors import FilesJobBrokeOff, FilesJobFailed, FilesStoreAway
 from ..files.spec import FilesWork, folder
 from ..filestore import needed
 from ..filestore.request import Command, Request
+from .files_backup import AT_ONCE
 
 ATTEMPTS = 5  # Jobs that break off
 PATIENCE = 3600  # seconds in which whatever else goes wrong may pass
-QUEUE_LOOK = 2.0  # seconds between two looks for the end of the backup before
+QUEUE_LOOK = 2.0  # seconds between two looks for the end of the backups before, for each round of these
+LONGEST_QUEUE_LOOK = 60.0  # seconds, however many are before
 AUDIT_DAYS = 7  # after which every file is read again
 ALARM = "loomworks_storage.activity_files"
 QUIET = {"troubled_since": False, "error_message": False, "error_code": False}
@@ -45,6 +47,8 @@ class FilesWorkRow(models.Model):
             return self._pause(QUEUE_LOOK)
         if tenant.reset_id.state == "replacing":
             return self._pause(QUEUE_LOOK)  # what is on the volume is not whole yet
+        if rounds := self._count_before() // AT_ONCE:
+            return self._pause(min(LONGEST_QUEUE_LOOK, QUEUE_LOOK * rounds))
         tenant.cluster_id._require_files_place()
         now = fields.Datetime.now()
         audit = self._is_audit_due(now)
@@ -111,6 +115,21 @@ class FilesWorkRow(models.Model):
         tenant = self.tenant_id
         if tenant.erased_at or tenant.erase_requested or tenant.state == "draft":
             raise FilesJobFailed("the tenant has no volume, or not for much longer", code="tenant_gone")
+
+    def _count_before(self):
+        """Return how many backups run, or begin sooner, of those in the same queue of the cluster: the oldest go first.
+
+        A tenant that is being reset is away until its files are saved, and waits in no queue. What cannot begin now is
+        not counted: while another one of its tenant runs, or it is to be looked at later.
+        """
+        if self.tenant_id.reset_id:
+            return 0
+        queue = [("cluster_id", "=", self.cluster_id.id), ("scheduled", "=", self.scheduled)]
+        running = self.search([("cluster_id", "=", self.cluster_id.id), ("state", "=", "running")])
+        soon = self._look_again(LONGEST_QUEUE_LOOK + QUEUE_LOOK)
+        older = [("state", "=", "waiting"), ("id", "<", self.id), ("reconcile_at", "<=", soon)]
+        older += [("tenant_id", "not in", running.tenant_id.ids), ("tenant_id.reset_id", "=", False)]
+        return self.search_count([*queue, *older]) + len(running.filtered(lambda one: one.scheduled == self.scheduled))
 
     def _is_audit_due(self, now):
         """Tell whether every file is to be read: once a week, and where the last backup is none any more."""

@@ -65,12 +65,16 @@ class Tenant(models.Model):
             tenant._request_reconcile()
         return True
 
-    def _request_files_backup(self):
-        """Have the tenants' files backed up after the commit, and return the rows; one that waits already will do."""
+    def _request_files_backup(self, scheduled=False):
+        """Have the tenants' files backed up after the commit, and return the rows; one that waits already will do.
+
+        :param scheduled: by the plan, which waits in another queue than what is asked for
+        """
         backups = self.env["loomworks.files.backup"].sudo()
         waiting = backups.search([("tenant_id", "in", self.ids), ("state", "=", "waiting")])
         wanted = self - waiting.tenant_id
-        made = backups.create([{"tenant_id": tenant.id, "requested_by_id": self.env.uid} for tenant in wanted])
+        asked = {"requested_by_id": self.env.uid, "scheduled": scheduled}
+        made = backups.create([{"tenant_id": tenant.id, **asked} for tenant in wanted])
         (made | waiting)._request_reconcile()
         return (made | waiting).with_env(self.env)
 

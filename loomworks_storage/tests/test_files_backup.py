@@ -10,7 +10,8 @@ from odoo.tests import tagged
 
 from ..files.errors import FilesJobBrokeOff, FilesJobFailed, FilesStoreAway
 from ..files.flow import Progress
-from ..models import files_crons, files_work
+from ..models import files_work
+from ..models.files_backup import AT_ONCE
 from .common import FilesCase
 
 
@@ -304,15 +305,65 @@ class TestFilesBackup(FilesCase):
             rows._cron_back_up()
             self.assertEqual(rows.search([]).tenant_id, self.tenant)
 
+    def many(self, count):
+        """Return as many more active tenants, each with a backup that somebody has asked for."""
+        others = [self.make_active(f"other{number}") for number in range(count)]
+        return [other.with_user(self.operator)._request_files_backup().sudo() for other in others]
+
     def test_cron_leaves_a_cluster_alone_that_has_enough_to_do(self):
-        others = [self.make_active(f"other{number}") for number in range(files_crons.AT_ONCE)]
-        for other in others:
-            other.with_user(self.operator).action_back_up_files()
+        rows = self.env["loomworks.files.backup"]
+        self.many(AT_ONCE)
+        rows.search([]).sudo().scheduled = True
         self.env.cr.execute("UPDATE loomworks_tenant SET create_date = create_date - interval '2 hours'")
         self.env.invalidate_all()
-        rows = self.env["loomworks.files.backup"]
         rows._cron_back_up()
-        self.assertEqual(len(rows.search([])), files_crons.AT_ONCE)
+        self.assertEqual(len(rows.search([])), AT_ONCE)
+
+    def test_what_people_ask_for_takes_no_plans_turn(self):
+        """While many snapshots were being taken, nobody's turn came."""
+        rows = self.env["loomworks.files.backup"].sudo()
+        asked = self.many(AT_ONCE + 1)
+        self.env.cr.execute("UPDATE loomworks_tenant SET create_date = create_date - interval '2 hours'")
+        self.env.invalidate_all()
+        for backup in asked:
+            self.step(backup)
+        rows._cron_back_up()
+        planned = rows.search([("scheduled", "=", True)])
+        self.assertEqual(planned.tenant_id, self.tenant)
+        self.step(planned)
+        self.assertEqual(planned.state, "running")
+
+    def test_as_many_run_at_once_as_the_cluster_may_have_the_oldest_first(self):
+        """500 snapshots by hand started 500 Jobs at once."""
+        backups = self.many(AT_ONCE + 2)
+        *_first, younger, youngest = backups
+        self.assertGreater(self.step(youngest), 0)
+        for backup in backups:
+            self.step(backup)
+        running = [backup.state for backup in backups].count("running")
+        self.assertEqual((running, younger.state, youngest.state), (AT_ONCE, "waiting", "waiting"))
+        self.finish(backups[0])
+        self.step(youngest)
+        self.assertEqual(youngest.state, "waiting", "its turn comes after that of the older one")
+        self.step(younger)
+        self.assertEqual(younger.state, "running")
+
+    def test_who_cannot_begin_keeps_nobody_from_it(self):
+        backups = self.many(AT_ONCE + 1)
+        for backup in backups[:-1]:
+            backup.reconcile_at = fields.Datetime.add(fields.Datetime.now(), hours=1)
+        self.step(backups[-1])
+        self.assertEqual(backups[-1].state, "running")
+
+    def test_tenant_that_is_reset_waits_in_no_queue(self):
+        for backup in self.many(AT_ONCE):
+            self.step(backup)
+        backup = self.ask()
+        self.step(backup)
+        self.assertEqual(backup.state, "waiting")
+        self.tenant.with_user(self.operator).action_reset("Acme")
+        self.step(backup)
+        self.assertEqual(backup.state, "running")
 
     def test_manifest_of_a_moment_is_the_first_that_began_after_it(self):
         now = fields.Datetime.now()
