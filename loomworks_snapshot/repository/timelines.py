@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .errors import RepositoryDamaged
 from .segments import SEGMENT_SIZE, Segment, parse_lsn
@@ -23,6 +23,7 @@ class Branch:
 
     timeline: int
     start: int
+    left_because: str = field(default="", compare=False)  # in PostgreSQL's words; empty at the last one
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Path:
             match = _LINE.match(line)
             if not match:
                 raise RepositoryDamaged(f"the history of timeline {timeline} has a line that is none: {line[:80]!r}")
-            branches.append(Branch(int(match[1]), start))
+            branches.append(Branch(int(match[1]), start, line[match.end() :].strip()))
             start = parse_lsn(match[2])
         return cls((*branches, Branch(timeline, start)))
 

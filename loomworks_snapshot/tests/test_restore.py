@@ -1,5 +1,6 @@
 """Restores as rows: each state and what leads on from it; the Job and the servers themselves are tested elsewhere."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -18,13 +19,24 @@ from odoo.tools import mute_logger
 from psycopg2 import IntegrityError
 
 from ..models import restore_drill, restore_work, snapshot_work
+from ..models.tenant_past import stamp
 from ..repository import restore_point
+from ..repository.proof import Prover
 from ..repository.restore_point import RestorePoint
-from ..repository.segments import Segment
+from ..repository.segments import Segment, parse_lsn
 from ..restoring import flow, leftover, outgoing
 from .common import FIRST_BACKUP, SnapshotCase
 
 REPORT = {"backup": "label", "fetched": 1, "segments": 2, "tables": 3, "rows": 4, "seconds": {"replay": 1.5}}
+
+
+MANY_LIKE = """
+    INSERT INTO loomworks_snapshot
+    SELECT (jsonb_populate_record(one, own || %(values)s::jsonb)).*
+      FROM loomworks_snapshot one, generate_series(1, 6000) number,
+           jsonb_build_object('id', 1000000 + number, 'uuid', gen_random_uuid()) own
+     WHERE one.id = %(id)s
+"""
 
 
 @tagged("post_install", "-at_install")
@@ -603,6 +615,21 @@ class TestRestore(SnapshotCase):
                     self.assertIn("a timeline that it has left", told["why"])
                 else:
                     restore.with_user(self.customer).action_cancel()
+
+    def test_span_that_the_server_has_left_is_told_by_the_snapshots_next_to_the_fork(self):
+        now = self.take_server_back()
+        hours = {("0/1000100", 1): 6, ("0/100", 1): 9, ("0/3000200", 2): 0.5, ("0/4000200", 2): 0.2}
+        hours[self.snapshot.wal_position, 1] = 4  # of the same moment as another, and told by an earlier clock
+        for (position, timeline), ago in hours.items():
+            segment = Segment.holding(timeline, parse_lsn(position)).name
+            values = {"wal_position": position, "timeline": timeline, "wal_file": segment}
+            self.snapshot.copy({**values, "created_at": now - timedelta(hours=ago)})
+        self.env.flush_all()
+        values = {"wal_position": "0/4000100", "timeline": 2, "created_at": str(now - timedelta(hours=0.1))}
+        self.env.cr.execute(MANY_LIKE, {"values": json.dumps(values), "id": self.snapshot.id})
+        catalog = Prover(self.world.store).catalog
+        [span] = self.server._abandoned_spans(catalog, 2)
+        self.assertEqual((span.since, span.until), tuple(stamp(now - timedelta(hours=ago)) for ago in (3, 1)))
 
     def test_snapshot_on_a_timeline_that_the_server_has_left_is_restored_from_there(self):
         self.take_server_back()

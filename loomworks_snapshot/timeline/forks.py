@@ -15,6 +15,8 @@ from ..repository.segments import SEGMENT_SIZE, Segment
 from ..repository.timelines import Branch
 from .spans import Span
 
+TO_THE_END = "no recovery target specified"  # getRecoveryStopReason of src/backend/access/transam/xlogrecovery.c
+
 
 @dataclass(frozen=True)
 class Known:
@@ -36,20 +38,34 @@ def abandoned(archive: Archive, timeline: int, known: Iterable[Known], now: floa
     path = archive.path(timeline)
     if not path:
         return []
+    known = list(known)
     points = [one for one in known if path.holds(one.timeline, one.position)]
-    forks = [(one, then) for one, then in pairwise(path.branches) if _left_something(archive, one, then)]
-    return [_around(then.start, points, now) for _one, then in forks]
+    forks = [then for one, then in pairwise(path.branches) if _left_something(archive, one, then, known)]
+    return [_around(then.start, points, now) for then in forks]
 
 
-def _left_something(archive: Archive, branch: Branch, following: Branch) -> bool:
+def _left_something(archive: Archive, branch: Branch, following: Branch, known: Sequence[Known]) -> bool:
     """Tell whether there is WAL behind the fork that is not on the way: of the timeline, or of one in between."""
     at_fork = Segment(branch.timeline, following.start // SEGMENT_SIZE)
     between = range(branch.timeline + 1, following.timeline)
     return (
-        bool(archive.sizes(at_fork))
+        _holds_more(archive, at_fork, branch, following, known)
         or archive.has_after(at_fork)
         or any(other in between for other in archive.known_timelines)
     )
+
+
+def _holds_more(archive: Archive, at_fork: Segment, branch: Branch, following: Branch, known: Sequence[Known]) -> bool:
+    """Tell whether the archived segment of the fork goes on behind it.
+
+    Recovery to the end of the archive forks within its last segment, where the last record goes on in one that never
+    came: nothing is lost then, unless something behind the fork is known.
+    """
+    if not archive.sizes(at_fork):
+        return False
+    if branch.left_because != TO_THE_END:
+        return True
+    return any(one.timeline == branch.timeline and one.position > following.start for one in known)
 
 
 def _around(fork: int, points: Sequence[Known], now: float) -> Span:

@@ -38,6 +38,16 @@ def test_failover_that_lost_nothing_abandons_nothing(store):
     assert spans(store) == []
 
 
+def test_recovery_to_the_end_of_the_archive_abandons_only_what_is_known_behind_the_fork(store):
+    """The last archived segment ends with the beginning of a record whose end never came."""
+    store.put_history(2, f"1\t{FORK}\tno recovery target specified")
+    store.put_segment(1, 5)
+    assert spans(store, known=(*BEFORE, *BEHIND)) == []
+    assert spans(store) == [Span(200.0, 500.0)]
+    store.put_segment(1, 6)
+    assert spans(store, known=(*BEFORE, *BEHIND)) == [Span(200.0, 500.0)]
+
+
 def test_server_that_was_never_taken_back_has_one_way(store):
     store.put_segment(1, 8)
     assert spans(store, timeline=1) == []
