@@ -3,6 +3,8 @@
 from odoo import fields, models
 from odoo.exceptions import AccessError, UserError
 
+from .restore import RUNNING
+
 LIVE = ("creating", "ready", "failed")
 
 
@@ -41,15 +43,37 @@ class SnapshotActions(models.Model):
         self.ensure_one()
         return self.tenant_id._clone(name, subdomain, neutralise, self._restore_values()).id
 
+    def action_drill(self):
+        """Restore this moment on scratch space, see whether it is whole, wipe it, and return the new restore's id.
+
+        Also where a restore has found damage: one that comes to its end shows that it is mended.
+
+        :raises UserError: when the repository does not lead there, or a drill of it is going on
+        """
+        self.ensure_one()
+        self._check_operator()
+        if self.state != "failed" or not self.sudo().damage:
+            self._check_restorable()
+        if self.restore_ids.filtered(lambda one: one.purpose == "drill" and one.state in RUNNING):
+            raise UserError(self.env._("A drill of “%s” is going on already.", self.display_name))
+        values = {**self._way_values(), "purpose": "drill"}
+        return self.env["loomworks.restore"]._request(self.tenant_id, values).id
+
     def _restore_values(self):
         """Return what of a restore's row names this moment.
 
         :raises UserError: when the repository does not lead there
         """
+        self._check_restorable()
+        return self._way_values()
+
+    def _check_restorable(self):
         if self.state not in ("ready", "restoring"):
             raise UserError(
                 self.env._("Only a snapshot that is ready can be restored: “%s” is not.", self.display_name)
             )
+
+    def _way_values(self):
         snapshot = self.sudo()
         return {
             "snapshot_id": self.id,

@@ -10,7 +10,7 @@ from .restore import RUNNING
 HIDDEN = frozenset({"wal_damaged", "repository_damaged", "object_missing", "files_missing", "check_failed"})
 PARTLY_HIDDEN = frozenset({"target_not_reached"})  # a listing shows it where a segment is missing
 LISTED = frozenset({one.value for one in Reason} - {Reason.NOT_YET_ARCHIVED.value, Reason.DAMAGED.value})
-HINT = "A restore or a drill of it that comes to its end shows that it is whole again: “Try again” on the restore."
+HINT = "A restore or a drill of it that comes to its end shows that it is whole again: “Drill”, or “Try again” there."
 
 
 class SnapshotDamage(models.Model):

@@ -459,6 +459,28 @@ class TestRestore(SnapshotCase):
         self.assertFalse(self.alarms())
         self.assertEqual(self.audited(self.snapshot)[-1], "snapshot_whole_again")
 
+    def test_drill_of_a_damaged_snapshot_that_works_shows_that_it_is_whole(self):
+        self.fail_for_good(self.ask(), "wal_damaged")
+        self.run_reconciler()
+        snapshot = self.snapshot.with_user(self.operator)
+        drill = self.env["loomworks.restore"].browse(snapshot.action_drill())
+        self.assertEqual((drill.purpose, drill.snapshot_id, self.snapshot.state), ("drill", self.snapshot, "failed"))
+        with self.assertRaisesRegex(UserError, "going on already"):
+            snapshot.action_drill()
+        self.place(drill)
+        self.run_reconciler()
+        self.assertEqual((drill.state, self.snapshot.state, self.snapshot.damage), ("done", "ready", False))
+        self.assertEqual((self.tenant.database_name, len(self.alarms())), (self.first, 0))
+
+    def test_drill_of_a_snapshot_is_for_operators_and_for_what_the_repository_leads_to(self):
+        for user in (self.customer, self.auditor, self.stranger):
+            with self.subTest(user.login), self.assertRaises(AccessError):
+                self.snapshot.with_user(user).action_drill()
+        for state in ("creating", "failed", "expired"):
+            self.snapshot.sudo().state = state
+            with self.subTest(state), self.assertRaisesRegex(UserError, "Only a snapshot that is ready"):
+                self.snapshot.with_user(self.operator).action_drill()
+
     def test_missing_segment_that_restore_and_listing_both_see_is_proven_by_the_listing_again(self):
         restore = self.ask()
         self.step(restore)
