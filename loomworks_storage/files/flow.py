@@ -102,15 +102,16 @@ def _start(work: FilesWork, key: Key, world: Boundaries) -> None:
 def _require_volume(work: FilesWork, world: Boundaries) -> None:
     """Refuse to back up what is gone; what is restored has a step of its own that waits for the volume.
 
-    :raises FilesJobFailed: when the claim is not there; what the Job left is removed
+    :raises FilesJobFailed: when the claim or its volume is not there; what the Job left is removed
     """
     claim = work.tenant.volume.claim if work.tenant.volume else ""
     if work.writes or not claim:
         return
-    if world.kube.get("PersistentVolumeClaim", claim, names.namespace(work.tenant.uuid)) is None:
+    found = world.kube.get("PersistentVolumeClaim", claim, names.namespace(work.tenant.uuid))
+    if found is None or found.get("status", {}).get("phase") == "Lost":
         clean_up(work, world)
         raise FilesJobFailed(
-            f"the claim {claim} is gone, and with it the tenant's files",
+            f"the {'volume of the ' if found else ''}claim {claim} is gone, and with it the tenant's files",
             "See the tenant's volume: a reset makes a fresh one, and brings the files back from S3.",
             "volume_lost",
         )

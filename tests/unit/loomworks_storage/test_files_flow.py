@@ -52,13 +52,13 @@ class Cluster:
     def __init__(self, condition="", message="", log="", pods=()):
         self.condition, self.message, self.log = condition, message, log
         self.odoo_pods, self.objects, self.deleted = list(pods), {}, []
-        self.pod_phase, self.pod_conditions, self.claimed = "Running", [], True
+        self.pod_phase, self.pod_conditions, self.claim = "Running", [], {"status": {"phase": "Bound"}}
 
     def get(self, kind, name, namespace=None):
         if name == names.DATABASE_SECRET:
             return {"data": {"password": base64.b64encode(b"its own")}}
         if kind == "PersistentVolumeClaim":
-            return {} if self.claimed else None
+            return self.claim
         return self.objects.get((kind, namespace, name))
 
     def apply(self, manifest):
@@ -196,11 +196,14 @@ def test_volume_of_one_pod_is_not_taken_from_it():
     advance(Cluster(), backup(volume=volume))
 
 
-def test_backup_of_a_volume_that_is_gone_fails_at_once_and_leaves_nothing():
+@pytest.mark.parametrize(
+    ("claim", "gone"), [(None, "^the claim"), ({"status": {"phase": "Lost"}}, "^the volume of the claim")]
+)
+def test_backup_of_a_volume_that_is_gone_fails_at_once_and_leaves_nothing(claim, gone):
     """Its pod waited for the claim for hours, and so did a reset that was to bring the files back."""
     cluster = Cluster()
-    cluster.claimed = False
-    with pytest.raises(FilesJobFailed, match="is gone") as caught:
+    cluster.claim = claim
+    with pytest.raises(FilesJobFailed, match=f"{gone} odoo-instance-{UUID} is gone") as caught:
         advance(cluster, looks=1)
     assert caught.value.code == "volume_lost"
     assert not cluster.objects
@@ -212,7 +215,7 @@ def test_backup_whose_volume_goes_before_its_pod_is_placed_ends():
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no such claim"}
     cluster.pod_conditions = [condition]
     assert advance(cluster).code == "unschedulable"
-    cluster.claimed = False
+    cluster.claim = None
     with pytest.raises(FilesJobFailed, match="is gone"):
         advance(cluster, looks=1)
     assert not cluster.objects
@@ -221,7 +224,7 @@ def test_backup_whose_volume_goes_before_its_pod_is_placed_ends():
 def test_backup_that_runs_is_not_ended_whatever_the_claim():
     cluster = Cluster(log=json.dumps({"stage": "files", "share": 0.4}))
     advance(cluster)
-    cluster.claimed = False
+    cluster.claim = None
     assert advance(cluster, looks=1).stage == "files"
 
 
