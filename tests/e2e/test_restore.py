@@ -165,6 +165,42 @@ def test_back_to_a_time_and_to_one_before_that_restore(mistaken, call, server, s
     assert mistaken.name() == "another mistake"
 
 
+@pytest.fixture
+def week_over(stack, call):
+    """Have a restore's week be over, and the cron look."""
+    domain = [["module", "=", "loomworks_snapshot"], ["name", "=", "cron_forget_restores"]]
+    (cron,) = call("ir.model.data", "search_read", domain=domain, fields=["res_id"])
+
+    def make(number):
+        kubectl = [stack["LOOMWORKS_KUBECTL"], f"--kubeconfig={stack['KUBECONFIG']}", "-n", "loomworks"]
+        query = f"UPDATE loomworks_restore SET kept_until = kept_until - interval '8 days' WHERE id = {int(number)}"
+        psql = ["exec", "postgres-0", "-c", "postgres", "--", "psql", "-d", "loomworks", "-c", query]
+        subprocess.run([*kubectl, *psql], check=True, capture_output=True, timeout=60)
+        call("ir.cron", "method_direct_trigger", ids=[cron["res_id"]])
+
+    return make
+
+
+def test_database_and_files_of_before_go_after_a_week(mistaken, call, stack, server, settled, week_over):
+    tenant = mistaken.tenant
+    data = base64.b64encode(b"so that there is a folder").decode()
+    mistaken.work("ir.attachment", "create", [{"name": "a.txt", "datas": data}])
+    row = settled(mistaken.take_back())
+    kubectl = [stack["LOOMWORKS_KUBECTL"], f"--kubeconfig={stack['KUBECONFIG']}", "-n", tenant.namespace]
+    listing = [*kubectl, "exec", "deployment/odoo", "-c", "odoo", "--", "ls", "-A", "/var/lib/odoo/filestore"]
+
+    def folders():
+        return set(subprocess.run(listing, check=True, capture_output=True, text=True, timeout=60).stdout.split())
+
+    assert {row["old_database"], row["new_database"]} <= folders()
+    week_over(row["id"])
+    wait_for(lambda: folders() == {row["new_database"]})
+    assert sorted(server.databases_of(tenant.database)) == [row["new_database"]]
+    assert mistaken.name() == "as it was"
+    with pytest.raises(Refused):
+        call("loomworks.restore", "action_go_back", ids=[row["id"]])
+
+
 def used(row):
     return row["old_database"], row["new_database"]
 
