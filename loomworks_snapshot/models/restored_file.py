@@ -5,7 +5,6 @@ from datetime import UTC, timedelta
 
 from odoo import api, fields, models
 from odoo.addons.loomworks_storage.files import keys
-from odoo.addons.loomworks_storage.files.errors import PlaceUnset
 from odoo.addons.loomworks_storage.models.files_backup import UNFINISHED
 from odoo.addons.loomworks_storage.models.tenant_files import CLOCKS
 from odoo.exceptions import AccessError, UserError
@@ -210,7 +209,7 @@ class RestoreDownload(models.Model):
         """
         tenant = self.tenant_id
         key = keys.read(tenant.cluster_id._client(), tenant.uuid)
-        return download.opened(self._files_place(), key, tenant.uuid, self.id)
+        return download.opened(self.tenant_id.cluster_id._require_files_place(), key, tenant.uuid, self.id)
 
     # --- the work ---------------------------------------------------------------------------------------
 
@@ -238,7 +237,7 @@ class RestoreDownload(models.Model):
         if self.files_manifest:
             return True
         tenant, now = self.tenant_id, fields.Datetime.now()
-        self._files_place()
+        self.tenant_id.cluster_id._require_files_place()
         self.files_manifest = tenant._files_manifest_for(self.moment)
         if self.files_manifest or now > self.moment + tenant._files_kept():
             return True
@@ -302,15 +301,6 @@ class RestoreDownload(models.Model):
             return request
         return replace(request, download=f"{self.tenant_id.uuid}/{self.id}")
 
-    def _files_place(self):
-        place = self.tenant_id.cluster_id._files_place()
-        if place is None:
-            raise PlaceUnset(
-                f"the cluster {self.tenant_id.cluster_id.name} does not say where files are",
-                "Fill in endpoint, bucket, region and account on the cluster's form.",
-            )
-        return place
-
     def _files_access(self, world):
         """Return the way to the tenant's files and their key; one without backups gets a key now."""
         tenant = self.tenant_id
@@ -318,7 +308,7 @@ class RestoreDownload(models.Model):
             key = keys.read(world.kube, tenant.uuid)
         else:
             key = keys.ensure(world.kube, tenant.cluster_id._to_spec(), tenant.uuid)
-        return FilesAccess(self._files_place().location(tenant.uuid), key)
+        return FilesAccess(self.tenant_id.cluster_id._require_files_place().location(tenant.uuid), key)
 
     @api.model
     def _cron_forget(self):

@@ -10,6 +10,12 @@ class PlaceUnset(PermanentError):
 
     code = "files_place_unset"
 
+    def __init__(self, cluster: str = "the cluster") -> None:
+        super().__init__(
+            f"{cluster} does not say where files are backed up to",
+            "Fill in endpoint, bucket, region and account on the cluster's form.",
+        )
+
 
 class KeyMissing(PermanentError):
     """A tenant's key is not there: what was encrypted with it cannot be read."""

@@ -15,8 +15,6 @@ from .spec import FilesWork
 
 LOOK = 0.5  # seconds between two looks at a running Job
 ONE_POD = "ReadWriteOncePod"
-
-
 STORE_AWAY = {"filestore_unreachable", "filestore_full", "filestore_busy"}  # codes
 
 
@@ -86,10 +84,7 @@ def clean_up(work: FilesWork, world: Boundaries) -> None:
 def _start(work: FilesWork, key: Key, world: Boundaries) -> None:
     """The Job comes last, when all that it needs is there."""
     if work.place is None:
-        raise PlaceUnset(
-            "the cluster does not say any more where files are backed up to",
-            "Fill in endpoint, bucket, region and account on the cluster's form.",
-        )
+        raise PlaceUnset
     _require_volume(work, world)
     node = _node(work, world)
     location = work.place.location(work.request.tenant)

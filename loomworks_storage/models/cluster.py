@@ -75,10 +75,7 @@ class Cluster(models.Model):
         """
         place = self._files_place()
         if place is None:
-            raise PlaceUnset(
-                f"the cluster {self.name} does not say where files are backed up to",
-                "Fill in endpoint, bucket, region and account on the cluster's form.",
-            )
+            raise PlaceUnset(f"the cluster {self.name}")
         return place
 
     def _import_sources(self):

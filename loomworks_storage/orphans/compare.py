@@ -39,7 +39,7 @@ REMEDIES = {
     Kind.NAMESPACE: "Somebody has deleted the namespace, and with it the claim. “Retry” makes the namespace again, not "
     "the claim. Look for a volume of its among the orphans; else reset the tenant: the files are in S3.",
     Kind.CLAIM: "Look for a volume of its among the orphans, to be claimed again; “Retry” makes no empty claim. Else "
-    "bring the files back: reset the tenant, or restore a snapshot.",
+    "reset the tenant, which brings the files back from S3; a restored snapshot makes no claim.",
     Kind.DATABASE: "Do not use “Retry”: it would make an empty one. Restore a snapshot into a copy, or the server.",
     Kind.ROLE: "“Retry” makes the role again; its database stays as it is.",
     Kind.VOLUME: "The claim has lost its volume and all data on it: reset the tenant, which restores the files.",

@@ -48,10 +48,7 @@ def files_work(spec: TenantSpec) -> FilesWork:
     """
     files = spec.files
     if files.place is None:
-        raise PlaceUnset(
-            "the cluster does not say where files are backed up to",
-            "Fill in endpoint, bucket, region and account on the cluster's form.",
-        )
+        raise PlaceUnset
     other = spec.previous_database
     request = Request(
         Command.RESTORE,

@@ -230,7 +230,7 @@ def test_backup_that_runs_is_not_ended_whatever_the_claim():
 
 def test_job_is_not_started_where_the_place_has_been_cleared_meanwhile():
     cluster = Cluster()
-    with pytest.raises(PlaceUnset, match="does not say any more"):
+    with pytest.raises(PlaceUnset, match="the cluster does not say where files are backed up to"):
         advance(cluster, replace(backup(), place=None), looks=1)
     assert not cluster.objects
 
