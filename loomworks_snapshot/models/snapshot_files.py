@@ -1,10 +1,8 @@
 """The files of a snapshot's moment: proven by themselves, so that nobody waits for them who wants a snapshot."""
 
-from datetime import timedelta
-
 from odoo import api, fields, models
 from odoo.addons.loomworks_storage.models.files_backup import UNFINISHED
-from odoo.addons.loomworks_storage.models.tenant_files import BACKED_UP_IN, CLOCKS
+from odoo.addons.loomworks_storage.models.tenant_files import BACKED_UP_IN
 
 LIVE = ("creating", "ready", "restoring", "failed")
 FILES_STATES = [
@@ -71,7 +69,8 @@ class SnapshotFiles(models.Model):
         """Ask for a backup of the files of each moment that has none, and that none will have that was asked for."""
         backups, now = self.env["loomworks.files.backup"].sudo(), fields.Datetime.now()
         for snapshot in self.filtered(lambda one: one.files_state == "waiting"):
-            tenant, since = snapshot.tenant_id.sudo(), snapshot.created_at + CLOCKS + timedelta(seconds=1)
+            tenant = snapshot.tenant_id.sudo()
+            since = tenant._files_since(snapshot.created_at)
             asked = [("tenant_id", "=", tenant.id), ("state", "in", UNFINISHED)]
             coming = backups.search(asked).filtered(lambda one: (one.began_at or now) >= since)  # noqa: B023
             if tenant.cluster_id._files_place() and tenant.state in BACKED_UP_IN and not coming:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +25,7 @@ from .request import Request, Target, TargetKind
 from .scratch import Scratch, no_room
 from .scratch_server import ScratchServer
 from .wal import WalFeed
+from .wal_filter import EVERYTHING, Selection
 
 _logger = logging.getLogger(__name__)
 
@@ -182,30 +183,32 @@ class Restore:
         """Fetch and replay what is the database's.
 
         Which files are its own is known by number, and the manifest knows the number of its name at the time of the
-        backup. Where another database has got the name in between, the first replay tells, and a second one follows.
+        backup. Where another database has got the name in between, the first replay tells, and a second one follows:
+        what is that one's was passed over, unless the backup knew neither.
         """
         name = self.request.database
         manifest = self._manifest(catalog, backup, lambda known: [known[name]] if name in known else [])
         known = manifest.databases()
         self._replay_only(catalog, backup, manifest, known.get(name))
         number = self._server.database_number(name)
-        if number is not None and number in known.values() and number != known.get(name):
+        if number not in (None, known.get(name)) and (name in known or number in known.values()):
             self._again()
-            self._replay_only(catalog, backup, self._manifest(catalog, backup, lambda known: [number]), number)
+            manifest = self._manifest(catalog, backup, lambda known: [number] if number in known.values() else [])
+            self._replay_only(catalog, backup, manifest, number)
 
     def _replay_only(self, catalog: Catalog, backup: Backup, manifest: Manifest, number: int | None) -> None:
-        """Replay what concerns the database ``number``, and those that the backup does not know.
+        """Replay what concerns the database ``number``; where that is not known, those that the backup does not know.
 
         Where WAL is not as expected, or the server stumbles over it, all of it is replayed. That takes longer and
         comes to the same, or to the server's own reason.
         """
         others = set(manifest.databases().values()) - {number, *SHARED_DATABASES}
         try:
-            self._replay_selected(catalog, backup, manifest, others)
+            self._replay_selected(catalog, backup, manifest, Selection(others, number))
         except WalNotFiltered as error:
             self.report.note = f"All WAL was replayed, not the tenant's alone: {error.message}"
             self._again()
-            self._replay_selected(catalog, backup, manifest, ())
+            self._replay_selected(catalog, backup, manifest, EVERYTHING)
 
     def _again(self) -> None:
         self._server.stop()
@@ -225,11 +228,11 @@ class Restore:
             )
         return number
 
-    def _replay_selected(self, catalog: Catalog, backup: Backup, manifest: Manifest, others: Collection[int]) -> None:
+    def _replay_selected(self, catalog: Catalog, backup: Backup, manifest: Manifest, selection: Selection) -> None:
         planned = overlay.plan(self._store, manifest)
         self.report.size, self.report.fetched = planned.size, planned.transfer
         self._scratch.require(planned.transfer + planned.size * (1 + ROOM_FOR_DUMP))
-        with self._wal(catalog, backup, others) as wal:
+        with self._wal(catalog, backup, selection) as wal:
             with self._stage("fetch"):
                 self._fetch(catalog, planned)
             with self._stage("restore"):
@@ -238,14 +241,14 @@ class Restore:
             self.report.passed = wal.passed
 
     @contextmanager
-    def _wal(self, catalog: Catalog, backup: Backup, others: Collection[int] = ()) -> Iterator[WalFeed]:
+    def _wal(self, catalog: Catalog, backup: Backup, selection: Selection = EVERYTHING) -> Iterator[WalFeed]:
         """Offer the WAL from the backup on; it comes while the rest is being done.
 
         :raises TargetNotReached: naming the first segment before the target that the archive does not have
         """
         first = Segment.parse(backup.first_segment)
         timeline = self.request.target.timeline
-        feed = WalFeed(self._store, self._programs, self._scratch, catalog.archive_id, first, others, timeline)
+        feed = WalFeed(self._store, self._programs, self._scratch, catalog.archive_id, first, selection, timeline)
         try:
             feed.open()
             for segment in self._known_segments(first):

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import errno
 import mmap
+import os
 import re
 import shutil
 import threading
-from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -25,7 +25,7 @@ from .errors import ProgramFailed, WalDamaged, WalNotFiltered
 from .overlay import write_file
 from .programs import Programs
 from .scratch import Scratch, no_room
-from .wal_filter import PAGE, WalFilter
+from .wal_filter import EVERYTHING, PAGE, Selection, WalFilter
 
 AHEAD = 16  # segments beyond the one that is asked for
 MOST_AT_ONCE = 24  # segments that the filter goes through to come to the one that is asked for: 384 MiB
@@ -67,7 +67,7 @@ pg1-path={known}
 class WalFeed:
     """The WAL of one archive from a segment on, for the server in ``scratch``.
 
-    :param others: numbers of the databases whose pages replay passes over, where all is on one timeline
+    :param selection: of the databases whose pages replay passes over, where all is on one timeline
     :param timeline: that is replayed to; None: the newest
     """
 
@@ -78,7 +78,7 @@ class WalFeed:
         scratch: Scratch,
         archive_id: str,
         first: Segment,
-        others: Collection[int] = (),
+        selection: Selection = EVERYTHING,
         timeline: int | None = None,
     ) -> None:
         self._store = store
@@ -93,7 +93,7 @@ class WalFeed:
         self._unpacked: dict[str, Future] = {}
         self._ready: dict[str, Future] = {}
         self._asked: set[str] = set()
-        self._filter = WalFilter(others, first.number) if others else None
+        self._filter = None if selection.of_all else WalFilter(selection, first.number)
         self._timeline = timeline
         self._system = b""  # identifier of the server that the backup is of
         self._filtered = 0  # segments whose turn has come
@@ -259,11 +259,17 @@ class WalFeed:
         self._ready[name] = self._filtering.submit(self._make_ready, name, self._unpacked[name], following, then)
 
     def _forget(self) -> None:
-        """Make room. What was never asked for is to come yet: the server has begun behind it."""
+        """Make room. What was never asked for is to come yet: the server has begun behind it.
+
+        The server keeps what it has replayed, under another name of the same file, and does not read it again but for
+        prepared transactions: it stumbles over those, and all WAL is replayed and kept then.
+        """
         for name in self._order[max(0, self._reached - 2 * AHEAD) : max(0, self._reached - KEPT)]:
             if name in self._served:
                 self._served.discard(name)
                 del self._ready[name], self._unpacked[name]
+                if self._filter:
+                    os.truncate(self._folder / "ready" / name, 0)
                 (self._folder / "ready" / name).unlink(missing_ok=True)
                 (self._scratch.overlay / self._objects[name]).unlink(missing_ok=True)
 

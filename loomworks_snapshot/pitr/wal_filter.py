@@ -2,8 +2,8 @@
 
 A record that changes pages of one of these databases becomes one that does nothing (``XLOG_NOOP``), in place: it keeps
 its length, its transaction and what it carries. Its checksum is corrected by the difference, as a CRC is linear and the
-record's header is what it ends with. All other records are as they were: commits, shared catalogues, and databases that
-are made after the backup, whose numbers nobody knows yet.
+record's header is what it ends with. All other records are as they were: commits, shared catalogues. Where it is known
+which database is wanted, those that are made on the way are passed over from their first page on, too.
 
 Either all records of a database are passed over or none: replay refuses a change of a page that it has not seen before.
 So everything that is not as expected ends in WalNotFiltered, and nothing is left half done. The format is PostgreSQL's
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from functools import cache
 
 from ..repository.segments import SEGMENT_SIZE
@@ -33,19 +34,39 @@ _LAST_BLOCK = 32  # greater numbers say that something else follows
 _HAS_IMAGE, _HAS_HOLE, _COMPRESSED = 0x10, 0x01, 0x1C
 _NUMBER = struct.Struct("<I")
 _DATABASE_AT = 8  # in a block's header without image: behind its own 4 bytes and the tablespace
+_MANAGER_AT, _DATABASES = 17, 4  # resource manager that makes and drops databases
+_WHAT, _MAKES = 0xF0, (0x00, 0x10)  # which of its records make one, by copying files or by WAL
+_SHORT_DATA, _MADE_AT = 255, 26  # what follows no block: a header of two bytes, then the database's number
 _NOTHING = 0x20  # the kind of record that does nothing: XLOG_NOOP of the resource manager 0
 _POLYNOMIAL = 0x82F63B78  # of CRC-32C, the bits the other way round
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which databases are passed over, by their numbers: ``others``; and all that are made later, where the one that is
+    wanted is known (``own``)."""
+
+    others: Collection[int] = ()
+    own: int | None = None
+
+    @property
+    def of_all(self) -> bool:
+        """Whether nothing is passed over."""
+        return not self.others and self.own is None
+
+
+EVERYTHING = Selection()
 
 
 class WalFilter:
     """Goes through the segments of one timeline, in their order; through one of them again at any time.
 
-    :param others: numbers of the databases that are passed over
     :param first: number of the first segment
     """
 
-    def __init__(self, others: Collection[int], first: int) -> None:
-        self._others = frozenset(others)
+    def __init__(self, selection: Selection, first: int) -> None:
+        self._others = set(selection.others)
+        self._own = selection.own
         self._seen = {first - 1}
         self._begun: dict[int, bytes] = {}  # by a segment's number: the beginning of a record that ends in it
         self.passed = 0  # records, those behind the target that have been read ahead included
@@ -122,6 +143,8 @@ class WalFilter:
             if _NUMBER.unpack_from(data, database)[0] in self._others:
                 _KIND.pack_into(data, at + 16, _NOTHING, crc ^ _difference(kind))
                 self.passed += 1
+        elif data[at + _MANAGER_AT] == _DATABASES:
+            self._note_made(data[at : at + NEEDED])
         return length
 
     def _split(self, data: memoryview, at: int) -> int:
@@ -142,6 +165,8 @@ class WalFilter:
                 return
             if length > len(begun):
                 break
+            if length > _FIRST_AT:
+                self._note_made(begun)
             at += (length + 7) & ~7  # it is too short to say anything of a page
         else:
             return
@@ -158,14 +183,24 @@ class WalFilter:
             self._pass_over(data, _LONG.size + _KIND_AT - len(begun))
 
     def _is_others(self, head: bytes) -> bool:
-        """Tell whether a record changes pages of one of the other databases, by its first bytes."""
+        """Tell whether a record changes pages of one of the other databases, by its first bytes; note one it makes."""
         if head[_FIRST_AT] > _LAST_BLOCK or _NUMBER.unpack_from(head)[0] <= _FIRST_AT:
+            self._note_made(head)
             return False
         at = _FIRST_AT + _DATABASE_AT
         if head[_FIRST_AT + 1] & _HAS_IMAGE:
             image = head[_FIRST_AT + 8]
             at += 7 if image & _HAS_HOLE and image & _COMPRESSED else 5
         return _NUMBER.unpack_from(head, at)[0] in self._others
+
+    def _note_made(self, head: bytes | memoryview) -> None:
+        """Pass over, from here on, a database that a record makes, unless it is the one that is wanted."""
+        if self._own is None or head[_MANAGER_AT] != _DATABASES or head[_KIND_AT] & _WHAT not in _MAKES:
+            return
+        if head[_FIRST_AT] != _SHORT_DATA:
+            raise WalNotFiltered("it tells of a new database in a way that is not known")
+        if (number := _NUMBER.unpack_from(head, _MADE_AT)[0]) != self._own:
+            self._others.add(number)
 
     def _pass_over(self, data: memoryview, at: int) -> None:
         what, crc = _KIND.unpack_from(data, at)

@@ -81,6 +81,23 @@ class TestSnapshotFiles(SnapshotCase):
         self.take_ready()
         self.assertEqual(len(self.asked_for()), 1)
 
+    def test_backup_of_a_stopped_tenant_has_the_files_of_every_moment_of_its_reset(self):
+        self.with_a_place()
+        now = fields.Datetime.now()
+        stopped, began = now - timedelta(minutes=5), now - timedelta(minutes=4)
+        reset = self.env["loomworks.reset"].sudo().create({"tenant_id": self.tenant.id, "stopped_at": stopped})
+        backup = self.backups.create(
+            {"tenant_id": self.tenant.id, "state": "running", "began_at": began, "manifest": "of-reset"}
+        )
+        snapshot = self.take_ready(created_at=now - timedelta(minutes=3))
+        self.assertFalse(self.asked_for())
+        backup._finish(REPORT)
+        self.assertEqual((snapshot.files_state, snapshot.filestore_manifest), ("whole", "of-reset"))
+        reset.write({"state": "done", "replaced_at": now - timedelta(minutes=2), "finished_at": now})
+        find = self.tenant._files_manifest_for
+        self.assertEqual(find(now - timedelta(minutes=3)), "of-reset")
+        self.assertIsNone(find(now - timedelta(minutes=2)), "its Odoo may have started by the server's clock")
+
     def test_proof_notes_what_was_missed(self):
         backup = self.finished()
         self.snapshot.write({"files_backup_id": False, "filestore_manifest": False})

@@ -86,11 +86,24 @@ class Tenant(models.Model):
         The first that began after it has them: files of attachments deleted since stay on the volume for longer than
         any backup that counts here has waited.
         """
-        self.ensure_one()
         domain = [("tenant_id", "=", self.id), ("state", "=", "done")]
-        domain += [("began_at", ">", moment + CLOCKS), ("began_at", "<=", moment + KEPT)]
+        domain += [("began_at", ">=", self._files_since(moment)), ("began_at", "<=", moment + KEPT)]
         found = self.env["loomworks.files.backup"].sudo().search(domain, order="began_at, id")
         return found.filtered("whole")[:1] or found[:1]
+
+    def _files_since(self, moment):
+        """Return from when on a backup begins late enough to have all files of ``moment`` (UTC, the server's clock).
+
+        While Odoo is stopped for a reset nobody writes: what began before the moment has the same files.
+        """
+        self.ensure_one()
+        over = moment + CLOCKS
+        domain = [("tenant_id", "=", self.id), ("stopped_at", "<=", moment)]
+        for reset in self.env["loomworks.reset"].sudo().search(domain):
+            ended = reset.replaced_at or reset.finished_at
+            if not ended or over <= ended:
+                return reset.stopped_at
+        return over + timedelta(seconds=1)
 
     def _files_manifest_for(self, moment):
         """Return the name of a manifest with all files of ``moment`` (UTC); None while there is none.

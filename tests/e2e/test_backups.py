@@ -5,7 +5,7 @@ import time
 import pytest
 from conftest import Refused
 
-PATIENCE = 90  # seconds
+PATIENCE = 300  # seconds: one that WAL has had begun by itself goes before, and many databases have been made
 SERVER, BACKUP = "loomworks.database.server", "loomworks.base.backup"
 
 

@@ -28,10 +28,15 @@ def listen(connection, *channels):
     return connection
 
 
-def heard(connection, seconds):
-    select.select([connection], [], [], seconds)
-    connection.poll()
-    return {notification.channel for notification in connection.notifies}
+def heard(connection, seconds, database):
+    """Return on which channels something was said of a database; Odoos of other tests may use the shared one."""
+    end = time.monotonic() + seconds
+    found = set()
+    while not found and (left := end - time.monotonic()) > 0:
+        select.select([connection], [], [], left)
+        connection.poll()
+        found = {notification.channel for notification in connection.notifies if database in notification.payload}
+    return found
 
 
 def make_cron(odoo, name):
@@ -107,8 +112,8 @@ def test_notifications_stay_in_the_tenants_database(odoo, role, server_url, sess
     with closing(listen(psycopg2.connect(server_url), "imbus", "cron_trigger")) as shared:
         with closing(listen(role.connect(), "imbus", "cron_trigger")) as own:
             odoo.call("ir.cron", "write", [make_cron(odoo, "test.quiet")], {"nextcall": PAST})
-            assert heard(own, WAKE_TIMEOUT) == {"cron_trigger"}
-        assert heard(shared, 1) == set()
+            assert heard(own, WAKE_TIMEOUT, role.name) == {"cron_trigger"}
+        assert heard(shared, 1, role.name) == set()
 
 
 def test_connections_that_listen_have_a_name_of_their_own(role, socket):

@@ -111,6 +111,76 @@ def test_pages_of_neighbours_never_come_to_scratch_space(server):
     assert sizes == [0]
 
 
+def test_neighbours_made_after_the_backup_never_come_to_scratch_space(server):
+    names = [f"t_later{number}" for number in range(3)]
+    for name in names:
+        server.ask(f"CREATE DATABASE {name} TEMPLATE t_n2 STRATEGY wal_log")
+        server.ask("UPDATE line SET big = big || 'l'", name)
+        server.ask("VACUUM FULL line", name)
+    numbers = [number for [number] in server.ask("SELECT oid::int8 FROM pg_database WHERE datname LIKE 't_later%%'")]
+    before = whole(server, "t_mine")
+    sizes, restored = {}, []
+
+    def tell(stage, share):
+        if (stage, share) == ("check", 0.0):
+            data = server.folder / "scratch" / "restore" / "data"
+            restored.extend(data.glob("base/*"))
+            for number in numbers:
+                sizes[number] = sum(file.stat().st_size for file in data.glob(f"base/{number}/[0-9]*"))
+
+    report = restore(server, "t_mine", named(server, "later neighbours"), "t_back", tell=tell)
+    assert (len(restored) > len(numbers), sizes, report.note) == (True, dict.fromkeys(numbers, 0), "")
+    assert whole(server, "t_back") == before
+    for name in names:
+        server.ask(f"DROP DATABASE {name}")
+
+
+def test_the_name_has_gone_to_a_database_that_was_made_after_the_backup(server):
+    server.ask("ALTER DATABASE t_n3 RENAME TO t_moved")
+    server.ask("CREATE DATABASE t_new TEMPLATE t_n2 STRATEGY wal_log")
+    server.ask("UPDATE line SET big = big || 'n' WHERE id % 2 = 0", "t_new")
+    server.ask("ALTER DATABASE t_new RENAME TO t_n3")
+    before = whole(server, "t_n3")
+    target = named(server, "new and renamed")
+    report = restore(server, "t_n3", target, "t_back")
+    assert (report.passed > 1000, report.note) == (True, "")
+    assert whole(server, "t_back") == before
+    server.ask("DROP DATABASE t_n3")
+    server.ask("ALTER DATABASE t_moved RENAME TO t_n3")
+
+
+def test_replayed_wal_leaves_the_scratch_space(server):
+    for _ in range(30):
+        server.ask("UPDATE line SET big = big || 'w'; SELECT pg_switch_wal()", "t_mine")
+    before, held = whole(server, "t_mine"), []
+
+    def tell(stage, share):
+        if stage == "replay":
+            segments = (server.folder / "scratch" / "restore" / "data" / "pg_wal").glob("0*")
+            held.append(sum(file.stat().st_size > 0 for file in segments if file.is_file()))
+
+    report = restore(server, "t_mine", named(server, "much WAL"), "t_back", tell=tell)
+    assert report.segments > 24
+    assert max(held) < 24
+    assert whole(server, "t_back") == before
+
+
+def test_transaction_that_was_prepared_long_before_the_moment_is_no_obstacle(server):
+    server.ask("ALTER SYSTEM SET max_prepared_transactions = 5")
+    server.stop()
+    server.start()
+    with server.connect("t_mine") as cr:
+        cr.execute("BEGIN; INSERT INTO line (name) VALUES ('prepared'); PREPARE TRANSACTION 'long'")
+    for _ in range(12):
+        server.ask("UPDATE line SET big = big || 'p'; SELECT pg_switch_wal()", "t_n2")
+    before = whole(server, "t_mine")
+    report = restore(server, "t_mine", named(server, "prepared"), "t_back")
+    assert "All WAL was replayed" in report.note
+    assert whole(server, "t_back") == before
+    with server.connect("t_mine") as cr:
+        cr.execute("ROLLBACK PREPARED 'long'")
+
+
 def test_tables_dropped_created_and_rewritten_in_the_window(server):
     server.ask("CREATE TABLE new AS SELECT g, md5(g::text) FROM generate_series(1, 5000) g", "t_n2")
     server.ask("DROP TABLE child; CREATE TABLE child AS SELECT 1 AS one", "t_n2")

@@ -13,6 +13,7 @@ import pytest
 from addons.loomworks_snapshot.pitr import checks, errors, overlay, scratch, transfer, wal
 from addons.loomworks_snapshot.pitr.programs import Programs
 from addons.loomworks_snapshot.pitr.request import Request, Target, TargetKind
+from addons.loomworks_snapshot.pitr.wal_filter import Selection
 from addons.loomworks_snapshot.repository import catalog as catalogs
 from addons.loomworks_snapshot.repository import cipher, info_file
 from addons.loomworks_snapshot.repository import errors as repository
@@ -550,7 +551,7 @@ def test_segments_are_asked_for_in_any_order(server, monkeypatch):
     catalog = catalogs.read(store)
     first = Segment.parse(catalog.get(server.label).first_segment)
     programs = Programs(lambda argv: server.command(*argv), PATHS)
-    feed = wal.WalFeed(store, programs, space, catalog.archive_id, first, [other], 1)
+    feed = wal.WalFeed(store, programs, space, catalog.archive_id, first, Selection([other]), 1)
     names = [Segment(1, first.number + number).name for number in range(5)]
     try:
         feed.open()

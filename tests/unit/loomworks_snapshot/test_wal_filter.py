@@ -6,7 +6,7 @@ import struct
 
 import pytest
 from addons.loomworks_snapshot.pitr.errors import WalNotFiltered
-from addons.loomworks_snapshot.pitr.wal_filter import PAGE, WalFilter
+from addons.loomworks_snapshot.pitr.wal_filter import PAGE, Selection, WalFilter
 from addons.loomworks_snapshot.repository.segments import SEGMENT_SIZE, Segment, between, parse_lsn
 from stack.postgres_root import USER_ID
 
@@ -57,9 +57,9 @@ class Window:
         self.segments = list(between(Segment.holding(timeline, parse_lsn(start)), Segment.parse(end)))
         self.data = {one.number: (server.data / "pg_wal" / one.name).read_bytes() for one in self.segments}
 
-    def filtered(self, others):
-        """Return the same with those databases filtered out, and how many records were passed over."""
-        filtering, done = WalFilter(others, self.segments[0].number), {}
+    def filtered(self, selection):
+        """Return the same, filtered, and how many records were passed over."""
+        filtering, done = WalFilter(selection, self.segments[0].number), {}
         for number, data in self.data.items():
             done[number] = bytearray(data)
             following = self.data.get(number + 1)
@@ -103,9 +103,9 @@ def position(server):
     return server.ask("SELECT pg_current_wal_insert_lsn()::text")[0][0]
 
 
-def assert_only_others_pages_are_passed_over(window, others):
+def assert_only_others_pages_are_passed_over(window, others, selection=None):
     """Compare all records before and after: the same ones, but for those that change pages of ``others``."""
-    data, passed = window.filtered(others)
+    data, passed = window.filtered(selection or Selection(others))
     before, after = window.records(window.data), window.records(data)
     assert len(after) == len(before)
     count = 0
@@ -136,6 +136,49 @@ def test_records_of_other_databases_do_nothing_and_all_else_is_as_it_was(server)
     assert found >= others | mine | young
     managers = {RECORD.match(line)[1] for line in before}
     assert managers >= {"Heap", "Heap2", "Btree", "Hash", "Gin", "Gist", "SPGist", "BRIN", "Sequence", "Storage"}
+
+
+@pytest.mark.parametrize("how", ["wal_log", "file_copy"])
+def test_databases_that_are_made_on_the_way_are_passed_over_from_their_first_page_on(server, how):
+    names = [f"made_{how}_{number}" for number in range(2)]
+    start = position(server)
+    for name in names:
+        server.ask(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY {how}")
+        server.ask("CREATE TABLE line AS SELECT generate_series(1, 500)", name)
+    server.ask("INSERT INTO small VALUES (1)", "mine")
+    mine, known = numbers(server, "mine"), numbers(server, "other", "another")
+    first, second = (numbers(server, name) for name in names)
+    window = Window(server, start, "made")
+    before = assert_only_others_pages_are_passed_over(window, known | first | second, Selection(known, *mine))
+    assert {int(match[1]) for line in before if (match := BLOCK.search(line))} >= first | second | mine
+    assert_only_others_pages_are_passed_over(window, known | second, Selection(known, *first))
+    assert_only_others_pages_are_passed_over(window, known, Selection(known))
+
+
+def test_what_makes_a_database_may_begin_anywhere_before_the_end_of_a_segment(server):
+    """All wanted distances in one run of WAL: what goes before such a record is as long each time."""
+    start = position(server)
+    with server.connect() as cr:
+        cr.execute("CREATE DATABASE aimed_at TEMPLATE template0 STRATEGY wal_log")
+        before = lsn_of(cr)
+        cr.execute("CREATE DATABASE aimed_00 TEMPLATE template0 STRATEGY wal_log")
+        window = Window(server, start, "aim")
+        lead = makers(window.records(window.data))[-1] - before
+        for distance in range(8, 56, 8):
+            message(cr, ROOM)
+            message(cr, distance + lead)
+            cr.execute(f"CREATE DATABASE aimed_{distance:02} TEMPLATE template0 STRATEGY wal_log")
+            cr.execute("SELECT pg_switch_wal()")
+    window, mine = Window(server, start, "aimed"), numbers(server, "mine")
+    made = numbers(server, "aimed_at", "aimed_00", *(f"aimed_{distance:02}" for distance in range(8, 56, 8)))
+    lines = assert_only_others_pages_are_passed_over(window, made, Selection((), *mine))
+    assert {-at % SEGMENT_SIZE for at in makers(lines)} >= set(range(8, 56, 8))
+
+
+def makers(lines):
+    """Return where records are that make a database."""
+    found = (RECORD.match(line) for line in lines)
+    return [parse_lsn(match[4]) for match in found if match[1] == "Database" and match[6].startswith("CREATE")]
 
 
 @pytest.mark.parametrize("with_image", [False, True], ids=["a change", "a whole page"])
@@ -184,9 +227,9 @@ def test_again_is_as_good_as_once(server):
     for statement in WORK[:2]:
         server.ask(statement, "other")
     window, others = Window(server, start, "again"), numbers(server, "other")
-    once, passed = window.filtered(others)
+    once, passed = window.filtered(Selection(others))
     window.data = {number: bytes(data) for number, data in once.items()}
-    assert window.filtered(others) == (once, passed)
+    assert window.filtered(Selection(others)) == (once, passed)
 
 
 def test_segments_that_do_not_follow_each_other_are_left_to_the_server(server):
@@ -196,7 +239,7 @@ def test_segments_that_do_not_follow_each_other_are_left_to_the_server(server):
         server.ask("SELECT pg_switch_wal()")
     window = Window(server, start, "gap")
     numbers_of = list(window.data)
-    filtering, passed = WalFilter({1}, numbers_of[0]), []
+    filtering, passed = WalFilter(Selection({1}), numbers_of[0]), []
     for number in (numbers_of[0], numbers_of[1], numbers_of[0]):  # one of them again
         filtering.segment(number, memoryview(bytearray(window.data[number])), lambda: None)
         passed.append(filtering.passed)
@@ -226,4 +269,4 @@ def test_what_is_not_as_expected_is_left_to_the_server(server, what):
     else:
         del data[-PAGE:]
     with pytest.raises(WalNotFiltered):
-        WalFilter({1}, number).segment(number, memoryview(data), lambda: None)
+        WalFilter(Selection({1}), number).segment(number, memoryview(data), lambda: None)
