@@ -15,7 +15,7 @@ from psycopg2 import sql
 
 from . import capture
 from .catalog import UniqueIndex
-from .conflicts import holders
+from .constraints import holders
 from .images import filled_credentials, key_match, key_of, some, whole
 from .names import CALLERS, callers_path_meanwhile
 from .net import Totals

@@ -10,8 +10,8 @@ from typing import Any
 import psycopg2
 import psycopg2.errors
 
-from . import capture, conflicts, decisions, inverse, later, net, schema, scope, sequences
-from .conflicts import Computed
+from . import capture, comparison, conflicts, decisions, inverse, later, net, schema, scope, sequences
+from .comparison import Computed
 from .names import callers_path
 from .sqltext import Cursor, Name, Part, execute, rows
 from .structure import Structure
@@ -227,9 +227,9 @@ def _round_of(cr: Cursor, seen: scope.Scope, by: int, terms: Terms, report: Repo
     What depends by foreign keys on rows that go, which is most of what there is to look for, is looked for only where
     the server has refused them or done more than was meant.
     """
-    conflicts.lock(cr, seen)
-    report["gone"] += conflicts.forget_gone(cr, seen)
-    report["back"] += conflicts.forget_back(cr, seen)
+    comparison.lock(cr, seen)
+    report["gone"] += comparison.forget_gone(cr, seen)
+    report["back"] += comparison.forget_back(cr, seen)
     failed = None
     if not conflicts.find(cr, seen, terms.computed):
         meant = net.totals(cr)

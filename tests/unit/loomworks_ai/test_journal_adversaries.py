@@ -8,7 +8,7 @@ import psycopg2.errors
 import pytest
 from acting import act, person
 from addons.loomworks_ai import journal
-from addons.loomworks_ai.journal import capture, conflicts
+from addons.loomworks_ai.journal import capture, constraints
 from journal_state import checksum, state
 
 SCHEMA = """
@@ -308,13 +308,13 @@ def test_what_an_undo_deletes_and_others_referred_to_in_the_meantime_is_counted(
     """A foreign key that deletes rows which nobody saw when conflicts were looked for: the server counts them."""
     act(cr, 1, "INSERT INTO l0 (id) VALUES (60)")
     before = state(cr)
-    hidden = conflicts._dependants
-    conflicts._dependants = lambda *_arguments: None
+    hidden = constraints.dependants
+    constraints.dependants = lambda *_arguments: None
     try:
         person(cr, "INSERT INTO l1 (id, up) VALUES (60, 60)")
         report = journal.undo(cr, [1], by=2)
     finally:
-        conflicts._dependants = hidden
+        constraints.dependants = hidden
     assert not report["done"]
     assert "l1: other rows would be changed as well" in report["refused"]
     person(cr, "DELETE FROM l1 WHERE id = 60")
