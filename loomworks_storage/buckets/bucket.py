@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ..filestore.errors import StoreDenied, StoreUnreachable
 
 CONNECT_TIMEOUT = 5  # seconds
-READ_TIMEOUT = 20  # seconds
+READ_TIMEOUT = 5  # seconds: a person may wait, and with them a worker of the control plane
 ATTEMPTS = 2
 
 Answer = dict[str, Any]

@@ -19,7 +19,9 @@ from .location import TENANTS, Location
 CONNECT_TIMEOUT = 5  # seconds
 READ_TIMEOUT = 60
 ATTEMPTS = 4  # of each request, with growing pauses between them
-BODIES = 3  # how often an answer is asked for again that breaks off half-way
+BODIES = 3  # how often an answer is asked for that breaks off half-way
+SOON_READ_TIMEOUT = 5  # seconds: where a person waits, a worker of the control plane does as well
+SOON_ATTEMPTS = 2
 
 _MISSING = {"NoSuchKey", "404"}
 _SHORT = {"InvalidRange", "416"}
@@ -42,11 +44,15 @@ class Store:
     """The objects at ``location``; safe to use by several threads at once.
 
     Every method raises StoreUnreachable, StoreFull or StoreDenied for what the store says.
+
+    :param soon: a person waits: each request is answered within seconds, or given up
     """
 
-    def __init__(self, location: Location) -> None:
+    def __init__(self, location: Location, *, soon: bool = False) -> None:
         self.location = location
-        self._client = client(location, connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT, attempts=ATTEMPTS)
+        self._bodies = 1 if soon else BODIES
+        read_timeout, attempts = (SOON_READ_TIMEOUT, SOON_ATTEMPTS) if soon else (READ_TIMEOUT, ATTEMPTS)
+        self._client = client(location, connect_timeout=CONNECT_TIMEOUT, read_timeout=read_timeout, attempts=attempts)
 
     def put(self, name: str, data: bytes, *, replace: bool = False) -> bool:
         """Write an object in one piece; tell whether it was written: one that is there stays, unless ``replace``."""
@@ -141,7 +147,7 @@ class Store:
             self._client.delete_object(**self._at(name))
 
     def _body(self, name: str, **options: str) -> bytes:
-        for left in reversed(range(BODIES)):
+        for left in reversed(range(self._bodies)):
             answer = self._client.get_object(**self._at(name), **options)
             try:
                 return answer["Body"].read()

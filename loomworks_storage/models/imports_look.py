@@ -33,7 +33,7 @@ class Cluster(models.Model):
             raise UserError(self.env._("“%s” does not say where sources of imports are.", self.name))
         until = time.monotonic() + LOOK_SECONDS
         try:
-            store = Store(sources.location())
+            store = Store(sources.location(), soon=True)
             with ThreadPoolExecutor(THREADS) as pool:
                 return list(pool.map(lambda line: _look(store, line, until), lines))
         except LoomworksError as error:

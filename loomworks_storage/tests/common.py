@@ -1,5 +1,7 @@
 """Tenants whose cluster has a place for files, and Jobs that end as a test says."""
 
+import socket
+from contextlib import contextmanager
 from unittest.mock import patch
 
 from odoo import fields
@@ -18,6 +20,25 @@ PLACE = {
     "files_key_secret_reference": "env:FILES_SECRET",
 }
 REPORT = {"files": 7, "bytes": 70, "uploaded": 3, "uploaded_bytes": 30, "damaged": {}, "mendable": {}, "whole": True}
+
+
+@contextmanager
+def silent_store():
+    """Offer the address of a store that accepts and never answers, and what counts how often it was asked."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        yield f"http://127.0.0.1:{server.getsockname()[1]}", lambda: _accepted(server)
+
+
+def _accepted(server):
+    count = 0
+    while True:
+        try:
+            connection, _address = server.accept()
+        except BlockingIOError:
+            return count
+        connection.close()
+        count += 1
 
 
 class Server:

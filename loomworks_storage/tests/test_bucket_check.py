@@ -10,7 +10,7 @@ from odoo.tests import tagged
 from ..buckets import bucket as buckets
 from ..buckets.bucket import Settings
 from ..filestore.errors import StoreUnreachable
-from .common import PLACE
+from .common import PLACE, silent_store
 
 RULES = [
     {"ID": "a", "Status": "Enabled", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}},
@@ -81,3 +81,14 @@ class TestBucketCheck(TenantCase):
             for user in (self.customer, self.auditor):
                 with self.assertRaises(UserError):  # or an AccessError, which is one
                     self.cluster.with_user(user).action_check_bucket()
+
+    def test_store_that_accepts_and_never_answers_holds_its_worker_for_seconds_only(self):
+        longest = buckets.ATTEMPTS * (buckets.CONNECT_TIMEOUT + buckets.READ_TIMEOUT)
+        self.assertLessEqual(longest, 20)
+        self.startPatcher(patch.object(buckets, "READ_TIMEOUT", 0.2))
+        with silent_store() as (address, asked):
+            self.cluster.files_endpoint = address
+            self.cluster.with_user(self.operator).action_check_bucket()
+            self.assertEqual(asked(), buckets.ATTEMPTS)
+        self.assertEqual(self.cluster.bucket_state, "unknown")
+        self.assertIn("does not answer", self.cluster.bucket_problem)

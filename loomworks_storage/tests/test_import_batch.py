@@ -27,7 +27,7 @@ class TestImportBatch(FilesCase):
         super().setUp()
         self.cluster.write(SOURCES)
         self.contents, self.seen = CONTENTS, []
-        self.patch(imports_look, "Store", lambda location: None)
+        self.patch(imports_look, "Store", lambda location, soon: None)
         self.patch(imports_look, "looked_into", self._look)
         self.startPatcher(patch.dict(os.environ, {"SOURCES_KEY": "account", "SOURCES_SECRET": "its secret"}))
 

@@ -1,5 +1,8 @@
 """Imports as rows: who may begin them, how they go on, and what becomes of them when something goes wrong."""
 
+import os
+from unittest.mock import patch
+
 from odoo import fields
 from odoo.addons.loomworks_tenant.reconciler.engine import StepState, plan
 from odoo.addons.loomworks_tenant.reconciler.step import Boundaries, Done, Waiting
@@ -9,9 +12,10 @@ from odoo.tools import mute_logger
 from psycopg2.errors import UniqueViolation
 
 from ..files.flow import Progress
+from ..filestore import store as stores
 from ..imports import flow
 from ..imports.errors import ImportJobBrokeOff, ImportJobFailed
-from .common import PLACE, FilesCase
+from .common import PLACE, FilesCase, silent_store
 
 SOURCES = {
     "imports_endpoint": "s3.example",
@@ -285,3 +289,16 @@ class TestImports(FilesCase):
         one = self.begin()
         known = self.env["loomworks.orphan"]._known()
         self.assertIn((f"lw-{one.tenant_id.uuid}", f"import-{one.id}-modules"), known.jobs)
+
+    def test_look_at_a_store_that_accepts_and_never_answers_holds_its_worker_for_seconds_only(self):
+        longest = stores.SOON_ATTEMPTS * (stores.CONNECT_TIMEOUT + stores.SOON_READ_TIMEOUT)
+        self.assertLessEqual(longest, 20)
+        self.startPatcher(patch.dict(os.environ, {"SOURCES_KEY": "account", "SOURCES_SECRET": "its secret"}))
+        for name in ("READ_TIMEOUT", "SOON_READ_TIMEOUT"):
+            self.startPatcher(patch.object(stores, name, 0.2))
+        with silent_store() as (address, asked):
+            self.cluster.imports_endpoint = address
+            for source in ("acme", "acme.zip"):
+                with self.subTest(source), self.assertRaisesRegex(UserError, "does not answer"):
+                    self.make(source=source).action_look()
+                self.assertEqual(asked(), stores.SOON_ATTEMPTS)
