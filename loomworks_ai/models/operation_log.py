@@ -65,7 +65,9 @@ class OperationLog(models.Model):
     lsn = fields.Char("WAL position", readonly=True, help="Just before its first change.")
     timeline = fields.Integer(readonly=True)
     started_at = fields.Datetime("At", readonly=True, index=True)
-    undoes = fields.Json("Took back", readonly=True, help="The operations that this one has undone or redone.")
+    undoes = fields.Json(
+        "Numbers taken back", readonly=True, help="Numbers of the operations that this one has undone or redone."
+    )
     partly = fields.Boolean(readonly=True, help="It took back a part of them only.")
     undone = fields.Boolean(readonly=True)
     undone_at = fields.Datetime(readonly=True)
@@ -73,6 +75,14 @@ class OperationLog(models.Model):
 
     _undoes_idx = models.Index("USING gin (undoes jsonb_path_ops) WHERE undoes IS NOT NULL")
 
+    undone_ids = fields.Many2many("loomworks.ai.operation.log", string="Took back", compute="_compute_took_back")
+    agent_ids = fields.Many2many(
+        "res.users",
+        string="Agents",
+        compute="_compute_took_back",
+        context={"active_test": False},
+        help="Whose work this is about: of an undo, all of those whose operations were taken back.",
+    )
     values_before = fields.Json(compute="_compute_values")
     values_after = fields.Json(compute="_compute_values")
     values_left_out = fields.Json(
@@ -89,6 +99,17 @@ class OperationLog(models.Model):
         for log in self:
             what = log.method_name or dict(KINDS).get(log.operation_type, "")
             log.display_name = f"#{log.id} {log.model_name or ''} {what}".strip()
+
+    @api.depends("agent_id", "undoes")
+    @api.depends_context("uid")
+    def _compute_took_back(self):
+        for log in self:
+            log.undone_ids = log.browse(log.undoes or []).exists()._filtered_access("read")
+            log.agent_ids = log._agents()
+
+    def _agents(self):
+        """Return the agents whose operations these are, or have taken back."""
+        return self.sudo()._roots().agent_id | self.sudo().agent_id
 
     def _compute_values(self):
         for log in self:

@@ -161,11 +161,11 @@ class OperationLog(models.Model):
         if running is not None:
             running.call = replace(running.call, kind=kind)
             return running, False
-        agent = self.agent_id[:1]
+        agents, sessions = self._agents(), set(self.mapped("session_id"))
         call = Call(
             user_id=self.env.uid,
-            agent_id=agent.id or None,
-            session=self[:1].session_id or "",
+            agent_id=agents.id if len(agents) == 1 else None,  # of several it is nobody's: `agent_ids` has them
+            session=(sessions.pop() or "") if len(sessions) == 1 else "",
             tool="web",
             model=self._name,
             method=f"action_{kind}",

@@ -111,6 +111,40 @@ class TestDialog(AgentCase):
         self.assertEqual((self.partner.phone, operation.state, first.state), ("1", "rolled_back", "done"))
         self.assertEqual((second.state, third.state), ("rolled_back", "done"))
 
+    def test_an_undo_of_what_several_agents_did_is_nobodys_and_names_them_all(self):
+        with self.request(session="tidy"):
+            self.partner.with_user(self.agent).phone = "2"
+        robins = self.operation
+        with self.request(self.other_agent, session="sweep"):
+            self.partner.with_user(self.other_agent).email = "b@example.test"
+        both = (robins | self.operation).with_user(self.manager)
+        self.other_agent.active = False
+
+        def told(log):
+            form = {"agent_id": {}, "user_id": {}, "session_id": {}, "agent_ids": {}, "undone_ids": {}}
+            (values,) = log.web_read(form)
+            return values
+
+        everybody = (self.agent | self.other_agent).ids
+        undo = robins.with_user(self.manager).browse(both.action_undo()["operation"])
+        nobodys = {"id": undo.id, "agent_id": False, "user_id": self.manager.id, "session_id": False}
+        values = {**nobodys, "agent_ids": everybody, "undone_ids": both.ids}
+        self.assertEqual(told(undo), values)
+        self.assertNotIn(undo, undo.with_user(self.agent).search([]))
+
+        redo = undo.browse(both.action_redo()["operation"])
+        self.assertEqual(told(redo), {**values, "id": redo.id, "undone_ids": undo.ids})
+        alone = undo.browse(both[0].action_undo()["operation"])
+        self.assertEqual((alone.agent_id, alone.agent_ids, alone.session_id), (self.agent, self.agent, "tidy"))
+        self.assertEqual((robins.agent_ids, robins.undone_ids.ids), (self.agent, []))
+
+    def test_an_agent_reads_its_own_undo_as_far_as_it_may(self):
+        operation = self.change_phone()
+        with self.request() as env:
+            number = operation.with_env(env).action_undo()["operation"]
+        undo = operation.with_user(self.agent).browse(number)
+        self.assertEqual((undo.undone_ids, undo.agent_ids), (operation, self.agent))
+
     def test_what_has_been_undone_is_not_undone_again(self):
         operation = self.change_phone()
         operation.action_undo()
