@@ -53,10 +53,7 @@ class Import(models.Model):
         """Look at the source, and say what is in it, or what is wrong with it."""
         self.ensure_one()
         self._check_operator()
-        expected = {"files": self.expected_files, "bytes": int(self.expected_bytes)}
-        line = Line(0, self.name, self.subdomain, self.plan_id.name, self.source, self.dump or "", **expected)
-        [(problems, contents)] = self.cluster_id._look_at_sources([line])
-        problems = [*problems, *self.plan_id._too_small_for(contents)]
+        [(_one, problems, contents)] = self._looked_at()
         return {
             "type": "ir.actions.client",
             "tag": "display_notification",
@@ -67,6 +64,50 @@ class Import(models.Model):
                 "message": "; ".join(problems) or self._said(contents),
             },
         }
+
+    def action_dry_run(self):
+        """Look at each of these imports as :meth:`action_import` would begin it; nothing is made or changed.
+
+        :return: a list of dicts: ``id``, the ``problems`` in words (none: it would begin), and the ``contents`` of the
+            source: ``files``, ``bytes`` and ``dump``; empty where it has a problem, or is too large to be counted now
+        :raises UserError: when a place of sources is not named, or does not answer
+        """
+        self._check_operator()
+        return [
+            {"id": one.id, "problems": [*one._problems(self), *problems], "contents": contents}
+            for one, problems, contents in self._looked_at()
+        ]
+
+    def _looked_at(self):
+        """Yield each import with what is wrong with its source, and what is in it."""
+        for cluster, imports in self.grouped("cluster_id").items():
+            looked = cluster._look_at_sources([one._to_line() for one in imports])
+            for one, (problems, contents) in zip(imports, looked, strict=True):
+                yield one, [*problems, *one.plan_id._too_small_for(contents)], contents
+
+    def _to_line(self):
+        expected = {"files": self.expected_files, "bytes": int(self.expected_bytes)}
+        return Line(0, self.name, self.subdomain, self.plan_id.name, self.source, self.dump or "", **expected)
+
+    def _problems(self, beside):
+        """Return what keeps it from beginning together with those ``beside``, but for its source."""
+        draft, problems = self.env["loomworks.tenant"].new({"subdomain": self.subdomain}), []
+        for check in (self._check_can_begin, draft._check_subdomain):
+            try:
+                check()
+            except UserError as error:
+                problems.append(str(error))
+        taken = (
+            self.env["loomworks.tenant"]
+            .sudo()
+            .search_count(
+                [("subdomain", "=", self.subdomain), ("erased_at", "=", False), ("id", "!=", self.tenant_id.id)],
+                limit=1,
+            )
+        )
+        if taken or beside.mapped("subdomain").count(self.subdomain) > 1:
+            problems.append(self.env._("The subdomain “%s” is taken.", self.subdomain))
+        return problems
 
     def _said(self, contents):
         if not contents:

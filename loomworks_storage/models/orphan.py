@@ -125,6 +125,24 @@ class Orphan(models.Model):
             raise UserError(self.env._("There is no tenant to which “%s” belongs.", self.display_name))
         return self.tenant_id.action_retry()
 
+    def action_dry_run(self):
+        """Say of each of these orphans what :meth:`action_clean` would do with it now; nothing is changed.
+
+        :return: a list of dicts: ``id``, ``kind``, ``what`` would go, ``size_bytes`` (0: not known), and ``refusal``,
+            why it is left alone (empty: it would go)
+        """
+        self._check_operator()
+        return [
+            {
+                "id": orphan.id,
+                "kind": orphan.kind,
+                "what": orphan._described(),
+                "size_bytes": orphan.size_bytes,
+                "refusal": orphan._refusal(),
+            }
+            for orphan in self.sorted(lambda one: RANK[one.kind])
+        ]
+
     def action_clean(self, confirm_count=None):
         """Have these orphans deleted, after one more look at each; nothing is done unless all of them may be.
 

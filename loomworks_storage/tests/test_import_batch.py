@@ -1,6 +1,7 @@
 """A list of tenants to import: shown line by line before anything is made, all or nothing, and uploaded again."""
 
 import base64
+import json
 import os
 from unittest.mock import patch
 
@@ -144,3 +145,43 @@ class TestImportBatch(FilesCase):
         self.assertIn("It is large", one.action_look()["params"]["message"])
         with self.assertRaises(AccessError):
             one.with_user(self.auditor).action_look()
+
+    def test_script_is_told_what_imports_would_meet_and_nothing_is_made(self):
+        imports = self.env["loomworks.import"].with_user(self.operator)
+        shared = {"plan_id": self.plan.id, "cluster_id": self.cluster.id, "name": "Old", "source_off": True}
+        self.cluster.postgres_image = "registry.example/loomworks-postgres:1"
+        good, taken, lacking = imports.create(
+            [
+                {**shared, "source": "acme.zip", "subdomain": "old-one"},
+                {**shared, "source": "other.zip", "subdomain": self.tenant.subdomain},
+                {**shared, "source": "lacking", "subdomain": "admin", "source_off": False},
+            ]
+        )
+        tenants = self.env["loomworks.tenant"].search_count([])
+        told = {one["id"]: one for one in (good | taken | lacking).action_dry_run()}
+        json.dumps(list(told.values()))
+        self.assertEqual(told[good.id], {"id": good.id, "problems": [], "contents": CONTENTS})
+        self.assertEqual(told[taken.id]["problems"], [f"The subdomain “{self.tenant.subdomain}” is taken."])
+        for problem, words in zip(told[lacking.id]["problems"], ("Switch", "is reserved", "one dump"), strict=True):
+            self.assertIn(words, problem)
+        self.assertEqual(self.made.mapped("state"), ["draft"] * 3)
+        self.assertEqual(self.env["loomworks.tenant"].search_count([]), tenants)
+        self.assertTrue(good.action_import(), "what has no problem begins")
+        with self.assertRaises(AccessError):
+            good.with_user(self.auditor).action_dry_run()
+
+    def test_two_imports_of_one_subdomain_are_told(self):
+        imports = self.env["loomworks.import"].with_user(self.operator)
+        shared = {"plan_id": self.plan.id, "cluster_id": self.cluster.id, "name": "Old", "subdomain": "old-one"}
+        both = imports.create([{**shared, "source": name} for name in ("a.zip", "b.zip")])
+        for one in both.action_dry_run():
+            self.assertIn("The subdomain “old-one” is taken.", one["problems"])
+        self.assertNotIn("taken", str(both[0].action_dry_run()))
+
+    def test_script_is_told_of_each_line_of_a_list(self):
+        text = f"{LIST}Third;third;none;lacking;;\n"
+        told = self.batch(text).action_dry_run()
+        self.assertEqual([(one["number"], one["state"]) for one in told], [(2, "good"), (3, "good"), (4, "bad")])
+        self.assertIn("none", told[2]["problems"])
+        self.assertEqual((told[0]["files"], told[0]["bytes"]), (12, 3_000_000))
+        self.assertFalse(self.made)

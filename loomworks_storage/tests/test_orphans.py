@@ -1,5 +1,6 @@
 """Orphans as rows: found, kept up to date, closed, and deleted only when an operator has confirmed them."""
 
+import json
 from datetime import timedelta
 from types import SimpleNamespace
 from unittest.mock import patch
@@ -361,6 +362,27 @@ class TestOrphans(FilesCase):
         wizard.confirm_count = 6
         wizard.action_confirm()
         self.assertEqual(len(found.filtered(lambda one: one.state == "confirmed")), 6)
+
+    def test_script_is_told_what_would_go_and_nothing_is_changed(self):
+        found = self.old()
+        self.in_cluster += [namespace(uid="young")]
+        found |= self.sweep()
+        before = found.read()
+        audited = self.env["loomworks.audit"].search_count([])
+        told = found.action_dry_run()
+        json.dumps(told)
+        self.assertEqual(found.read(), before)
+        self.assertEqual((self.removed, self.env["loomworks.audit"].search_count([])), ([], audited))
+        (left,) = [one for one in told if one["refusal"]]
+        self.assertEqual((left["kind"], left["refusal"][:21]), ("namespace", "Too young: not before"))
+        going = [one for one in told if not one["refusal"]]
+        kinds = ["namespace", "claim", "database", "role", "files", "exports"]
+        self.assertEqual([one["kind"] for one in going], kinds, "in the order in which they would go")
+        self.assertEqual(going[2]["size_bytes"], 1000)
+        self.assertIn(f"{names.namespace(LOST)} (uid n): the namespace and everything in it", going[0]["what"])
+        self.assertTrue(found.browse([one["id"] for one in going]).action_clean(len(going)))
+        with self.assertRaises(AccessError):
+            found.with_user(self.auditor).action_dry_run()
 
     def test_operators_alone_delete_and_auditors_read(self):
         found = self.old().filtered(lambda one: one.kind == "namespace")

@@ -12,6 +12,7 @@ from ..importing.errors import ListUnreadable
 from ..models.imports import OVER
 
 NAMED = 5  # lines that a refusal names
+DRY_RUN = ["number", "name", "subdomain", "source", "files", "bytes", "state", "problems"]
 
 
 class ImportBatch(models.TransientModel):
@@ -58,6 +59,15 @@ class ImportBatch(models.TransientModel):
         commands = [self._line_values(line, known, *looked.get(line.number, ([], {}))) for line in found]
         self.write({"line_ids": [fields.Command.clear(), *map(fields.Command.create, commands)], "looked": True})
         return self._show()
+
+    def action_dry_run(self):
+        """Read the list and look at every source; nothing is made. Return the lines as plain values.
+
+        :return: a list of dicts: ``number``, ``name``, ``subdomain``, ``source``, ``files``, ``bytes``, ``state``
+            (``good``: it would begin; ``bad``; ``known``: an import has it) and ``problems``
+        """
+        self.action_preview()
+        return self.line_ids.read(DRY_RUN)
 
     def _read(self):
         taken = self.env["loomworks.tenant"].sudo().search([("erased_at", "=", False)]).mapped("subdomain")

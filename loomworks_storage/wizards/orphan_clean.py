@@ -34,18 +34,15 @@ class OrphanClean(models.TransientModel):
 
     @api.model
     def _dry_run(self, chosen):
-        refusals = {orphan: orphan._refusal() for orphan in chosen.sorted("kind")}
-        lines = [
-            fields.Command.create({"orphan_id": orphan.id, "what": orphan._described(), "refusal": refusal})
-            for orphan, refusal in refusals.items()
-        ]
-        taken = chosen.filtered(lambda orphan: not refusals[orphan])
+        found = chosen.action_dry_run()
+        lines = [{"orphan_id": one["id"], "what": one["what"], "refusal": one["refusal"]} for one in found]
+        taken = [one for one in found if not one["refusal"]]
         return {
-            "orphan_ids": [fields.Command.set(taken.ids)],
-            "line_ids": lines,
+            "orphan_ids": [fields.Command.set([one["id"] for one in taken])],
+            "line_ids": [fields.Command.create(line) for line in lines],
             "deletable_count": len(taken),
-            "refused_count": len(chosen) - len(taken),
-            "size_bytes": sum(taken.mapped("size_bytes")),
+            "refused_count": len(found) - len(taken),
+            "size_bytes": sum(one["size_bytes"] for one in taken),
         }
 
     def action_confirm(self):
