@@ -18,6 +18,7 @@ add_effect = plain(capture.add_effect)
 begin = plain(capture.begin)
 changes = plain(history.changes)
 counts = plain(history.counts)
+created = plain(history.created)
 drop_months = plain(schema.drop_months)
 effects = plain(undoing.effects)
 end = plain(capture.end)
@@ -44,6 +45,7 @@ __all__ = [
     "begin",
     "changes",
     "counts",
+    "created",
     "drop_months",
     "effects",
     "end",

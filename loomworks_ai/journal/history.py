@@ -25,6 +25,15 @@ NUMBERS = """
            array_agg(({h}.fetchval(n.key, 'id'))::bigint) AS ids
     FROM ({net}) n WHERE {h}.exist(n.key, 'id') GROUP BY 1 ORDER BY 1
 """
+# In one pass. A row that was deleted again is passed over: nobody would find it.
+CREATED = """
+    SELECT id FROM (
+        SELECT (COALESCE({h}.fetchval(new, 'id'), {h}.fetchval(old, 'id')))::bigint AS id, action, seq
+        FROM loomworks.entry WHERE operation = %(operation)s AND action IN ('I', 'D') AND shape = ANY(%(shapes)s)
+    ) entry
+    GROUP BY id HAVING max(seq) FILTER (WHERE action = 'I') > COALESCE(max(seq) FILTER (WHERE action = 'D'), -1)
+    ORDER BY max(seq) LIMIT %(limit)s
+"""
 # Whether there is anything to be worked out at all.
 TOUCHING = """
     SELECT EXISTS (
@@ -62,6 +71,20 @@ def numbers(cr: Cursor, operations: Sequence[int], table: str) -> dict[str, list
         return {}
     h = schema.hstore(cr)
     return {row["act"]: row["ids"] for row in rows(cr, NUMBERS, parameters, h=h, net=net.query(h))}
+
+
+def created(cr: Cursor, operation: int, table: str, limit: int) -> list[int]:
+    """Return the first ``limit`` rows of a table in the schema ``public`` that an operation has made: values of ``id``.
+
+    In the order in which they were made, without those that it has deleted again. Empty for a table whose key is
+    another. Works in the operation's own transaction, too.
+    """
+    query = "SELECT id FROM loomworks.shape WHERE relation = ANY(%s) AND key = '{{id}}'"
+    shapes = [row["id"] for row in rows(cr, query, [_relations(cr, [table])])]
+    if not shapes:
+        return []
+    parameters = {"operation": operation, "shapes": shapes, "limit": limit}
+    return [row["id"] for row in rows(cr, CREATED, parameters, h=schema.hstore(cr))]
 
 
 def _relations(cr: Cursor, tables: Sequence[str] | None) -> list[int] | None:

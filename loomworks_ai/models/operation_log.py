@@ -57,7 +57,11 @@ class OperationLog(models.Model):
     operation_type = fields.Selection(KINDS, "Type", readonly=True)
     model_name = fields.Char("Model", readonly=True, index=True)
     method_name = fields.Char("Method", readonly=True)
-    record_ids = fields.Json("Records", readonly=True)
+    record_ids = fields.Json(
+        "Records",
+        readonly=True,
+        help="Numbers of those it was called on, or else of those of its model that it has made.",
+    )
     state = fields.Selection(STATES, readonly=True, index=True)
     error_message = fields.Text("Why", readonly=True)
     execution_time_ms = fields.Integer("Duration (ms)", readonly=True, aggregator="avg")

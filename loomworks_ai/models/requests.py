@@ -120,10 +120,17 @@ def _call(user, session, tool, model, method, ids):
         session=session,
         tool=tool[:200],
         model=str(model),
+        table=_table_of(user.env, model),
         method=str(method),
         record_ids=tuple(ids),
         kind=KINDS.get(method, "method"),
     )
+
+
+def _table_of(env, model):
+    """Return the table of a model, if it has one with records that stay."""
+    found = env.get(model) if isinstance(model, str) else None
+    return "" if found is None or found._abstract or found._transient else found._table
 
 
 def _ids(args):

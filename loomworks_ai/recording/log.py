@@ -28,7 +28,8 @@ ADD = """
 """
 UPDATE = """
     UPDATE public.loomworks_ai_operation_log
-    SET state = %(state)s, error_message = %(message)s, execution_time_ms = %(milliseconds)s, row_changes = %(entries)s
+    SET state = %(state)s, error_message = %(message)s, execution_time_ms = %(milliseconds)s, row_changes = %(entries)s,
+        record_ids = %(records)s
     WHERE id = %(number)s AND state IN ('pending', 'done', 'failed', 'restore_only') RETURNING id
 """
 TODAY = """
@@ -39,7 +40,7 @@ TODAY = """
 LIMIT = "SELECT value FROM public.ir_config_parameter WHERE key = 'loomworks.max_ai_operations_daily'"
 LIMITING = 0x4C4F4F4D, 1  # advisory: between the count and the commit of one operation at a time
 MESSAGE = 10_000  # characters of an error that are kept
-RECORDS = 10_000  # numbers of records asked for that are kept
+RECORDS = 10_000  # numbers of records that are kept
 
 
 class DatabaseLog:
@@ -90,7 +91,7 @@ class DatabaseLog:
 
     def add(self, cr: Any, outcome: Outcome) -> int:
         """Write the operation's row in the transaction of ``cr``; return its number."""
-        cr.execute(ADD, _values(outcome))
+        cr.execute(ADD, _values(cr, outcome))
         return cr.fetchone()[0]
 
     def separately(self, outcome: Outcome, effects: Sequence[Effect], *, listed: bool) -> None:
@@ -100,7 +101,7 @@ class DatabaseLog:
                 cr.execute("SET LOCAL lock_timeout = '2s'")
                 number = outcome.number
                 if listed:
-                    cr.execute(UPDATE, _values(outcome))
+                    cr.execute(UPDATE, _values(cr, outcome))
                 else:
                     number = self.add(cr, outcome)
                 for kind, detail in effects:
@@ -113,7 +114,15 @@ def _is_counted(call: Call) -> bool:
     return call.agent_id == call.user_id and call.kind not in ("undo", "redo")
 
 
-def _values(outcome: Outcome) -> dict[str, Any]:
+def _records(cr: Any, outcome: Outcome) -> list[int]:
+    """Return the records that the operation is about: those it was called on, or else those of its model it made."""
+    call = outcome.call
+    if call.record_ids or not (call.table and outcome.number and outcome.entries):
+        return list(call.record_ids)[:RECORDS]
+    return journal.created(cr, outcome.number, call.table, RECORDS)
+
+
+def _values(cr: Any, outcome: Outcome) -> dict[str, Any]:
     call = outcome.call
     return {
         "number": outcome.number,
@@ -124,7 +133,7 @@ def _values(outcome: Outcome) -> dict[str, Any]:
         "kind": call.kind,
         "model": call.model or None,
         "method": call.method or None,
-        "records": json.dumps(list(call.record_ids)[:RECORDS]),
+        "records": json.dumps(_records(cr, outcome)),
         "state": outcome.state,
         "message": outcome.message[:MESSAGE] or None,
         "milliseconds": outcome.milliseconds,

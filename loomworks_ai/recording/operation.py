@@ -29,8 +29,9 @@ class Call:
     session: str = ""
     tool: str = ""
     model: str = ""
+    table: str = ""  # the model's, where it has one
     method: str = ""
-    record_ids: tuple[int, ...] = ()
+    record_ids: tuple[int, ...] = ()  # those it was called on
     kind: str = "method"
 
 

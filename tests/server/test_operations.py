@@ -94,6 +94,23 @@ def test_a_writing_request_is_one_row(odoo, agent, partner):
     assert values["values_after"]["res.partner"][str(partner)]["phone"] == "2"
 
 
+def test_what_a_request_on_no_records_has_made_is_listed(odoo, agent):
+    made = agent("res.partner", "create", vals_list=[{"name": "One"}, {"name": "Two"}])
+    assert last(odoo)["record_ids"] == made
+    number = agent.xmlrpc("res.partner", "create", {"name": "Three"})
+    assert last(odoo)["record_ids"] == [number]
+    named = agent("res.partner", "name_create", name="Four")
+    assert last(odoo)["record_ids"] == named[:1]
+    (parent,) = agent("res.partner", "create", vals_list=[{"name": "Five", "child_ids": [[0, 0, {"name": "Six"}]]}])
+    (child,) = odoo.call("res.partner", "search", [["parent_id", "=", parent]])
+    assert last(odoo)["record_ids"] == [parent, child]
+    agent("res.partner", "copy", ids=made[:1])
+    assert last(odoo)["record_ids"] == made[:1]
+    with pytest.raises(Refused):
+        agent("res.partner", "create", vals_list=[{"name": False}])
+    assert last(odoo)["record_ids"] == []
+
+
 def test_reading_leaves_no_row(odoo, agent, partner):
     before = len(logs(odoo))
     agent("res.partner", "search_read", domain=[["id", "=", partner]], fields=["name", "phone"])

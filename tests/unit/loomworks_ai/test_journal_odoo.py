@@ -338,6 +338,26 @@ def test_effects_are_reported(cr):
     assert (effect["kind"], effect["detail"]) == ("mail", {"to": "ada@example.test"})
 
 
+def test_what_an_operation_has_made_and_left_is_named_in_that_order(cr):
+    cr.execute("CREATE TABLE link (a int, b int, PRIMARY KEY (a, b))")
+    journal.install(cr)
+    person(cr, "INSERT INTO res_partner (id, name) VALUES (90, 'Old')")
+    journal.begin(cr, 1)
+    cr.execute("INSERT INTO res_partner (id, name) VALUES (70, 'One'), (60, 'Two'), (80, 'Three'), (50, 'Four')")
+    cr.execute("INSERT INTO note (id) VALUES (1)")
+    cr.execute("INSERT INTO link VALUES (1, 2)")
+    cr.execute("UPDATE res_partner SET name = 'X' WHERE id IN (70, 90)")
+    cr.execute("DELETE FROM res_partner WHERE id IN (60, 80, 90)")
+    cr.execute("INSERT INTO res_partner (id, name) VALUES (60, 'Two again')")
+    journal.end(cr)
+    assert journal.created(cr, 1, "res_partner", 10) == [70, 50, 60]
+    cr.connection.commit()
+    assert journal.created(cr, 1, "res_partner", 2) == [70, 50]
+    assert journal.created(cr, 1, "note", 10) == [1]
+    assert journal.created(cr, 1, "link", 10) == journal.created(cr, 1, "nothing", 10) == []
+    assert journal.created(cr, 2, "res_partner", 10) == []
+
+
 def test_of_each_table_as_many_changes_are_read(cr):
     act(cr, 1, CREATE_ACCOUNT, "INSERT INTO res_partner (name) SELECT 'P' FROM generate_series(1, 9)", CREATE_ANALYTIC)
     found = [(one["table"], one["rows"]) for one in journal.changes(cr, [1], limit=2)]
