@@ -15,7 +15,7 @@ from odoo.addons.loomworks_tenant.tenant_http import TenantHttp
 from ..pitr.request import Request, Target, TargetKind
 from ..repository import restore_point
 from ..repository.proof import Prover
-from ..repository.segments import format_lsn, parse_lsn
+from ..repository.segments import SEGMENT_SIZE, format_lsn, parse_lsn
 from ..repository.verdict import Proof, verdict_text
 from ..repository.verdict import Target as Moment
 from ..restoring import flow, leftover, outgoing
@@ -57,7 +57,7 @@ class RestoreWork(models.Model):
         """Wait until the repository leads to the moment, and to a record after it."""
         prover = Prover(self.server_id._repository_store())
         if not self.closing_position:
-            self._close()
+            self._close(prover)
         verdict = prover.prove(self._closing(prover))
         if isinstance(verdict, Proof):
             if not self._check_way(prover):
@@ -76,16 +76,12 @@ class RestoreWork(models.Model):
         system, position = int(self.system_identifier or own), parse_lsn(self.closing_position)
         return Moment(system, self.closing_timeline, position, named=True, backup=backup)
 
-    def _close(self):
+    def _close(self, prover):
         """Write a record behind the moment: replay to a time or position ends only where something follows."""
         point = restore_point.close(Server(self.server_id._to_spec()))
         if self.system_identifier and self.system_identifier != str(point.system_identifier):
-            raise flow.RestoreFailed(
-                f"the position {self.target_value} is of the server {self.system_identifier}, and this one is "
-                f"{point.system_identifier}",
-                "The server was made anew since; restore its repository by hand, or take a later moment.",
-                code="other_system",
-            )
+            self._close_in_the_past(prover, point)
+            return
         self.write(
             {
                 "closing_position": format_lsn(point.lsn),
@@ -93,6 +89,22 @@ class RestoreWork(models.Model):
                 "system_identifier": str(point.system_identifier),
             }
         )
+
+    def _close_in_the_past(self, prover, point):
+        """Have the segment behind a position looked for: the server has been made anew since, and writes none there.
+
+        :raises RestoreFailed: when the stanza was never that server's
+        """
+        histories = prover.catalog.histories if prover.catalog else ()
+        if not any(str(one.system_identifier) == self.system_identifier for one in histories):
+            raise flow.RestoreFailed(
+                f"the position {self.target_value} is of the server {self.system_identifier}, and this one is "
+                f"{point.system_identifier}",
+                "The server was made anew since; restore its repository by hand, or take a later moment.",
+                code="other_system",
+            )
+        behind = (parse_lsn(self.target_value) // SEGMENT_SIZE + 2) * SEGMENT_SIZE
+        self.write({"closing_position": format_lsn(behind), "closing_timeline": self.target_timeline})
 
     def _check_way(self, prover):
         """See whether the server's way has the time at all: a server that was taken back has left some of it.
@@ -123,11 +135,12 @@ class RestoreWork(models.Model):
         """Return the label of the newest base backup before the moment from which the closing record can be reached."""
         if self.target_kind == "name":
             return proof.backup
-        before = [one for one in prover.catalog.backups if self._is_before_moment(one)]
+        own = prover.catalog.backups_of(int(self.system_identifier))
+        before = [one for one in own if self._is_before_moment(one)]
         for backup in sorted(before, key=lambda one: one.lsn_stop, reverse=True):
             if isinstance(prover.prove(self._closing(prover, backup.label)), Proof):
                 return backup.label
-        oldest = min((one.stopped for one in prover.catalog.backups), default=None)
+        oldest = min((one.stopped for one in own), default=None)
         since = fields.Datetime.to_string(datetime.fromtimestamp(oldest, UTC)) if oldest else "-"
         raise flow.RestoreFailed(
             f"no base backup in the repository ends before {self.target_value}",

@@ -248,7 +248,8 @@ class Restore:
         """
         first = Segment.parse(backup.first_segment)
         timeline = self.request.target.timeline
-        feed = WalFeed(self._store, self._programs, self._scratch, catalog.archive_id, first, selection, timeline)
+        archive_id = catalog.archive_of(backup)
+        feed = WalFeed(self._store, self._programs, self._scratch, archive_id, first, selection, timeline)
         try:
             feed.open()
             for segment in self._known_segments(first):
@@ -325,22 +326,34 @@ def target_lsn(target: Target) -> int | None:
 def choose_backup(catalog: Catalog, request: Request) -> Backup:
     """Return the base backup to start from: the one asked for, or where it is gone the newest before the target.
 
-    :raises NoBaseBackup: when there is none, or the repository is of another server
+    :raises NoBaseBackup: when there is none, the repository was never the server's, or it ran another version then
     """
-    if request.system_identifier not in (None, catalog.system_identifier):
-        raise NoBaseBackup(
-            f"the repository is of the server {catalog.system_identifier}, not of {request.system_identifier}",
-            "The server was made anew after this moment, or the repository's address is another server's.",
-        )
-    fitting = [one for one in catalog.backups if not one.failed and _ends_before(one, request.target)]
+    own = _backups_of_server(catalog, request.system_identifier or catalog.system_identifier)
+    fitting = [one for one in own if not one.failed and _ends_before(one, request.target)]
     if not fitting:
-        oldest = min((one.stopped for one in catalog.backups), default=None)
+        oldest = min((one.stopped for one in own), default=None)
         since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(oldest)) if oldest else "the first backup"
         raise NoBaseBackup(
             f"no base backup in the repository ends before {request.target.kind} {request.target.value}",
             f"The repository goes back to {since}. Take a later moment.",
         )
     return max(fitting, key=lambda one: (one.label == request.backup_label, one.lsn_stop))
+
+
+def _backups_of_server(catalog: Catalog, system: int) -> list[Backup]:
+    """Return the backups of the stanza's server of this identifier: the present one, or one before an upgrade."""
+    histories = [one for one in catalog.histories if one.system_identifier == system]
+    if not histories:
+        raise NoBaseBackup(
+            f"the repository is of the server {catalog.system_identifier}, not of {system}",
+            "The server was made anew after this moment, or the repository's address is another server's.",
+        )
+    if not any(one.version == catalog.version for one in histories):
+        raise NoBaseBackup(
+            f"the server had PostgreSQL {histories[-1].version} at this moment, and has {catalog.version} by now",
+            "Restore the repository by hand with that version, or take a later moment.",
+        )
+    return catalog.backups_of(system)
 
 
 def _ends_before(backup: Backup, target: Target) -> bool:

@@ -68,6 +68,16 @@ class Catalog:
         """Return the server of this number, or None."""
         return next((one for one in self.histories if one.number == number), None)
 
+    def archive_of(self, backup: Backup) -> str:
+        """Return the folder of the WAL that follows a backup: the stanza may be another server's by now."""
+        history = self.history(backup.history_id)
+        return history.archive_id if history else self.archive_id
+
+    def backups_of(self, system_identifier: int) -> list[Backup]:
+        """Return the backups of one server, from the oldest to the newest."""
+        numbers = {one.number for one in self.histories if one.system_identifier == system_identifier}
+        return [one for one in self.backups if one.history_id in numbers]
+
     def get(self, label: str) -> Backup | None:
         """Return the backup of this label, or None."""
         return next((one for one in self.backups if one.label == label), None)

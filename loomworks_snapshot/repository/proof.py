@@ -56,6 +56,8 @@ class Prover:
         histories = [one for one in self.catalog.histories if one.system_identifier == target.system_identifier]
         if not histories:
             return verdict.other_system(target, self.catalog.system_identifier)
+        if not any(one.version == self.catalog.version for one in histories):
+            return verdict.other_version(histories[-1].version, self.catalog.version)
         return _best(self._attempts(target, histories))
 
     def backups_for(self, target: Target, path: Path, history: History) -> list[Backup]:
@@ -75,7 +77,7 @@ class Prover:
         for history in reversed(histories):
             archive = self._archive(history)
             own = archive.path(target.timeline)
-            yield self._along(target, own, history) if own else _without_history(target, archive)
+            yield self._along(target, own, history) if own else self._without_history(target, history)
             for timeline in archive.known_timelines:
                 path = archive.path(timeline) if timeline != target.timeline else None
                 if path and path.holds(target.timeline, target.lsn):
@@ -88,7 +90,7 @@ class Prover:
         for backup in backups:
             if not self._lacking(backup):
                 return self._chain(path, history).verdict(backup, target.last_number)
-        return verdict.backup_missing(self._lacking(backups[0])) if backups else self._no_backup(target, path)
+        return verdict.backup_missing(self._lacking(backups[0])) if backups else self._no_backup(target, path, history)
 
     def _lacking(self, backup: Backup) -> str:
         """Return the label of a backup that this one needs and that is not whole, or nothing."""
@@ -103,10 +105,11 @@ class Prover:
             self._manifests[label] = any(item.size and item.name.rpartition("/")[2] in MANIFESTS for item in items)
         return self._manifests[label]
 
-    def _no_backup(self, target: Target, path: Path) -> Unproven:
+    def _no_backup(self, target: Target, path: Path, history: History) -> Unproven:
         if target.backup and not self.catalog.get(target.backup):
             return verdict.backup_missing(target.backup)
-        earlier = [one for one in self.catalog.backups if one.lsn_stop <= target.lsn]
+        own = self.catalog.backups_of(history.system_identifier)
+        earlier = [one for one in own if one.lsn_stop <= target.lsn]
         if any(path.end_of(one.timeline) is None or not path.holds(one.timeline, one.lsn_stop) for one in earlier):
             return verdict.other_timeline(target)
         return verdict.no_base_backup(target)
@@ -117,7 +120,15 @@ class Prover:
 
     def _chain(self, path: Path, history: History) -> _Chain:
         key = (history.archive_id, path.timeline)
-        return self._chains.setdefault(key, _Chain(self._archive(history), path))
+        return self._chains.setdefault(key, _Chain(self._archive(history), path, self._is_over(history)))
+
+    def _is_over(self, history: History) -> bool:
+        """Tell whether the stanza is another server's by now: what this one has not archived never comes."""
+        return history.archive_id != self.catalog.archive_id
+
+    def _without_history(self, target: Target, history: History) -> Unproven:
+        arrived = self._archive(history).sizes(Segment(target.timeline, target.last_number))
+        return verdict.history_missing(target, waiting=not arrived and not self._is_over(history))
 
 
 @dataclass
@@ -126,6 +137,7 @@ class _Chain:
 
     archive: Archive
     path: Path
+    is_over: bool  # nothing more comes
     _seen: dict[int, int] = field(default_factory=dict)  # first number -> the first one not seen whole
 
     def verdict(self, backup: Backup, last: int) -> Verdict:
@@ -157,14 +169,9 @@ class _Chain:
             return verdict.segment_empty(segment)
         end = self.path.segment(last)
         later = any(self.archive.sizes(one) for one in self.path.segments(number + 1, last))
-        if later or self.archive.has_after(end):
+        if later or self.is_over or self.archive.has_after(end):
             return verdict.segment_missing(segment)
         return verdict.not_yet_archived(segment, end)
-
-
-def _without_history(target: Target, archive: Archive) -> Unproven:
-    arrived = archive.sizes(Segment(target.timeline, target.last_number))
-    return verdict.history_missing(target, waiting=not arrived)
 
 
 def _is_whole(sizes: list[int]) -> bool:

@@ -21,6 +21,7 @@ class Reason(StrEnum):
     HISTORY_MISSING = "history_missing"  # where the timeline branched off is not archived
     OTHER_TIMELINE = "other_timeline"  # base backups are on other ways only
     OTHER_SYSTEM = "other_system"  # the repository is another server's
+    OTHER_VERSION = "other_version"  # the server has been upgraded to another version of PostgreSQL
     DAMAGED = "damaged"  # a restore found what no listing shows
 
 
@@ -97,6 +98,15 @@ def other_system(target: Target, found: int) -> Unproven:
         Reason.OTHER_SYSTEM,
         f"the repository is of the server {found}, and the moment is of {target.system_identifier}",
         "Check the server's stanza, bucket and path.",
+    )
+
+
+def other_version(then: str, now: str) -> Unproven:
+    """The stanza was that server's, under a version whose data nothing here can run on."""
+    return Unproven(
+        Reason.OTHER_VERSION,
+        f"the server had PostgreSQL {then} at this moment, and has {now} by now",
+        "Restore the repository by hand with that version, or take a later moment.",
     )
 
 

@@ -520,6 +520,32 @@ class TestRestore(SnapshotCase):
         self.run_reconciler()
         self.assertEqual((snapshot.state, "snapshot_failed" in self.audited(snapshot)), ("ready", False))
 
+    def restore_position_after(self, repository):
+        """Have a snapshot's position restored when another server is there, and its repository is this one."""
+        for _switch in range(3):
+            self.world.switch()
+        moment = fields.Datetime.now() - timedelta(hours=1)
+        snapshot = self.tenant.sudo()._snapshot_before_operation("0/2000200", 1, moment)
+        self.run_reconciler()
+        self.assertEqual((snapshot.state, snapshot.restore_point), ("ready", False))
+        self.world.store.contents |= repository.contents
+        restore = self.env["loomworks.restore"].browse(snapshot.with_user(self.customer).action_restore())
+        point = RestorePoint("closing", in_memory.lsn(9), 1, in_memory.SYSTEM + 1, datetime.now(UTC))
+        with patch.object(restore_point, "close", lambda server: point):
+            self.step(restore)
+        return restore
+
+    def test_position_of_the_server_before_an_upgrade_is_closed_by_what_it_archived(self):
+        upgraded = in_memory.repository([FIRST_BACKUP], upgraded=in_memory.SYSTEM + 1)
+        restore = self.restore_position_after(upgraded)
+        self.assertEqual((restore.state, restore.backup_label), ("restoring", FIRST_BACKUP.label))
+        self.assertEqual((restore.closing_position, restore.closing_timeline), ("0/4000000", 1))
+        self.assertEqual(restore.system_identifier, str(in_memory.SYSTEM))
+
+    def test_position_of_a_server_of_which_the_repository_never_was_is_refused(self):
+        restore = self.restore_position_after(in_memory.repository([FIRST_BACKUP], system=in_memory.SYSTEM + 1))
+        self.assertEqual((restore.state, restore.error_code), ("failed", "other_system"))
+
     def test_file_that_is_missing_is_nothing_to_the_snapshot_of_the_database(self):
         restore = self.ask()
         self.step(restore)

@@ -22,12 +22,17 @@ class Reach:
 
 
 def reaches(prover: Prover, newest: Segment) -> list[Reach]:
-    """Return how far each base backup of the repository leads, the oldest first.
+    """Return how far each base backup of the present server leads, the oldest first.
+
+    Those of the server as it was before an upgrade lead to its snapshots, and to no time: a time names no server.
 
     :param newest: the newest segment that is archived
     :raises RepositoryUnreachable, RepositoryDenied, WrongKey, RepositoryDamaged, UnknownFormat: when nobody can tell
     """
-    return [_reach(prover, backup, newest) for backup in prover.catalog.backups] if prover.catalog else []
+    if not prover.catalog:
+        return []
+    own = prover.catalog.backups_of(prover.catalog.system_identifier)
+    return [_reach(prover, backup, newest) for backup in own]
 
 
 def _reach(prover: Prover, backup: Backup, newest: Segment) -> Reach:

@@ -103,12 +103,16 @@ class MadeBackup:
         }
 
 
-def repository(backups: Sequence[MadeBackup] = (), system: int = SYSTEM) -> MemoryStore:
-    """Return a store with these base backups and no WAL."""
+def repository(backups: Sequence[MadeBackup] = (), system: int = SYSTEM, upgraded: int = 0) -> MemoryStore:
+    """Return a store with these base backups and no WAL.
+
+    :param upgraded: the server whose the stanza has been since they were made; 0: it is the same
+    """
     store = MemoryStore()
     own = {"backrest-format": 5, "backrest-version": "2.55.1"}
-    database = {"db-id": 1, "db-system-id": system, "db-version": "17"}
-    histories = {"1": {"db-system-id": system, "db-version": "17"}}
+    systems = {1: system, **({2: upgraded} if upgraded else {})}
+    histories = {str(number): {"db-system-id": one, "db-version": "17"} for number, one in systems.items()}
+    database = {"db-id": max(systems), **histories[str(max(systems))]}
     sections = {"backrest": own, "db": database, "db:history": histories}
     current = {one.label: one.facts() for one in backups}
     info = {**sections, "backup:current": current, "cipher": {"cipher-pass": "of manifests"}}

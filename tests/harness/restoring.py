@@ -85,6 +85,19 @@ def a_restore(cell, request, *, store=None, tell=lambda stage, share: None):
     return Restore(request, store or Store(location(cell)), scratch, programs, tell)
 
 
+def once_at(stage, do, times=1):
+    """Return what a restore may be told by: it does something when a stage has begun so many times."""
+    begun = []
+
+    def tell(now, share):
+        if (now, share) == (stage, 0.0):
+            begun.append(now)
+            if len(begun) == times:
+                do()
+
+    return tell
+
+
 def location(cell, **changes):
     """Return where the server's repository is."""
     return replace(Location.from_environment(cell.environment()), **changes)
