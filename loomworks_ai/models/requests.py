@@ -4,11 +4,11 @@ import contextlib
 import contextvars
 import functools
 import sys
+from http import client as http_client
 
 from odoo import http, sql_db
 from odoo.exceptions import UserError
 from odoo.service import model as rpc
-from requests import sessions
 
 from ..recording import Call, Operation, cursors, effects
 from ..recording.log import DatabaseLog
@@ -29,7 +29,7 @@ def activate():
     testing = sys.modules.get("odoo.tests.test_cursor")
     if testing:  # many cursors of a test share one transaction
         cursors.activate_shared(testing.TestCursor, _of_request)
-    effects.activate(sessions.Session, lambda: cursors.under_way(_of_request))
+    effects.activate(http_client.HTTPConnection, lambda: cursors.under_way(_of_request))
     if rpc.execute_cr.__name__ != "recorded_execute_cr":
         rpc.call_kw = _answering(rpc.call_kw)
         rpc.execute_cr = _recorded(rpc.execute_cr)

@@ -12,22 +12,33 @@ from .operation import Operation
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def activate(session_class: Any, under_way: Callable[[], Operation | None]) -> None:
-    """Have the HTTP library tell the operation under way what it sends, once in a process.
+def activate(connection_class: Any, under_way: Callable[[], Operation | None]) -> None:
+    """Have HTTP connections tell the operation under way what they send, once in a process.
 
     Noted are the method, the host and the path; never a query or a body: they may hold what is secret.
+
+    :param connection_class: `http.client.HTTPConnection`, with whose ``putrequest`` each request begins, whether
+        ``requests`` sends it, ``urllib.request``, ``xmlrpc.client`` or a vendor's library on one of these
     """
-    send = session_class.send
-    if hasattr(send, "loomworks"):
+    putrequest = connection_class.putrequest
+    if hasattr(putrequest, "loomworks"):
         return
 
-    @functools.wraps(send)
-    def telling_send(self: Any, request: Any, **options: Any) -> Any:
+    @functools.wraps(putrequest)
+    def telling_putrequest(self: Any, method: str, url: str, *args: Any, **options: Any) -> None:
         operation = under_way()
-        if operation is not None and request.method not in READING:
-            address = urlsplit(request.url)
-            operation.note("request", method=request.method, host=address.hostname or "", path=address.path)
-        return send(self, request, **options)
+        if operation is not None and method.upper() not in READING:
+            host, path = _target(self, url)
+            operation.note("request", method=method, host=host, path=path)
+        putrequest(self, method, url, *args, **options)
 
-    telling_send.loomworks = True
-    session_class.send = telling_send
+    telling_putrequest.loomworks = True
+    connection_class.putrequest = telling_putrequest
+
+
+def _target(connection: Any, url: str) -> tuple[str, str]:
+    """Return host and path of a request. One to a proxy has its host in the URL, or in the tunnel through it."""
+    if url.startswith("http"):
+        address = urlsplit(url)
+        return address.hostname or "", address.path
+    return (connection._tunnel_host or connection.host).lower(), url.partition("?")[0].partition("#")[0]

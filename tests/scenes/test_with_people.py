@@ -2,10 +2,13 @@
 
 import base64
 import contextlib
+import http.client
 import http.server
 import socketserver
 import sys
 import threading
+import urllib.request
+import xmlrpc.client
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -935,7 +938,12 @@ def web_server():
             self.send_response(204)
             self.end_headers()
 
-        do_GET = do_POST  # noqa: N815  (the library's name)
+        do_GET = do_PUT = do_POST  # noqa: N815  (the library's names)
+
+        def do_CONNECT(self):
+            self.send_response(200)
+            self.end_headers()
+            self.close_connection = False  # what comes through the tunnel is for this server, too
 
         def log_message(self, *args):
             pass
@@ -959,6 +967,42 @@ def test_requests_that_went_out_are_listed(office, agent):
     assert told["effects"] == [{"kind": "request", "method": "POST", "host": "127.0.0.1", "path": "/hook"}]
     with office.person() as env:
         assert "127.0.0.1/hook" in env["loomworks.ai.operation.log"].browse(agent.last).effects_html
+
+
+def test_requests_of_every_library_are_listed_once(office, agent):
+    """By the host that they are for, also through a proxy."""
+    import requests
+
+    with web_server() as address, agent.request():
+        url, own = f"{address}/hook?token=secret", address.removeprefix("http://")
+        urllib.request.urlopen(url, timeout=5).close()
+        requests.head(url, timeout=5)
+        requests.post(url, timeout=5)
+        urllib.request.urlopen(url, data=b"secret", timeout=5).close()
+        with contextlib.suppress(xmlrpc.client.ProtocolError):  # that is no answer to such a call
+            xmlrpc.client.ServerProxy(f"{address}/rpc").secret()
+        put(own, "//twice/as/deep#part")
+        requests.post("http://Far.example.test/there?key=secret", proxies={"http": address}, timeout=5)
+        put(own, "/through", tunnel="farther.example.test")
+    with office.person() as env:
+        effects = env["loomworks.ai.operation.log"].search([], limit=1).effects
+    assert sorted((one["method"], one["host"], one["path"]) for one in effects) == [
+        ("POST", "127.0.0.1", "/hook"),
+        ("POST", "127.0.0.1", "/hook"),
+        ("POST", "127.0.0.1", "/rpc"),
+        ("POST", "far.example.test", "/there"),
+        ("PUT", "127.0.0.1", "//twice/as/deep"),
+        ("PUT", "farther.example.test", "/through"),
+    ]
+
+
+def put(host, path, tunnel=""):
+    """Send a request by the library below all others."""
+    with contextlib.closing(http.client.HTTPConnection(host, timeout=5)) as connection:
+        if tunnel:
+            connection.set_tunnel(tunnel, 80)
+        connection.request("PUT", path, body=b"secret")
+        assert connection.getresponse().status == 204
 
 
 def test_a_request_that_only_sent_something_is_an_operation(office, agent):
