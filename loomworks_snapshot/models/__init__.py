@@ -5,6 +5,7 @@ from . import (
     cluster_metrics,
     database_server,
     operation_log,
+    orphan,
     plan,
     reconcilable,
     repository,

@@ -14,6 +14,11 @@ from .scratch_space import ScratchSpace
 NAMESPACE = "lw-restores"
 
 
+def job_name(number: int) -> str:
+    """Name the Job of the restore of this number, its Secret and its network policy."""
+    return f"restore-{number}"
+
+
 @dataclass(frozen=True)
 class FilesAccess:
     """The way to a tenant's files in S3, for a file to download; its secrets are never part of its text."""
@@ -48,7 +53,7 @@ class RestoreSpec:
     @property
     def name(self) -> str:
         """The Job, its Secret and its network policy."""
-        return f"restore-{self.number}"
+        return job_name(self.number)
 
     @property
     def role(self) -> str:

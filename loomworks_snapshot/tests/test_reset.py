@@ -4,10 +4,13 @@ from types import SimpleNamespace
 from unittest.mock import patch
 
 from odoo import fields
+from odoo.addons.loomworks_storage.orphans.compare import orphans
+from odoo.addons.loomworks_storage.orphans.sighting import Kind, Sighting
 from odoo.addons.loomworks_tenant.errors import RetryableError
 from odoo.exceptions import UserError
 from odoo.tests import tagged
 
+from ..restoring.spec import NAMESPACE, job_name
 from .common import SnapshotCase
 
 
@@ -62,6 +65,20 @@ class TestReset(SnapshotCase):
         self.reset()
         with self.assertRaisesRegex(UserError, "fresh volume"):
             snapshot.action_restore()
+
+    def test_job_of_a_restore_is_an_orphan_once_the_restore_has_ended(self):
+        restore = self.env["loomworks.restore"].sudo().browse(self.take_ready().action_restore())
+        found = Sighting(Kind.JOB, job_name(restore.id), self.tenant.uuid, NAMESPACE, "j")
+        self.tenant.sudo().reconcile_at = False
+        rows = self.env["loomworks.orphan"].sudo()
+        self.assertEqual(orphans([found], rows._known()), [])
+        for state in ("done", "failed", "cancelled"):
+            restore.write({"state": state, "reconcile_at": False})
+            self.assertEqual(orphans([found], rows._known()), [found])
+        restore.reconcile_at = fields.Datetime.now()
+        self.assertEqual(orphans([found], rows._known()), [], "it is being cleared away")
+        restore.unlink()
+        self.assertEqual(orphans([found], rows._known()), [found])
 
     def test_databases_of_restores_are_no_orphans(self):
         snapshot = self.take_ready()

@@ -8,7 +8,7 @@ from itertools import chain
 
 from odoo import api, fields, models
 from odoo.addons.loomworks_tenant.errors import LoomworksError
-from odoo.addons.loomworks_tenant.kube import names
+from odoo.addons.loomworks_tenant.kube import names, template_job
 from odoo.addons.loomworks_tenant.postgres.server import DatabaseServer as Server
 from odoo.addons.loomworks_tenant.reconciler.spec import first_database
 
@@ -98,11 +98,15 @@ class OrphanSweep(models.Model):
 
     @api.model
     def _named_jobs(self, backups):
+        """Yield namespace and name of the Jobs of work that goes on; addons add theirs."""
         yield from ((names.namespace(one.tenant_id.uuid), one._job_name()) for one in backups)
         imports = self.env["loomworks.import"].search([("reconcile_at", "!=", False), ("tenant_id", "!=", False)])
         for one in imports:
             for name in (f"import-{one.id}", f"import-{one.id}-modules"):
                 yield names.namespace(one.tenant_id.uuid), name
+        building = ["|", ("state", "!=", "ready"), ("reconcile_at", "!=", False)]
+        for one in self.env["loomworks.template"].search(building):
+            yield template_job.NAMESPACE, one._to_spec().job
 
     @api.model
     def _named_templates(self):

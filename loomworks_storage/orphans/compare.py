@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from .recognise import OWN_JOBS
 from .sighting import Kind, Sighting
 
 
@@ -59,7 +60,8 @@ def orphans(seen: Iterable[Sighting], known: Known) -> list[Sighting]:
 def _is_named(one: Sighting, known: Known, claims: dict[str, str]) -> bool:
     if one.kind == Kind.TEMPLATE:
         return one.name in known.templates
-    if one.tenant not in known.tenants:
+    own = one.kind == Kind.JOB and one.namespace in OWN_JOBS  # work with a row of its own, also for no tenant
+    if one.tenant not in known.tenants and not own:
         return one.kind == Kind.FILES and one.tenant in known.files
     if one.kind == Kind.VOLUME:
         # With no claim of the tenant's in sight, this may be all that is left of its data.

@@ -11,7 +11,9 @@ from ..filestore.store import Store
 from . import exports, recognise
 from .sighting import Sighting
 
-SELECTOR = f"{names.MANAGED_BY}={names.FIELD_MANAGER},{names.TENANT_LABEL}"
+OURS = f"{names.MANAGED_BY}={names.FIELD_MANAGER}"
+SELECTOR = f"{OURS},{names.TENANT_LABEL}"
+SELECTORS = {"Job": OURS}  # one that builds a template is of no tenant
 UNLABELLED = frozenset({"PersistentVolume"})
 
 # Databases with their owners; who administers a role may act as it. One that is on its way out has no size.
@@ -35,9 +37,9 @@ ROLES = """
 
 
 def of_cluster(kube: KubeClient) -> Iterator[Sighting]:
-    """Yield what tenants have in the cluster."""
+    """Yield what tenants have in the cluster, and the Jobs in the control plane's own namespaces."""
     for kind, recognised in recognise.CLUSTER_KINDS.items():
-        filters = {} if kind in UNLABELLED else {"label_selector": SELECTOR}
+        filters = {} if kind in UNLABELLED else {"label_selector": SELECTORS.get(kind, SELECTOR)}
         yield from filter(None, (recognised(found) for found in kube.list(kind, **filters)))
 
 

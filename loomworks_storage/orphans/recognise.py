@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from ...loomworks_tenant.errors import InvalidQuantity
-from ...loomworks_tenant.kube import names, quantity
+from ...loomworks_tenant.kube import names, quantity, template_job
 from .sighting import Kind, Sighting
 
 Manifest = dict[str, Any]
@@ -23,6 +24,28 @@ TEMPLATE = re.compile(r"^loomworks_template_[a-z][a-z0-9_]{0,19}_[0-9a-f]{12}(_n
 JOB = re.compile(
     r"^(files-backup-[0-9]+|files-restore-[0-9a-f]{10}|import-[0-9]+(-modules)?|neutralise-(first|r[0-9]+))$"
 )
+
+
+@dataclass(frozen=True)
+class OwnJobs:
+    """The Jobs in one of the control plane's own namespaces: by name and component, and of a tenant or of none."""
+
+    component: str
+    name: re.Pattern[str]
+    of_tenant: bool
+    what: str
+
+
+RESTORES = "lw-restores"  # loomworks_snapshot makes them (restoring/job.py)
+OWN_JOBS = {
+    RESTORES: OwnJobs("restore", re.compile(r"^restore-[0-9]+$"), True, "a restore"),
+    template_job.NAMESPACE: OwnJobs(
+        template_job.COMPONENT,
+        re.compile(r"^template-[a-z][a-z0-9-]{0,19}-[0-9a-f]{12}$"),
+        False,
+        "builds a template database",
+    ),
+}
 LEFT = frozenset({"Released", "Failed"})  # phases of a volume whose claim is gone
 
 
@@ -74,14 +97,27 @@ def volume(found: Manifest) -> Sighting | None:
 
 
 def job(found: Manifest) -> Sighting | None:
-    """A Job that works on a tenant, in the tenant's namespace."""
+    """A Job that works on a tenant in the tenant's namespace, or that is in one of the control plane's own."""
     meta, status = found["metadata"], found.get("status", {})
-    tenant = _labelled(meta)
-    if not tenant or meta["namespace"] != names.namespace(tenant) or not JOB.match(meta["name"]):
+    tenant, own = _labelled(meta), OWN_JOBS.get(meta["namespace"])
+    ours = _is_own_job(meta, own) if own else _is_tenants_job(meta)
+    if not ours:
         return None
     ended = [one["type"] for one in status.get("conditions", []) if one.get("status") == "True"]
     told = ", ".join(ended) or f"{status.get('active', 0)} pod(s) run"
+    told = f"{own.what}, {told}" if own else told
     return Sighting(Kind.JOB, meta["name"], tenant, meta["namespace"], **_seen(meta, told))
+
+
+def _is_tenants_job(meta: Manifest) -> bool:
+    tenant = _labelled(meta)
+    return bool(tenant) and meta["namespace"] == names.namespace(tenant) and bool(JOB.match(meta["name"]))
+
+
+def _is_own_job(meta: Manifest, own: OwnJobs) -> bool:
+    labels = meta.get("labels") or {}
+    marked = labels.get(names.MANAGED_BY) == names.FIELD_MANAGER and labels.get(names.COMPONENT_LABEL) == own.component
+    return marked and bool(_labelled(meta)) == own.of_tenant and bool(own.name.match(meta["name"]))
 
 
 CLUSTER_KINDS: dict[str, Callable[[Manifest], Sighting | None]] = {

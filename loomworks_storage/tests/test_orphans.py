@@ -1,6 +1,7 @@
 """Orphans as rows: found, kept up to date, closed, and deleted only when an operator has confirmed them."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 from unittest.mock import patch
@@ -219,6 +220,31 @@ class TestOrphans(FilesCase):
                     found.action_clean(1)
         self.in_cluster, self.on_server = there, [database(uuid), role(uuid)]
         self.assertFalse(self.sweep())
+
+    def test_job_that_builds_a_template_is_an_orphan_once_nobody_builds_it(self):
+        template = self.env["loomworks.template"].sudo()._ensure(self.plan, self.server)
+        template.write({"state": "building", "reconcile_at": fields.Datetime.now()})
+        name = template._to_spec().job
+        build = Sighting(Kind.JOB, name, "", "lw-templates", "t", created=START, evidence="builds a template database")
+        old = replace(build, name="template-basic-0123456789ab", uid="old")
+        self.in_cluster += [build, old]
+        self.assertEqual(self.sweep().mapped("uid"), ["old"])
+        template.write({"state": "ready", "reconcile_at": False})
+        found = self.sweep()
+        self.assertEqual(sorted(found.mapped("uid")), ["old", "t"])
+        self.assertEqual(set(found.mapped("evidence")), {"builds a template database"})
+        self.assertEqual((found.mapped("deletable"), found[0].age_days), ([False, False], 1))
+        with self.assertRaisesRegex(UserError, "Too young"):
+            found.action_clean(2)
+        self.clock.tick(timedelta(days=7))
+        found.invalidate_recordset()
+        self.assertEqual(found.mapped("deletable"), [True, True])
+        found.action_clean(2)
+        template.write({"state": "failed"})  # it is built again meanwhile
+        for one in found:
+            self.work(one)
+        self.assertEqual([one.uid for one in self.removed], ["old"])
+        self.assertEqual({one.uid: one.state for one in found}, {"old": "deleted", "t": "open"})
 
     def test_exports_of_a_tenant_with_a_row_are_no_orphans(self):
         self.exported = [Sighting(Kind.EXPORTS, self.tenant.uuid, self.tenant.uuid)]

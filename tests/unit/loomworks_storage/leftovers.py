@@ -2,6 +2,8 @@
 
 from addons.loomworks_tenant.errors import Conflict
 from addons.loomworks_tenant.kube import names
+from addons.loomworks_tenant.kube.template_job import LABELS as TEMPLATE_LABELS
+from addons.loomworks_tenant.kube.template_job import PLAN_LABEL
 
 MADE = "2026-03-01T10:00:00Z"
 
@@ -48,6 +50,18 @@ def job(uuid, name="files-backup-7", uid="j", **meta):
     return {"kind": "Job", "metadata": {"uid": uid, "creationTimestamp": MADE, **meta}, "status": status}
 
 
+def restore_job(uuid, name="restore-7", uid="r", **meta):
+    """As loomworks_snapshot's restoring/job.py has it."""
+    marks = {**labels(uuid), names.COMPONENT_LABEL: "restore"}
+    return job(uuid, name, uid, **{"namespace": "lw-restores", "labels": marks, **meta})
+
+
+def template_job(name="template-basic-0123456789ab", uid="t", **meta):
+    """As loomworks_tenant's kube/template_job.py has it."""
+    marks = {**TEMPLATE_LABELS, PLAN_LABEL: "basic"}
+    return job("", name, uid, **{"namespace": "lw-templates", "labels": marks, **meta})
+
+
 def database(name, owner=None, **values):
     row = {"datname": name, "owner": owner or name[:34], "datallowconn": False, "datistemplate": False, "mine": False}
     return {**row, "administered": True, "connections": 0, "size": 1000, **values}
@@ -55,6 +69,11 @@ def database(name, owner=None, **values):
 
 def role(name, **values):
     return {"rolname": name, "powerful": False, "administered": True, "databases": 0, **values}
+
+
+def matches(selector, marks):
+    parts = [part.partition("=") for part in selector.split(",") if part]
+    return all(key in marks and value in ("", marks[key]) for key, _equals, value in parts)
 
 
 class Cluster:
@@ -68,7 +87,7 @@ class Cluster:
         name = field_selector.removeprefix("metadata.name=")
         for found in list(self.objects):
             meta = found["metadata"]
-            labelled = not label_selector or names.TENANT_LABEL in meta.get("labels", {})
+            labelled = matches(label_selector, meta.get("labels", {}))
             here = not namespace or meta.get("namespace") == namespace
             if found["kind"] == kind and here and labelled and name in ("", meta["name"]):
                 yield found

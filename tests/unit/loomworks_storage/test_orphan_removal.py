@@ -7,7 +7,7 @@ from addons.loomworks_storage.orphans import exports, listing, recognise
 from addons.loomworks_storage.orphans.removal import CONSEQUENCES, Place, Refused, beside, described, look, remove
 from addons.loomworks_storage.orphans.sighting import Kind
 from filestores import location_of, open_store
-from leftovers import Cluster, claim, job, labels, namespace, volume
+from leftovers import Cluster, claim, job, labels, namespace, restore_job, template_job, volume
 
 UUID_1 = "0d3c8a52-6f0e-4b0e-9d0e-2f6f1c7a9b11"
 MADE = {"Namespace": namespace, "PersistentVolumeClaim": claim, "PersistentVolume": volume, "Job": job}
@@ -17,9 +17,9 @@ def seen(found):
     return recognise.CLUSTER_KINDS[found["kind"]](found)
 
 
-@pytest.mark.parametrize("kind", MADE)
-def test_object_is_deleted_and_waited_for(kind):
-    found, neighbour = MADE[kind](UUID_1), namespace("9d0e8a52-6f0e-4b0e-9d0e-2f6f1c7a9b11")
+@pytest.mark.parametrize("make", [*MADE.values(), restore_job, lambda _uuid: template_job()])
+def test_object_is_deleted_and_waited_for(make):
+    found, neighbour = make(UUID_1), namespace("9d0e8a52-6f0e-4b0e-9d0e-2f6f1c7a9b11")
     cluster = Cluster(found, neighbour)
     one, place = seen(found), Place(cluster)
     assert remove(one, place) is False

@@ -4,12 +4,28 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 import pytest
+from addons.loomworks_snapshot.restoring import job as restoring
+from addons.loomworks_snapshot.restoring.spec import job_name
 from addons.loomworks_storage.orphans import listing, recognise
 from addons.loomworks_storage.orphans.compare import Expected, Known, missing, orphans
 from addons.loomworks_storage.orphans.sighting import Kind, Sighting
+from addons.loomworks_tenant.kube import names
+from addons.loomworks_tenant.kube import template_job as template_jobs
+from factories import template_spec
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from leftovers import Cluster, claim, database, job, labels, namespace, role, volume
+from leftovers import (
+    Cluster,
+    claim,
+    database,
+    job,
+    labels,
+    namespace,
+    restore_job,
+    role,
+    template_job,
+    volume,
+)
 
 UUID_1 = "0d3c8a52-6f0e-4b0e-9d0e-2f6f1c7a9b11"
 UUID_2 = "9d0e8a52-6f0e-4b0e-9d0e-2f6f1c7a9b11"
@@ -98,6 +114,45 @@ def test_job_of_another_system_is_not_ours(found):
     assert recognise.job(found) is None
 
 
+def test_job_in_a_namespace_of_the_control_planes_own_is_recognised():
+    made = datetime.fromisoformat("2026-03-01T10:00:00")
+    assert recognise.job(restore_job(UUID_1)) == Sighting(
+        Kind.JOB, "restore-7", UUID_1, "lw-restores", "r", created=made, evidence="a restore, Complete"
+    )
+    found = recognise.job({**template_job(), "status": {"active": 1}})
+    assert (found.tenant, found.namespace, found.name) == ("", "lw-templates", "template-basic-0123456789ab")
+    assert found.evidence == "builds a template database, 1 pod(s) run"
+
+
+def test_jobs_are_called_as_those_who_make_them_call_them():
+    made = template_jobs.job(template_spec(plan="a_plan_of_20_letters"))
+    assert recognise.job({**made, "metadata": {**made["metadata"], "uid": "t"}})
+    own = {"namespace": restoring.NAMESPACE, "labels": {**restoring.LABELS, names.TENANT_LABEL: UUID_1}}
+    assert recognise.job(restore_job(UUID_1, job_name(7), **own)) == recognise.job(restore_job(UUID_1))
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        restore_job(UUID_1, name="backup-7"),
+        restore_job(UUID_1, name="restore-7-x"),
+        restore_job(UUID_1, namespace="default"),
+        restore_job(UUID_1, labels=labels(UUID_1)),
+        restore_job(UUID_1, labels={**OTHERS, "app.kubernetes.io/component": "restore"}),
+        restore_job(UUID_1, labels={"app.kubernetes.io/managed-by": "loomworks"}),
+        template_job(name="migrate"),
+        template_job(name="template-basic"),
+        template_job(namespace="lw-restores"),
+        template_job(labels={"app.kubernetes.io/component": "template"}),
+        template_job(labels={**labels(UUID_1), "app.kubernetes.io/component": "template"}),
+        job(UUID_1, namespace="lw-restores"),
+        job(UUID_1, namespace="lw-keys"),
+    ],
+)
+def test_job_of_another_system_in_a_namespace_of_the_control_planes_own_is_not_ours(found):
+    assert recognise.job(found) is None
+
+
 @pytest.mark.parametrize(
     "row",
     [
@@ -137,8 +192,11 @@ def test_what_is_in_use_or_on_its_way_says_why_it_stays():
 
 
 def test_cluster_is_seen_with_one_listing_for_each_kind():
-    cluster = Cluster(namespace(UUID_1), claim(UUID_1), volume(UUID_2), job(UUID_1), namespace(UUID_2, labels={}))
-    assert {one.kind for one in listing.of_cluster(cluster)} == {Kind.NAMESPACE, Kind.CLAIM, Kind.VOLUME, Kind.JOB}
+    jobs = [job(UUID_1), restore_job(UUID_1), template_job(), job(UUID_1, "foreign", labels=OTHERS)]
+    cluster = Cluster(namespace(UUID_1), claim(UUID_1), volume(UUID_2), *jobs, namespace(UUID_2, labels={}))
+    found = list(listing.of_cluster(cluster))
+    assert {one.kind for one in found} == {Kind.NAMESPACE, Kind.CLAIM, Kind.VOLUME, Kind.JOB}
+    assert [one.uid for one in found if one.kind == Kind.JOB] == ["j", "r", "t"]
     assert cluster.requests == [("LIST", kind) for kind in recognise.CLUSTER_KINDS]
 
 
@@ -167,6 +225,20 @@ def test_job_is_left_over_when_nobody_works_and_no_row_names_it():
     assert len(judged(job(UUID_1), tenants=[UUID_1])) == 1
     assert judged(job(UUID_1), tenants=[UUID_1], busy=[UUID_1]) == []
     assert judged(job(UUID_1), tenants=[UUID_1], jobs=[(f"lw-{UUID_1}", "files-backup-7")]) == []
+
+
+@pytest.mark.parametrize("known", [{}, {"tenants": [UUID_1]}])
+def test_restores_job_is_left_over_when_no_restore_that_goes_on_names_it(known):
+    assert len(judged(restore_job(UUID_1), **known)) == 1
+    assert judged(restore_job(UUID_1), **known, jobs=[("lw-restores", "restore-7")]) == []
+    assert len(judged(restore_job(UUID_1), **known, jobs=[("lw-restores", "restore-8")])) == 1
+    assert len(judged(restore_job(UUID_1), **known, jobs=[(f"lw-{UUID_1}", "restore-7")])) == 1
+    assert judged(restore_job(UUID_1), **known, busy=[UUID_1]) == []
+
+
+def test_templates_job_is_left_over_when_no_template_that_is_being_built_names_it():
+    assert len(judged(template_job(), tenants=[UUID_1], busy=[UUID_1])) == 1
+    assert judged(template_job(), jobs=[("lw-templates", "template-basic-0123456789ab")]) == []
 
 
 def test_what_a_settled_row_names_and_is_not_there_is_missing():
