@@ -18,6 +18,8 @@ HISTORY = """
      WHERE tenant_id = {tenant};
     UPDATE loomworks_volume SET forecast_at = NULL WHERE tenant_id = {tenant};
 """
+CHART = "Chart.getChart(document.querySelector('.o_loomworks_volume_chart canvas'))"
+LINE = "({ label, data }) => [label, data.map(({ x, y }) => [x, y])]"
 STORE = """
     async () => {
         const { rpc } = odoo.loader.modules.get("@web/core/network/rpc");
@@ -45,6 +47,12 @@ def wait_until(reached, pause=1):
 
 def wait_measured(call, number):
     wait_until(lambda: read(call, number, "volume_read_at")["volume_read_at"])
+
+
+def drawn(page):
+    """The lines of the volume's chart by what they are called: moments (ms) and GiB."""
+    page.wait_for_function(f"() => Boolean(window.Chart && {CHART})")
+    return page.evaluate(f"() => Object.fromEntries({CHART}.data.datasets.map({LINE}))")
 
 
 def test_volume_of_a_tenant_is_shown_and_grown(page, picture, log_in, stack, call, tenant):
@@ -115,6 +123,12 @@ def test_volume_that_fills_is_foretold_and_says_when_it_is_deleted(page, picture
     page.locator(f".o_data_row:has-text('{name}') td[name=tenant_id]").click()
     page.wait_for_selector(".o_form_view .o_loomworks_volume_chart canvas")
     assert "a day" in page.locator("div[name=forecast]").inner_text()
+    lines = drawn(page)
+    assert [round(1024 * used) for _at, used in lines["Used"][:14]] == [2560 - 100 * day for day in range(14, 0, -1)]
+    (volume,) = call("loomworks.volume", "search_read", domain=[["tenant_id", "=", number]], fields=["chart"])
+    readings = {(at, used / 1024**3) for at, used, _size in volume["chart"]["readings"]}
+    assert readings.issuperset(map(tuple, lines["Used"]))
+    assert lines["Forecast"][-1][1] == lines["Room"][-1][1], "it leads to the day on which there is no room left"
     deleted = datetime.fromisoformat(read(call, number, "foreseen_erase_at")["foreseen_erase_at"])
     day = f"{deleted:%b} {deleted.day}, {deleted.year}"
     assert day in page.locator("div[name=deleted_on]").inner_text()
