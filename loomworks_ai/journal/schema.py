@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import psycopg2.errors
+
 from .sqltext import Cursor, Name, Part, compose, execute, rows, value
 
 NAME = "loomworks"
 LOCK = 0x4C4F4F4D  # advisory: one installation at a time
 MONTHS_AHEAD = 3
+# For which agents wait at most behind the drop of a month that waits for one table. Less than `deadlock_timeout`, after
+# which the server would end one of two that wait for each other, or its own vacuum.
+LOCK_TIMEOUT = "500ms"
 
 # `relation`: a table, by name: oids do not survive a dump. `shape`: what it looked like when it was captured.
 TABLES = """
@@ -142,8 +147,30 @@ def _make_month(cr: Cursor, parent: str, name: str, month: dict) -> None:
 
 
 def drop_months(cr: Cursor, before: str) -> list[str]:
-    """Drop the partitions that end before the month ``before`` (``2026_03``); return their names."""
+    """Drop the partitions that end before the month ``before`` (``2026_03``); return their names.
+
+    None while somebody reads the journal for longer than ``LOCK_TIMEOUT``: to be called again later.
+    """
     old = [row["name"] for row in rows(cr, PARTITIONS) if row["name"].split("_", 1)[1] < before]
-    for name in old:
-        execute(cr, "DROP TABLE {child}", child=Name(NAME, name))
+    if not old:
+        return []
+    waiting = value(cr, "SELECT current_setting('lock_timeout')")
+    execute(cr, "SAVEPOINT loomworks_months")
+    try:
+        execute(cr, "SELECT set_config('lock_timeout', %s, true)", [LOCK_TIMEOUT])
+        _drop(cr, old)
+        execute(cr, "SELECT set_config('lock_timeout', %s, true)", [waiting])
+    except psycopg2.errors.LockNotAvailable:
+        execute(cr, "ROLLBACK TO SAVEPOINT loomworks_months")
+        old = []
+    execute(cr, "RELEASE SAVEPOINT loomworks_months")
     return old
+
+
+def _drop(cr: Cursor, names: list[str]) -> None:
+    # Whoever is captured queues behind these locks. Entries are what they write first: this waits for them before it
+    # holds anything that they would wait for.
+    for parent in PARTITIONED:
+        execute(cr, "LOCK TABLE ONLY {parent} IN ACCESS EXCLUSIVE MODE", parent=Name(NAME, parent))
+    for name in names:
+        execute(cr, "DROP TABLE {child}", child=Name(NAME, name))

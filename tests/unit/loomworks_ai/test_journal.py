@@ -4,7 +4,7 @@ import tracemalloc
 
 import psycopg2
 import pytest
-from acting import act
+from acting import act, person
 from addons.loomworks_ai import journal
 from journal_state import checksum, state
 
@@ -143,6 +143,46 @@ def test_uninstall_leaves_nothing(cr):
     assert cr.fetchone()[0] == 0
     cr.execute("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'loomworks%'")
     assert cr.fetchone()[0] == 0
+
+
+MONTH = (
+    "CREATE TABLE loomworks.entry_2001_01 PARTITION OF loomworks.entry FOR VALUES FROM ('2001-01-01') TO ('2001-02-01')"
+)
+
+
+def test_a_month_is_dropped_later_while_somebody_reads_the_journal_and_agents_go_on(cr, connect):
+    person(cr, MONTH)
+    reader = connect().cursor()
+    reader.execute("SELECT count(*) FROM loomworks.entry")  # and does not end, as a dump
+    cr.execute("SET lock_timeout = '10s'")
+    assert journal.drop_months(cr, "2001_02") == []
+    writer = connect().cursor()
+    writer.execute("SET lock_timeout = '10s'")
+    assert act(writer, 1, "UPDATE partner SET name = 'x'")["entries"] == 3
+    cr.execute("SHOW lock_timeout")
+    assert cr.fetchone() == ("10s",)
+    cr.connection.commit()
+    reader.connection.rollback()
+    assert journal.drop_months(cr, "2001_02") == ["entry_2001_01"]
+    cr.execute("SHOW lock_timeout")
+    assert cr.fetchone() == ("10s",)
+    cr.connection.commit()
+    assert journal.drop_months(cr, "2001_02") == []
+    assert undone(cr, 1, by=2)["done"]
+
+
+def test_a_month_is_dropped_later_while_an_agent_writes(cr, connect):
+    person(cr, MONTH)
+    writer = connect().cursor()
+    journal.begin(writer, 1)
+    writer.execute("UPDATE partner SET name = 'x'")
+    cr.execute("SET lock_timeout = '10s'")
+    assert journal.drop_months(cr, "2001_02") == []
+    writer.execute("UPDATE partner SET name = 'y'")
+    assert journal.end(writer)["restore_only"] is None
+    writer.connection.commit()
+    assert journal.drop_months(cr, "2001_02") == ["entry_2001_01"]
+    cr.connection.commit()
 
 
 CONFLICTS = {
