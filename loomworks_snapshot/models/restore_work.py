@@ -205,7 +205,10 @@ class RestoreWork(models.Model):
 
     def _step_placing(self):
         if not self.switch_began_at:
-            flow.clean_up(self._restore_spec(), self._world())
+            world = self._world()
+            flow.clean_up(self._restore_spec(), world)
+            if not leftover.withdraw(self.tenant_id._to_spec(), self.new_database, world):
+                return self._pause(leftover.LOOK)
             self.old_database = self.tenant_id.database_name
             return self._switch_to(self.new_database)
         return self._follow_switch(self.old_database, self.new_database, "done")
@@ -226,8 +229,12 @@ class RestoreWork(models.Model):
         return self._clear_away()
 
     def _clear_away(self):
-        """Remove what was made of a restore that comes to nothing."""
-        flow.discard(self._restore_spec(), self._world())
+        """Remove what was made of a restore that comes to nothing: of a change that failed, the files as well."""
+        world, made = self._world(), self.new_database
+        flow.discard(self._restore_spec(), world)
+        has_files = self.purpose == "in_place" and made and made not in self._databases_still_needed()
+        if has_files and not leftover.remove(self.tenant_id._to_spec(), made, world):
+            return self._pause(leftover.LOOK)
         return self._rest()
 
     def _step_done(self):
@@ -346,7 +353,7 @@ class RestoreWork(models.Model):
         step = step.sorted("sequence")[:1]
         message = step.message or self.env._("its Odoo did not answer in time")
         values = {"database_name": before, "previous_database": self.previous_database, "switching": False}
-        tenant.write({**values, **tenant._no_files()})
+        tenant.write({**values, **tenant._no_files(), "files_restored": False})  # they leave the volume again
         tenant._reconcile_if_changed()
         self.switch_began_at = False
         raise flow.RestoreFailed(

@@ -1,4 +1,4 @@
-"""The files of a database that is gone: its folder on the tenant's volume, by a Job in the tenant's namespace.
+"""The files of a database that is gone, or was never put in place: its folder on the tenant's volume, by a Job there.
 
 Files are links (loomworks-adopt-files), so that no other database loses one; what only this folder has is freed.
 """
@@ -20,6 +20,7 @@ Manifest = dict[str, Any]
 LOOK = 1.0  # seconds between two looks at the Job
 DEADLINE = 3600  # seconds
 LABELS = jobs.labels("leftover")
+FILES_RESTORE = "files-restore-"  # names of the Jobs that bring files from S3
 # Moved out of the way first: a pod that starts meanwhile links from whole folders, and from none that is going.
 COMMAND = 'cd "$1" && rm -rf -- ".gone-$2" && if [ -d "$2" ]; then mv -T -- "$2" ".gone-$2"; fi && rm -rf -- ".gone-$2"'
 
@@ -31,7 +32,7 @@ class FolderInUse(PermanentError):
 
 
 class LeftoverStays(RetryableError):
-    """The Job has failed, or may not have the volume now."""
+    """The Job has failed, or may not have the volume now, or something still fills the folder."""
 
     code = "leftover_stays"
 
@@ -50,6 +51,7 @@ def remove(tenant: TenantSpec, database: str, world: Boundaries) -> bool:
         return True
     found = world.kube.get("Job", name, namespace)
     if not found:
+        _stop_filling(tenant, database, world)
         world.kube.apply(job(tenant, database, _node(tenant, world)))
         return False
     pods = list(world.kube.list("Pod", namespace, label_selector=f"job-name={name}"))
@@ -62,8 +64,15 @@ def remove(tenant: TenantSpec, database: str, world: Boundaries) -> bool:
     return True
 
 
+def withdraw(tenant: TenantSpec, database: str, world: Boundaries) -> bool:
+    """Have nothing remove the folder of ``database`` any more, which is to be filled; tell whether that is so."""
+    namespace, name = names.namespace(tenant.uuid), job_name(database)
+    world.kube.delete("Job", name, namespace)
+    return not any(world.kube.list("Pod", namespace, label_selector=f"job-name={name}"))
+
+
 def job_name(database: str) -> str:
-    """Return the name of the Job: one for each database, whose names are never used again."""
+    """Return the name of the Job: one for each database."""
     return f"leftover-{database.replace('_', '-')}"
 
 
@@ -99,6 +108,26 @@ def _refuse(tenant: TenantSpec, database: str) -> None:
     own = re.fullmatch(rf"{re.escape(tenant.role)}(_r[0-9]+)?", database)
     if not own or database == tenant.database:
         raise FolderInUse(f"the folder {database} is not that of a database that the tenant {tenant.name} has left")
+
+
+def _stop_filling(tenant: TenantSpec, database: str, world: Boundaries) -> None:
+    """Make sure that nothing puts files there any more.
+
+    A Job that has brought files goes as well: whoever asks for the same ones again must not take its word for them.
+
+    :raises LeftoverStays: while something still does
+    """
+    namespace, selector = names.namespace(tenant.uuid), names.selector(tenant.uuid)
+    if any(world.kube.list("Pod", namespace, label_selector=f"{selector},{names.DATABASE_LABEL}={database}")):
+        raise LeftoverStays(f"pods of the database {database} have not ended yet")
+    for found in list(world.kube.list("Job", namespace)):
+        name, state = found["metadata"]["name"], diagnosis.job(found, [])
+        if not name.startswith(FILES_RESTORE):
+            continue
+        if not state.ready and not state.fatal:
+            raise LeftoverStays("files are still being brought to the tenant's volume")
+        for kind in ("Secret", "Job", "NetworkPolicy"):
+            world.kube.delete(kind, name, namespace)
 
 
 def _node(tenant: TenantSpec, world: Boundaries) -> str:

@@ -44,7 +44,7 @@ class TestRestore(SnapshotCase):
     def setUp(self):
         super().setUp()
         self.progress, self.served, self.pods, self.databases, self.events = None, False, False, True, []
-        self.switched_at = None
+        self.switched_at, self.removing = None, False
 
         def advance(spec, world):
             if isinstance(self.progress, Exception):
@@ -71,6 +71,7 @@ class TestRestore(SnapshotCase):
 
         for target, name, value in (
             (leftover, "remove", remove_files),
+            (leftover, "withdraw", lambda tenant, database, world: not self.removing),
             (flow, "advance", advance),
             (flow, "check", event("check")),
             (flow, "clean_up", event("clean_up")),
@@ -235,10 +236,33 @@ class TestRestore(SnapshotCase):
         values = (self.tenant.database_name, self.tenant.previous_database, self.tenant.switching)
         self.assertEqual(values, (self.first, False, False))
         self.step(restore)
-        self.assertIn(("discard", restore.new_database), self.events)
+        self.assertEqual(self.events[-2:], [("discard", restore.new_database), ("files", restore.new_database)])
         self.assertNotIn("close", [event[0] for event in self.events])
-        self.assertEqual(restore.error_code, "switch_failed")
+        self.assertEqual((restore.error_code, restore.reconcile_at), ("switch_failed", False))
         restore.with_user(self.operator).action_retry()
+        self.place(restore)
+        self.assertEqual(restore.state, "done")
+
+    def test_files_of_a_change_that_failed_are_removed_until_they_are_and_the_form_says_why_it_failed(self):
+        restore = self.ask()
+        restore.sudo().write({"state": "failed", "new_database": "made", "error_message": "why", "error_code": "code"})
+        with patch.object(leftover, "remove", return_value=False):
+            self.step(restore)
+        self.assertTrue(restore.reconcile_at)
+        with patch.object(leftover, "remove", side_effect=leftover.LeftoverStays("pods have not ended yet")):
+            self.step(restore)
+        self.assertTrue(restore.reconcile_at)
+        self.step(restore)
+        self.assertEqual((restore.reconcile_at, restore.error_message), (False, "why"))
+
+    def test_nothing_is_removed_from_a_database_that_is_about_to_be_changed_to(self):
+        """A restore that is tried again makes a database of the same name."""
+        restore, self.removing = self.ask(), True
+        self.progress = flow.Progress("restored", 1.0, REPORT)
+        for _step in range(4):
+            self.step(restore)
+        self.assertEqual((restore.state, restore.switch_began_at, self.tenant.switching), ("placing", False, False))
+        self.removing = False
         self.place(restore)
         self.assertEqual(restore.state, "done")
 

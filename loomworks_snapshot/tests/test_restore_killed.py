@@ -160,6 +160,13 @@ class TestRestoreKilled(SnapshotCase):
     def ask(self):
         return self.env["loomworks.restore"].browse(self.snapshot.with_user(self.customer).action_restore()).sudo()
 
+    def claim_volume(self):
+        """Have the tenant's volume be there; return where it is mounted."""
+        volume = self.tenant.sudo()._to_spec().volume
+        meta = {"namespace": names.namespace(self.tenant.uuid), "name": volume.claim}
+        self.kube.apply({"kind": "PersistentVolumeClaim", "metadata": meta})
+        return volume.mount_path
+
     def test_put_in_place_taken_back_and_forgotten(self):
         restore = self.ask()
         self.run_until(restore, "done")
@@ -173,12 +180,9 @@ class TestRestoreKilled(SnapshotCase):
         self.assert_only(restore, self.first, new)
         restore.kept_until = fields.Datetime.now() - timedelta(seconds=1)
         restore._cron_forget()
-        claim = self.tenant.sudo()._to_spec().volume.claim
-        meta = {"namespace": names.namespace(self.tenant.uuid), "name": claim}
-        self.kube.apply({"kind": "PersistentVolumeClaim", "metadata": meta})
+        path = self.claim_volume()
         self.run_until(restore, "gone_back")
         self.assert_only(restore, self.first)
-        path = self.tenant.sudo()._to_spec().volume.mount_path
         self.assertEqual(self.kube.removed, {f"{path}/filestore/{new}"})
         self.assertFalse([name for kind, _place, name in self.kube.objects if kind == "Job"])
         self.assertGreater(len(self.died), 80)
@@ -245,7 +249,10 @@ class TestRestoreKilled(SnapshotCase):
             while not restore.switch_began_at:
                 self.take_step(restore)
             restore.switch_began_at -= timedelta(seconds=restore_work.SWITCH_PATIENCE + 1)
+            path = self.claim_volume()
             self.run_until(restore, "failed")
         self.assertEqual(restore.error_code, "switch_failed")
         self.assertEqual((self.tenant.database_name, self.kube.served(self.tenant)), (self.first, self.first))
         self.assert_only(restore, self.first)
+        self.assertEqual(self.kube.removed, {f"{path}/filestore/{restore.new_database}"})
+        self.assertFalse([name for kind, _place, name in self.kube.objects if kind == "Job"])

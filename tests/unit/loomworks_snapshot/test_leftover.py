@@ -22,6 +22,7 @@ class Cluster:
             {("PersistentVolumeClaim", SPEC.volume.claim): {"kind": "PersistentVolumeClaim"}} if claim else {}
         )
         self.nodes = nodes
+        self.pods = {}  # by the selector that finds them
 
     def get(self, kind, name, namespace):
         return self.objects.get((kind, name))
@@ -30,11 +31,13 @@ class Cluster:
         self.objects[manifest["kind"], manifest["metadata"]["name"]] = {**manifest}
 
     def delete(self, kind, name, namespace):
-        del self.objects[kind, name]
+        return self.objects.pop((kind, name), None) is not None
 
-    def list(self, kind, namespace, label_selector):
+    def list(self, kind, namespace, label_selector=""):
+        if kind == "Job":
+            return iter([found for (of, _name), found in self.objects.items() if of == "Job"])
         pods = [{"spec": {"nodeName": node}} for node in self.nodes]
-        return iter(pods if label_selector == names.selector(SPEC.uuid) else ())
+        return iter(pods if label_selector == names.selector(SPEC.uuid) else self.pods.get(label_selector, ()))
 
     def end(self, kind):
         self.job["status"] = {"conditions": [{"type": kind, "status": "True", "message": "out of luck"}]}
@@ -72,6 +75,38 @@ def test_job_that_fails_is_taken_away_and_said():
     with pytest.raises(leftover.LeftoverStays, match="out of luck"):
         remove(cluster)
     assert cluster.job is None
+
+
+def test_pods_of_the_database_are_waited_for():
+    cluster = Cluster("node-1")
+    cluster.pods[f"{names.selector(SPEC.uuid)},{names.DATABASE_LABEL}={OLD}"] = [{"metadata": {"name": "odoo"}}]
+    with pytest.raises(leftover.LeftoverStays, match="have not ended"):
+        remove(cluster)
+    cluster.pods.clear()
+    assert not remove(cluster)
+    assert cluster.job
+
+
+def test_job_that_brings_files_is_waited_for_and_its_word_is_not_left_behind():
+    cluster, name = Cluster(), "files-restore-0123456789"
+    for kind, other in (("Job", name), ("Secret", name), ("Job", "files-backup-7")):
+        cluster.apply({"kind": kind, "metadata": {"name": other}})
+    with pytest.raises(leftover.LeftoverStays, match="still being brought"):
+        remove(cluster)
+    cluster.objects["Job", name]["status"] = {"conditions": [{"type": "Complete", "status": "True"}]}
+    assert not remove(cluster)
+    kept = {key for key in cluster.objects if key[0] != "PersistentVolumeClaim"}
+    assert kept == {("Job", "files-backup-7"), ("Job", leftover.job_name(OLD))}
+
+
+def test_removal_is_withdrawn_with_its_pod_before_the_folder_is_filled_again():
+    cluster = Cluster()
+    remove(cluster)
+    cluster.pods[f"job-name={leftover.job_name(OLD)}"] = [{"metadata": {"name": "pod"}}]
+    assert not leftover.withdraw(SERVED, OLD, Boundaries(cluster, None, None))
+    assert cluster.job is None
+    cluster.pods.clear()
+    assert leftover.withdraw(SERVED, OLD, Boundaries(cluster, None, None))
 
 
 @pytest.mark.parametrize("tenant", [SERVED, replace(SERVED, volume=None)])
