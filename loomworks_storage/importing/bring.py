@@ -15,7 +15,7 @@ from threading import Lock
 
 from ..filestore.blocks import verified
 from ..filestore.crew import THREADS, Crew
-from ..filestore.errors import WrongContent
+from ..filestore.errors import ObjectMissing, WrongContent
 from ..filestore.folder import BLOCK, Folder
 from .errors import SourceUnreadable
 from .source import Inventory, Member, Source
@@ -100,7 +100,7 @@ class Bringing:
     def _bring(self, digest: str, member: Member) -> None:
         try:
             self._folder.write(digest, self._verified(digest, member))
-        except (WrongContent, SourceUnreadable) as error:
+        except (WrongContent, SourceUnreadable, ObjectMissing) as error:
             with self._counting:
                 self._report.wrong[digest] = error.message
         else:

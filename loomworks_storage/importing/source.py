@@ -6,23 +6,19 @@ and a folder with a dump beside a filestore as it stands on a disk (``filestore/
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import BinaryIO
 
 from .errors import DumpMissing, DumpRefused, SourceRefused, SourceUnreadable, TooLargeToLook
 
 MOST_MEMBERS = 2_000_000
 MOST_RATIO = 1200  # unpacked to packed; deflate reaches 1,032
-MOST_DEPTH = 5  # folders within folders
 
 _FILE = re.compile(
     r"(?:filestore/)?(?:(?P<database>[A-Za-z0-9_][A-Za-z0-9._-]*)/)?(?P<folder>[0-9a-f]{2})/(?P<digest>(?P=folder)[0-9a-f]{38})"
@@ -86,42 +82,6 @@ class Source(ABC):
     @abstractmethod
     def open(self, member: Member) -> AbstractContextManager[BinaryIO]:
         """Open one for reading."""
-
-
-class FolderSource(Source):
-    """A folder on a disk; no link in it is followed."""
-
-    def __init__(self, root: Path) -> None:
-        if not root.is_dir() or root.is_symlink():
-            raise SourceUnreadable(f"{root} is no folder")
-        self._root = root
-
-    def members(self) -> Iterator[Member]:
-        """Yield every plain file; of a link, neither it nor what it leads to."""
-        yield from self._below(self._root, "", MOST_DEPTH)
-
-    def open(self, member: Member) -> BinaryIO:
-        """Open a file; no part of its name is followed out of the folder."""
-        number = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            *folders, last = member.name.split("/")
-            for folder in folders:
-                number = _replaced(number, os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=number))
-            found = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=number)
-        except OSError as error:
-            raise SourceUnreadable(f"{member.name} of the source cannot be read: {error.strerror}") from error
-        finally:
-            os.close(number)
-        return os.fdopen(found, "rb")
-
-    def _below(self, path: Path, prefix: str, depth: int) -> Iterator[Member]:
-        with os.scandir(path) as entries:
-            for entry in entries:
-                found = entry.stat(follow_symlinks=False)
-                if stat.S_ISREG(found.st_mode):
-                    yield Member(f"{prefix}{entry.name}", found.st_size)
-                elif stat.S_ISDIR(found.st_mode) and depth:
-                    yield from self._below(Path(entry.path), f"{prefix}{entry.name}/", depth - 1)
 
 
 class ZipSource(Source):
@@ -226,8 +186,3 @@ def _dump(source: Source, dumps: list[Member]) -> Dump:
         f"{member.name} is neither a plain nor a custom dump of pg_dump",
         "Make it with pg_dump --no-owner --no-privileges, unpacked, or with --format=custom.",
     )
-
-
-def _replaced(old: int, new: int) -> int:
-    os.close(old)
-    return new

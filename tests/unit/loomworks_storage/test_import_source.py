@@ -3,6 +3,7 @@
 import io
 import os
 import zipfile
+from uuid import uuid4
 
 import psycopg2
 import pytest
@@ -13,8 +14,9 @@ from addons.loomworks_storage.importing import source as sources
 from addons.loomworks_storage.importing.arrived import compare
 from addons.loomworks_storage.importing.bring import Bringing
 from addons.loomworks_storage.importing.errors import DumpMissing, DumpRefused, SourceRefused, SourceUnreadable
-from addons.loomworks_storage.importing.source import Dump, DumpKind, FolderSource, Member, ZipSource, inventory
-from filestores import contents, digest_of
+from addons.loomworks_storage.importing.place import SourceLocation, StoredFolder
+from addons.loomworks_storage.importing.source import Dump, DumpKind, ZipSource, inventory
+from filestores import contents, digest_of, location_of, open_store
 
 FILES = [b"", b"small", b"x" * 3_000_000, *(f"file {number}".encode() for number in range(30))]
 PLAIN = b"--\n-- PostgreSQL database dump\n--\n\nSET statement_timeout = 0;\n"
@@ -39,25 +41,27 @@ def a_zip(found, **options):
     return ZipSource(stream)
 
 
-def a_directory(path, found):
+def a_folder(store, found):
     for name, content in found.items():
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
-        (path / name).write_bytes(content)
-    return FolderSource(path)
+        store.put(f"old/{name}", content)
+    return StoredFolder(store, "old")
 
 
-def snapshot(path):
-    """Return all that can be seen of a folder."""
-    return {
-        str(one.relative_to(path)): (one.lstat().st_mtime_ns, one.lstat().st_size, one.lstat().st_mode)
-        for one in path.rglob("*")
-    }
+def snapshot(store):
+    """Return all that can be seen of a place of sources."""
+    return list(store.list(""))
+
+
+@pytest.fixture
+def store(s3):
+    """A place of sources."""
+    return open_store(SourceLocation.of(location_of(s3), f"sources/{uuid4()}"))
 
 
 @pytest.fixture(params=["zip", "folder"])
-def make(request, tmp_path):
+def make(request, store):
     """What makes a source of names and contents."""
-    return a_zip if request.param == "zip" else lambda found: a_directory(tmp_path / "source", found)
+    return a_zip if request.param == "zip" else lambda found: a_folder(store, found)
 
 
 # --- what is in it --------------------------------------------------------------------------------
@@ -143,34 +147,6 @@ def test_names_that_odoo_does_not_write_are_passed_over(tmp_path, name):
     assert {path.name for path in (tmp_path / "volume").rglob("*") if path.is_file()} == set(found.files)
 
 
-def test_links_of_a_folder_are_not_followed(tmp_path):
-    secret = tmp_path / "secret"
-    secret.write_bytes(b"secret")
-    source = a_directory(tmp_path / "source", members())
-    link = tmp_path / "source" / "filestore" / name_of(b"secret")
-    link.parent.mkdir(exist_ok=True)
-    link.symlink_to(secret)
-    (tmp_path / "source" / "elsewhere").symlink_to(tmp_path)
-    found = inventory(source)
-    assert digest_of(b"secret") not in found.files
-    for name in (f"filestore/{name_of(b'secret')}", "elsewhere/secret"):
-        with pytest.raises(SourceUnreadable):
-            source.open(Member(name, 6))
-    (tmp_path / "other").symlink_to(tmp_path / "source")
-    for root in (tmp_path / "other", tmp_path / "nowhere", secret):
-        with pytest.raises(SourceUnreadable):
-            FolderSource(root)
-
-
-def test_folder_that_is_replaced_by_a_link_meanwhile_is_not_followed(tmp_path):
-    source = a_directory(tmp_path / "source", members())
-    found = inventory(source)
-    (tmp_path / "source" / "filestore").rename(tmp_path / "moved")
-    (tmp_path / "source" / "filestore").symlink_to(tmp_path / "moved")
-    report = Bringing(source, Folder(tmp_path / "t")).run(found)
-    assert (report.brought, len(report.wrong)) == (0, len(FILES))
-
-
 def test_archive_that_unpacks_to_more_than_it_can_is_refused():
     source = a_zip(members())
     for one in source._zip.infolist():
@@ -207,9 +183,9 @@ def test_what_is_no_archive_is_told():
 # --- on the volume --------------------------------------------------------------------------------
 
 
-def test_files_arrive_as_they_were_and_the_source_is_untouched(make, tmp_path):
+def test_files_arrive_as_they_were_and_the_source_is_untouched(make, store, tmp_path):
     source = make(members())
-    before = snapshot(tmp_path / "source")
+    before = snapshot(store)
     folder, shares = Folder(tmp_path / "volume" / "t"), []
     report = Bringing(source, folder, lambda stage, share: shares.append((stage, share))).run(inventory(source))
     assert (report.files, report.brought, report.bytes, report.whole) == (
@@ -217,7 +193,7 @@ def test_files_arrive_as_they_were_and_the_source_is_untouched(make, tmp_path):
     )  # fmt: skip
     assert contents(folder) == {name_of(one): one for one in FILES}
     assert shares[-1] == ("files", 1.0)
-    assert snapshot(tmp_path / "source") == before
+    assert snapshot(store) == before
     again = Bringing(source, folder).run(inventory(source))
     assert (again.brought, again.kept) == (0, len(FILES))
 
@@ -250,13 +226,16 @@ def test_damaged_archive_names_what_could_not_be_read(tmp_path):
     assert report.brought == len(FILES) - 1
 
 
-def test_file_longer_than_its_folder_said_is_left(tmp_path):
-    source = a_directory(tmp_path / "source", members())
+def test_file_that_changes_or_goes_after_it_was_listed_is_left(store, tmp_path):
+    source = a_folder(store, members())
     found = inventory(source)
-    (tmp_path / "source" / "filestore" / name_of(b"small")).write_bytes(b"small and more")
-    (tmp_path / "source" / "filestore" / name_of(b"file 1")).unlink()
+    for content, now in ((b"small", b"smell"), (b"file 2", b"fi"), (b"file 3", b"")):
+        store.put(f"old/filestore/{name_of(content)}", now, replace=True)
+    store.delete(f"old/filestore/{name_of(b'file 1')}")
     report = Bringing(source, Folder(tmp_path / "t")).run(found)
-    assert set(report.wrong) == {digest_of(b"small"), digest_of(b"file 1")}
+    spoilt = {digest_of(one) for one in (b"small", b"file 1", b"file 2", b"file 3")}
+    assert set(report.wrong) == spoilt
+    assert report.brought == len(FILES) - len(spoilt)
 
 
 def test_full_volume_is_told(make, tmp_path, monkeypatch):
