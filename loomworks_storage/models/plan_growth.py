@@ -1,11 +1,15 @@
 """How a plan lets volumes grow by themselves."""
 
+from dataclasses import replace
+
 from odoo import api, fields, models
 from odoo.addons.loomworks_tenant.errors import InvalidQuantity
 from odoo.addons.loomworks_tenant.kube import quantity
 from odoo.exceptions import ValidationError
 
 from ..volumes.policy import Rule
+
+MIB = 1024**2  # bytes
 
 
 class Plan(models.Model):
@@ -36,3 +40,20 @@ class Plan(models.Model):
         self.ensure_one()
         ceiling = quantity.size(self.volume_ceiling) if self.volume_ceiling else 0
         return Rule(self.volume_grow_at, self.volume_grow_by, ceiling)
+
+
+class Tenant(models.Model):
+    """A tenant whose volume grows by its plan's rule, within the storage that it may have."""
+
+    _inherit = "loomworks.tenant"
+
+    max_storage_gb = fields.Float(help="In GiB. Its volume does not grow by itself beyond it. 0: no limit.")
+
+    def _growth_rule(self):
+        """Return the rule of the plan; what the tenant may have is a ceiling as well."""
+        rule, limit = self.plan_id._growth_rule(), self._storage_limit()
+        return replace(rule, ceiling=min(rule.ceiling, limit)) if limit else rule
+
+    def _storage_limit(self):
+        """Return how many bytes of storage the tenant may have, whole MiB; 0: as many as are wanted."""
+        return int(self.max_storage_gb * 1024) * MIB

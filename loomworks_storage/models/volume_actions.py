@@ -41,7 +41,7 @@ class Volume(models.Model):
         if tenant.state not in GROWS_IN or not settled or not measured:
             return None
         # The storage may have rounded up, or somebody has grown the claim: less than there is would be no growth.
-        return policy.next_size(max(wanted, has), self.used_percent, tenant.plan_id._growth_rule())
+        return policy.next_size(max(wanted, has), self.used_percent, tenant._growth_rule())
 
     # --- telling people -------------------------------------------------------------------------------
 
@@ -91,9 +91,16 @@ class Volume(models.Model):
         return Markup("<p>%s</p><p>%s</p>") % (what, self._what_next())
 
     def _what_next(self):
-        rule = self.tenant_id.plan_id._growth_rule()
-        if rule.at and max(quantity.size(self.tenant_id.volume_size), self.capacity_bytes) < rule.ceiling:
+        tenant = self.tenant_id
+        rule, limit = tenant._growth_rule(), tenant._storage_limit()
+        if rule.at and max(quantity.size(tenant.volume_size), self.capacity_bytes) < rule.ceiling:
             return self.env._("It grows by itself, up to %s.", quantity.canonical(rule.ceiling))
+        if rule.at and rule.ceiling == limit:
+            return self.env._(
+                "It has reached the storage that the tenant may have, %s, and does not grow by itself any more: raise "
+                "that limit, or resize it.",
+                quantity.canonical(limit),
+            )
         if rule.at:
             return self.env._("It has reached its ceiling, and does not grow by itself any more: resize it.")
         return self.env._("It does not grow by itself: resize it, or remove what is not needed.")

@@ -16,6 +16,7 @@ from ..volumes.forecast import WINDOW
 from ..volumes.survey import Survey, Usage
 
 GI = 1024**3
+MI = 1024**2
 NOON = fields.Datetime.to_datetime("2026-11-25 12:00:00")
 
 
@@ -24,6 +25,7 @@ class VolumeCase(TenantCase):
 
     def setUp(self):
         super().setUp()
+        self.plan.max_storage_gb = 100
         self.enterContext(freeze_time(NOON))
         self.startPatcher(patch.object(type(self.env["ir.cron"]), "_commit_progress", lambda *args, **options: 1.0))
         self.env["loomworks.cluster"].search([("id", "!=", self.cluster.id)]).active = False
@@ -364,6 +366,26 @@ class TestVolumeGrowsByItself(VolumeCase):
         self.look(85, requested=8 * GI, capacity=8 * GI)
         self.assertEqual(self.tenant.volume_size, "5Gi")
         self.assertIn("It has reached its ceiling", self.alarms()[0].note)
+
+    def test_volume_grows_by_itself_up_to_the_storage_that_the_tenant_may_have_and_says_so(self):
+        self.plan.volume_ceiling = "20Gi"
+        self.tenant.max_storage_gb = 5.5
+        self.look(81)
+        self.assertEqual(self.tenant.volume_size, "5632Mi")
+        self.assertIn("It has reached the storage that the tenant may have, 5632Mi", self.alarms()[0].note)
+        grown = {"requested": 5632 * MI, "capacity": 5632 * MI}
+        self.look(95, after=timedelta(minutes=5), **grown)
+        self.assertEqual(self.tenant.volume_size, "5632Mi")
+        self.assertIn("raise that limit, or resize it", self.alarms()[0].note)
+        self.tenant.max_storage_gb = 0
+        self.look(95, after=timedelta(minutes=10), **grown)
+        self.assertEqual(self.tenant.volume_size, "7Gi", "0 is no limit")
+
+    def test_tenant_that_has_all_the_storage_it_may_have_does_not_grow(self):
+        self.tenant.max_storage_gb = 5
+        self.look(95)
+        self.assertEqual(self.tenant.volume_size, "5Gi")
+        self.assertIn("may have, 5Gi, and does not grow", self.alarms()[0].note)
 
     def test_suspended_tenant_does_not_grow(self):
         self.tenant.action_suspend()
