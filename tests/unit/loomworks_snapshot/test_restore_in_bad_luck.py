@@ -577,7 +577,7 @@ def asked_for(folder, name):
 def filtered(server, names, other):
     """Return segments without what they say of a database."""
     path = server.folder / "scratch" / "whole"
-    filtering, found = wal.WalFilter([other], Segment.parse(names[0]).number), []
+    filtering, found = wal.WalFilter(Selection([other]), Segment.parse(names[0]).number), []
     for name in names:
         server.run("pgbackrest", "--stanza=main", "archive-get", name, path)
         found.append(bytearray(path.read_bytes()))
