@@ -281,6 +281,29 @@ def test_undone_it_is_as_if_it_had_never_happened(office, agent, name):
     assert_sound(office, done, nowhere)
 
 
+@pytest.mark.parametrize("others", [True, False])
+def test_it_is_noticed_where_nothing_can_be_created_after_an_undo(office, agent, others):
+    """A foreign key that no new row keeps, on the table of a model whose only creation was undone."""
+    with agent.request() as env:
+        gone = env["crm.lost.reason"].create({"name": "Gone"}).id
+    assert agent.undo()["done"]
+    with office.person() as env:
+        env["crm.lost.reason"].search([]).unlink()
+        if others:
+            env["crm.lost.reason"].create({"name": "Other"})
+        health.assert_usable(env(su=True), {"crm_lost_reason": [gone]})
+        env.flush_all()
+        env.cr.execute(
+            """
+            ALTER TABLE crm_lost_reason ADD COLUMN nobody int DEFAULT 0;
+            ALTER TABLE crm_lost_reason ADD FOREIGN KEY (nobody) REFERENCES res_partner NOT VALID
+            """
+        )
+        with pytest.raises(AssertionError, match="crm_lost_reason_nobody_fkey"):
+            health.assert_usable(env(su=True), {"crm_lost_reason": [gone]})
+        env.cr.rollback()
+
+
 def assert_sound(office, operation, nowhere):
     """Nothing leads nowhere that did not before, numbers come, and the ORM works on what the operation had touched."""
     from odoo.addons.loomworks_ai import journal
