@@ -61,6 +61,20 @@ def test_operator_sees_what_goes_when_and_brings_a_tenant_back(page, picture, lo
     page.wait_for_selector(".o_statusbar_status button.o_arrow_button_current:has-text('Active')", timeout=180_000)
 
 
+def test_open_form_shows_what_others_change_though_nothing_is_in_progress(page, log_in, stack, call, tenant):
+    number, name = tenant
+    log_in()
+    open_tenant(page, stack, number)
+    wait_for(call, number, "active")
+    call("loomworks.tenant", "action_suspend", ids=[number], reason="not paid")
+    page.wait_for_selector(".o_statusbar_status button.o_arrow_button_current:has-text('Suspended')", timeout=60_000)
+    wait_for(call, number, "suspended")
+    page.wait_for_timeout(3000)  # the page has seen by now that nothing is in progress
+    call("loomworks.tenant", "write", ids=[number], vals={"name": "Named by somebody else"})
+    page.wait_for_selector(".o_form_view :text('Named by somebody else')", timeout=60_000)
+    call("loomworks.tenant", "write", ids=[number], vals={"name": name})
+
+
 def test_operator_looks_through_the_orphans(page, picture, log_in, stack):
     log_in()
     page.goto(f"{stack['LOOMWORKS_URL']}/odoo/action-loomworks_storage.action_orphan")

@@ -8,28 +8,33 @@ import { ListController } from "@web/views/list/list_controller";
 import { listView } from "@web/views/list/list_view";
 
 const REFRESH = 1000; // milliseconds between two looks while something is in progress
-const IDLE_REFRESH = 10000; // milliseconds between two looks at a list where nothing is
+const IDLE_REFRESH = 10000; // milliseconds between two looks where nothing is: others change what is shown, too
 
 /**
- * Reload what is shown while the reconciler works on it.
+ * Reload what is shown, often while the reconciler works on it. A look that began before a change may come back after
+ * it, and one may fail: there is always another one.
  *
  * @param {() => boolean} isWorking whether a shown record is in progress
  * @param {() => Promise<boolean>} mayReload whether a reload would lose nothing that a person typed
  * @param {() => Promise} reload
- * @param {number} idle milliseconds between two looks while nothing is in progress; 0 for none
  */
-function useLiveReload(isWorking, mayReload, reload, idle) {
+function useLiveReload(isWorking, mayReload, reload) {
     const component = useComponent();
     let timer = null;
     let last = Date.now();
     const tick = async () => {
-        const due = isWorking() ? REFRESH : idle;
-        if (due && document.visibilityState === "visible" && Date.now() - last >= due && (await mayReload())) {
-            last = Date.now();
-            await reload();
-        }
-        if (component.__owl__.status < 3) {
-            timer = setTimeout(tick, REFRESH);
+        const due = isWorking() ? REFRESH : IDLE_REFRESH;
+        let next = IDLE_REFRESH;
+        try {
+            if (document.visibilityState === "visible" && Date.now() - last >= due && (await mayReload())) {
+                last = Date.now();
+                await reload();
+            }
+            next = REFRESH;
+        } finally {
+            if (component.__owl__.status < 3) {
+                timer = setTimeout(tick, next);
+            }
         }
     };
     onMounted(() => (timer = setTimeout(tick, REFRESH)));
@@ -42,8 +47,7 @@ export class TenantFormController extends FormController {
         useLiveReload(
             () => this.model.root.data?.working,
             async () => !this.model.root.isNew && !(await this.model.root.isDirty()),
-            () => this.model.root.load(),
-            0
+            () => this.model.root.load()
         );
     }
 }
@@ -56,8 +60,7 @@ export class TenantKanbanController extends KanbanController {
         useLiveReload(
             () => shownRecords(this.model.root).some((record) => record.data.working),
             async () => true,
-            () => this.model.load(),
-            IDLE_REFRESH
+            () => this.model.load()
         );
     }
 }
@@ -68,8 +71,7 @@ export class TenantListController extends ListController {
         useLiveReload(
             () => shownRecords(this.model.root).some((record) => record.data.progress < 100),
             async () => !this.model.root.editedRecord && !this.model.root.selection.length,
-            () => this.model.load(),
-            IDLE_REFRESH
+            () => this.model.load()
         );
     }
 }
@@ -80,8 +82,7 @@ export class LiveListController extends ListController {
         useLiveReload(
             () => shownRecords(this.model.root).some((record) => record.data.working),
             async () => !this.model.root.selection.length,
-            () => this.model.load(),
-            IDLE_REFRESH
+            () => this.model.load()
         );
     }
 }
