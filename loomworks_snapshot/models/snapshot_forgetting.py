@@ -1,11 +1,14 @@
 """The promise that what was erased is gone from a server's backups, too: by when, and that it was."""
 
+import logging
 from datetime import timedelta
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 
 from ..schedule import forgetting
+
+_logger = logging.getLogger(__name__)
 
 IN_REPOSITORY = ("done", "running")  # states of base backups that have files there
 
@@ -49,6 +52,13 @@ class DatabaseServer(models.Model):
         self.ensure_one()
         return forgetting.oldest_kept(fields.Datetime.now(), self.forget_days, self.full_every_days)
 
+    def _gone_by(self, moment):
+        """Return by when what was removed at ``moment`` is gone from the backups, too; without a promise, about."""
+        self.ensure_one()
+        if self.forget_days:
+            return moment + timedelta(days=self.forget_days)
+        return forgetting.usual_end(moment, self.window_days, self.full_every_days)
+
     def _kept_no_longer(self, moment, end):
         """Return until when what is of ``moment`` may be kept, where its owner wishes it until ``end``."""
         self.ensure_one()
@@ -84,17 +94,49 @@ class Tenant(models.Model):
     )
     forget_promised = fields.Boolean(compute="_compute_forget_by")
 
-    @api.depends("erased_at", "server_id.forget_days", "server_id.window_days", "server_id.full_every_days")
+    name_forget_by = fields.Datetime(
+        "Name gone from backups by",
+        compute="_compute_forget_by",
+        help="The control plane forgets the name when no backup holds the data any more; its own backups then expire.",
+    )
+
+    @api.depends(
+        "erased_at",
+        "forgotten_at",
+        "names_forgotten_at",
+        "server_id.forget_days",
+        "server_id.window_days",
+        "server_id.full_every_days",
+    )
     def _compute_forget_by(self):
         for tenant in self:
             server, erased_at = tenant.sudo().server_id, tenant.erased_at
             tenant.forget_promised = bool(server.forget_days)
-            if not erased_at or not server:
-                tenant.forget_by = False
-            elif server.forget_days:
-                tenant.forget_by = erased_at + timedelta(days=server.forget_days)
-            else:
-                tenant.forget_by = forgetting.usual_end(erased_at, server.window_days, server.full_every_days)
+            tenant.forget_by = server._gone_by(erased_at) if erased_at and server else False
+            own = self.env.ref("loomworks_tenant.own_server", raise_if_not_found=False)
+            since = tenant.names_forgotten_at or tenant.forgotten_at or tenant.forget_by
+            tenant.name_forget_by = own.sudo()._gone_by(since) if own and since else False
+
+    @api.model
+    def _cron_forget_names(self):
+        """Forget who those were whose data is in no backup any more; one that cannot be forgotten keeps nobody else."""
+        due = [("erased_at", "!=", False), ("names_forgotten_at", "=", False)]
+        due += ["|", ("forgotten_at", "!=", False), ("server_id", "=", False)]
+        for tenant in self.sudo().search(due).filtered(lambda one: one._may_forget_names()):
+            try:
+                with self.env.cr.savepoint():
+                    tenant._forget_names()
+            except Exception:
+                _logger.exception("the names of the erased tenant %s are not forgotten", tenant.uuid)
+                tenant.invalidate_recordset()
+
+    def _forget_names(self):
+        """Remove its snapshots, restores, and what its agents did."""
+        for tenant in self.sudo():
+            self.env["loomworks.ai.operation.log"].sudo().search([("tenant_id", "=", tenant.id)]).unlink()
+            tenant.restore_ids.unlink()
+            tenant.snapshot_ids.unlink()
+        return super()._forget_names()
 
     @api.model
     def _guarded_fields(self):

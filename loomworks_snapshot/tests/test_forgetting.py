@@ -2,9 +2,11 @@
 
 from datetime import timedelta
 
+import psycopg2
 from odoo import fields
 from odoo.exceptions import UserError, ValidationError
 from odoo.tests import tagged
+from odoo.tools import SQL, mute_logger
 
 from ..backup import metrics
 from ..models.base_backup import moment
@@ -86,6 +88,79 @@ class TestForgetting(SnapshotCase):
         self.server.forget_days = 30
         self.assertEqual((tenant.forget_by - tenant.erased_at).days, 30)
         self.assertTrue(tenant.forget_promised)
+
+    def tables_with(self, text):
+        """Return the tables of which a row has the text, in whatever column."""
+        self.env.flush_all()
+        self.env.cr.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        found = set()
+        for (table,) in self.env.cr.fetchall():
+            query = SQL("SELECT 1 FROM %s one WHERE one::text ILIKE %s LIMIT 1", SQL.identifier(table), f"%{text}%")
+            if self.env.execute_query(query):
+                found.add(table)
+        return found
+
+    def much_written_about(self):
+        """Return a tenant that has been erased, with rows of all kinds about it."""
+        tenant = self.make_active(name="Quixotic Ltd", subdomain="quixotic", admin_ids=[(6, 0, self.customer.ids)])
+        snapshot = self.take_ready(tenant)
+        self.take(tenant, name="before Quixotic's move")
+        self.env["loomworks.restore"]._request(tenant, {**snapshot._restore_values(), "purpose": "drill"})
+        tenant.action_suspend("Quixotic has not paid")
+        tenant.message_post(body="Quixotic called")
+        tenant._raise_alarm("loomworks_snapshot.activity_snapshot_failed", "Quixotic cannot be restored")
+        values = {"tenant_id": tenant.id, "configuration": {"tenant": {"name": "Quixotic"}}, "state": "done"}
+        self.env["loomworks.reset"].sudo().create(values)
+        brought = {"name": "Quixotic Ltd", "subdomain": "quixotic", "source": "quixotic.zip", "tenant_id": tenant.id}
+        brought |= {"plan_id": tenant.plan_id.id, "cluster_id": self.cluster.id, "state": "done"}
+        self.env["loomworks.import"].sudo().create(brought)
+        mirrored = {"user_id": self.env.uid, "tenant_id": tenant.id, "state": "done", "agent_name": "bot@quixotic"}
+        self.env["loomworks.ai.operation.log"].sudo().create({**mirrored, "operation_type": "write"})
+        tenant.sudo().write({"state": "archived", "erased_at": self.now - timedelta(days=9)})
+        return tenant
+
+    def test_who_it_was_is_forgotten_once_no_backup_holds_the_data(self):
+        own = {"module": "loomworks_tenant", "name": "own_server", "model": self.server._name, "res_id": self.server.id}
+        self.env["ir.model.data"].search([("module", "=", own["module"]), ("name", "=", own["name"])]).unlink()
+        self.env["ir.model.data"].create(own)
+        tenant = self.much_written_about()
+        before = self.tables_with("quixotic")
+        self.assertGreaterEqual(len(before), 8, before)
+        entries = self.env["loomworks.audit"].search([("tenant_id", "=", tenant.id)])
+        actions = entries.mapped("action")
+        tenants = self.env["loomworks.tenant"]
+        tenants._cron_forget_names()
+        self.assertEqual(tenant.name, "Quixotic Ltd", "backups hold its data yet")
+        tenant.sudo().forgotten_at = self.now
+        tenants._cron_forget_names()
+        self.assertEqual(self.tables_with("quixotic"), set())
+        self.assertEqual(tenant.name, f"Erased tenant {tenant.uuid[:8]}")
+        self.assertTrue(tenant.names_forgotten_at)
+        self.assertEqual(tenant.name_forget_by - tenant.names_forgotten_at, timedelta(days=10))
+        entries.invalidate_recordset()
+        self.assertEqual(entries.mapped("action"), actions, "who did what stays")
+        self.assertIn("suspend", actions)
+        self.assertEqual(set(entries.mapped("record_name")), {tenant.name})
+
+    def test_files_in_s3_keep_the_name_until_they_are_gone(self):
+        tenant = self.erased(9)
+        tenant.sudo().forgotten_at = self.now
+        row = {"tenant_id": tenant.id, "state": "expired", "manifest": "m", "began_at": self.now}
+        backup = self.env["loomworks.files.backup"].sudo().create(row)
+        tenant._cron_forget_names()
+        self.assertFalse(tenant.names_forgotten_at)
+        backup.removed = True
+        tenant._cron_forget_names()
+        self.assertTrue(tenant.names_forgotten_at)
+
+    def test_who_a_living_tenant_is_cannot_be_forgotten(self):
+        with self.assertRaisesRegex(UserError, "has not been erased"):
+            self.tenant._forget_names()
+        with mute_logger("odoo.sql_db"), self.assertRaisesRegex(psycopg2.Error, "final"), self.cr.savepoint():
+            self.env.cr.execute(
+                "UPDATE loomworks_audit SET record_name = %s, result = '' WHERE tenant_id = %s",
+                [f"Erased tenant {self.tenant.uuid[:8]}", self.tenant.id],
+            )
 
     def test_broken_promise_is_a_figure(self):
         self.server.forget_days = 10

@@ -18,6 +18,7 @@ from . import (
     tenant,
     tenant_ending,
     tenant_files,
+    tenant_forgetting,
     tenant_import,
     tenant_reset,
     tenant_volume,

@@ -8,6 +8,7 @@ from . import (
     template,
     tenant,
     tenant_actions,
+    tenant_forgetting,
     tenant_reconcile,
     tenant_spec,
     tenant_step,
