@@ -109,11 +109,11 @@ class Tenant(models.Model):
         "server_id.full_every_days",
     )
     def _compute_forget_by(self):
+        own = self.env.ref("loomworks_tenant.own_server", raise_if_not_found=False)
         for tenant in self:
             server, erased_at = tenant.sudo().server_id, tenant.erased_at
             tenant.forget_promised = bool(server.forget_days)
             tenant.forget_by = server._gone_by(erased_at) if erased_at and server else False
-            own = self.env.ref("loomworks_tenant.own_server", raise_if_not_found=False)
             since = tenant.names_forgotten_at or tenant.forgotten_at or tenant.forget_by
             tenant.name_forget_by = own.sudo()._gone_by(since) if own and since else False
 
@@ -122,7 +122,8 @@ class Tenant(models.Model):
         """Forget who those were whose data is in no backup any more; one that cannot be forgotten keeps nobody else."""
         due = [("erased_at", "!=", False), ("names_forgotten_at", "=", False)]
         due += ["|", ("forgotten_at", "!=", False), ("server_id", "=", False)]
-        for tenant in self.sudo().search(due).filtered(lambda one: one._may_forget_names()):
+        tenants = self.sudo().search(due).filtered(lambda one: one._may_forget_names())
+        for tenant in tenants:
             try:
                 with self.env.cr.savepoint():
                     tenant._forget_names()
@@ -131,10 +132,12 @@ class Tenant(models.Model):
                 tenant.invalidate_recordset()
 
     def _forget_names(self):
-        """Remove its snapshots, restores, and what its agents did."""
+        """Remove its snapshots, restores, and what its agents did; a restore that has filled a copy stays with that."""
         for tenant in self.sudo():
             self.env["loomworks.ai.operation.log"].sudo().search([("tenant_id", "=", tenant.id)]).unlink()
-            tenant.restore_ids.unlink()
+            copying = tenant.restore_ids.filtered("copy_id")
+            copying.write({"error_message": False, "report": False})
+            (tenant.restore_ids - copying).unlink()
             tenant.snapshot_ids.unlink()
         return super()._forget_names()
 

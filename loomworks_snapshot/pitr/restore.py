@@ -12,6 +12,7 @@ from typing import Any
 
 from ...loomworks_tenant.errors import LoomworksError
 from ..repository import catalog as catalogs
+from ..repository import verdict
 from ..repository.catalog import Backup, Catalog
 from ..repository.errors import ObjectMissing, UnknownFormat
 from ..repository.segments import Segment, between, parse_lsn
@@ -349,10 +350,8 @@ def _backups_of_server(catalog: Catalog, system: int) -> list[Backup]:
             "The server was made anew after this moment, or the repository's address is another server's.",
         )
     if not any(one.version == catalog.version for one in histories):
-        raise NoBaseBackup(
-            f"the server had PostgreSQL {histories[-1].version} at this moment, and has {catalog.version} by now",
-            "Restore the repository by hand with that version, or take a later moment.",
-        )
+        reason = verdict.other_version(histories[-1].version, catalog.version)
+        raise NoBaseBackup(reason.message, reason.hint)
     return catalog.backups_of(system)
 
 

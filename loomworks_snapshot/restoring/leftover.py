@@ -10,6 +10,7 @@ from typing import Any
 
 from ...loomworks_storage.files.flow import ONE_POD
 from ...loomworks_storage.files.job import on_node
+from ...loomworks_storage.reconciler.files import JOB as FILES_JOB
 from ...loomworks_tenant.errors import PermanentError, RetryableError
 from ...loomworks_tenant.kube import diagnosis, jobs, manifests, names
 from ...loomworks_tenant.reconciler.spec import TenantSpec
@@ -20,7 +21,6 @@ Manifest = dict[str, Any]
 LOOK = 1.0  # seconds between two looks at the Job
 DEADLINE = 3600  # seconds
 LABELS = jobs.labels("leftover")
-FILES_RESTORE = "files-restore-"  # names of the Jobs that bring files from S3
 # Moved out of the way first: a pod that starts meanwhile links from whole folders, and from none that is going.
 COMMAND = 'cd "$1" && rm -rf -- ".gone-$2" && if [ -d "$2" ]; then mv -T -- "$2" ".gone-$2"; fi && rm -rf -- ".gone-$2"'
 
@@ -122,7 +122,7 @@ def _stop_filling(tenant: TenantSpec, database: str, world: Boundaries) -> None:
         raise LeftoverStays(f"pods of the database {database} have not ended yet")
     for found in list(world.kube.list("Job", namespace)):
         name, state = found["metadata"]["name"], diagnosis.job(found, [])
-        if not name.startswith(FILES_RESTORE):
+        if not name.startswith(FILES_JOB):
             continue
         if not state.ready and not state.fatal:
             raise LeftoverStays("files are still being brought to the tenant's volume")

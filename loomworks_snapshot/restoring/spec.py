@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from ...loomworks_storage.filestore.key import Key
 from ...loomworks_storage.filestore.location import Location as FilesLocation
+from ...loomworks_storage.orphans.recognise import RESTORES
 from ...loomworks_tenant.reconciler.spec import TenantSpec
 from ..pitr.request import Request
 from ..repository.location import Location
 from .scratch_space import ScratchSpace
 
-NAMESPACE = "lw-restores"
+NAMESPACE = RESTORES
 
 
 def job_name(number: int) -> str:

@@ -119,11 +119,21 @@ class TestForgetting(SnapshotCase):
         tenant.sudo().write({"state": "archived", "erased_at": self.now - timedelta(days=9)})
         return tenant
 
+    def copy_of(self, tenant):
+        """Return a tenant that lives on, and that a restore of this one has filled."""
+        copy = self.make_active(name="Heir", subdomain="heir")
+        moment = {"tenant_id": tenant.id, "purpose": "copy", "copy_id": copy.id, "state": "done", "moment": self.now}
+        moment |= {"server_id": self.server.id, "target_kind": "lsn", "target_value": "0/1"}
+        restore = self.env["loomworks.restore"].sudo().create({**moment, "error_message": "of Quixotic"})
+        copy.sudo().write({"origin_id": tenant.id, "copied_moment": self.now, "copied_by_id": restore.id})
+        return copy
+
     def test_who_it_was_is_forgotten_once_no_backup_holds_the_data(self):
         own = {"module": "loomworks_tenant", "name": "own_server", "model": self.server._name, "res_id": self.server.id}
         self.env["ir.model.data"].search([("module", "=", own["module"]), ("name", "=", own["name"])]).unlink()
         self.env["ir.model.data"].create(own)
         tenant = self.much_written_about()
+        copy = self.copy_of(tenant)
         before = self.tables_with("quixotic")
         self.assertGreaterEqual(len(before), 8, before)
         entries = self.env["loomworks.audit"].search([("tenant_id", "=", tenant.id)])
@@ -136,6 +146,7 @@ class TestForgetting(SnapshotCase):
         self.assertEqual(self.tables_with("quixotic"), set())
         self.assertEqual(tenant.name, f"Erased tenant {tenant.uuid[:8]}")
         self.assertTrue(tenant.names_forgotten_at)
+        self.assertEqual((copy.origin_id, copy.copied_by_id.copy_id), (tenant, copy), "it stays what it is")
         self.assertEqual(tenant.name_forget_by - tenant.names_forgotten_at, timedelta(days=10))
         entries.invalidate_recordset()
         self.assertEqual(entries.mapped("action"), actions, "who did what stays")

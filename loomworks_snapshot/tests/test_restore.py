@@ -526,14 +526,19 @@ class TestRestore(SnapshotCase):
         self.run_reconciler()
         self.assertEqual((self.snapshot.state, len(self.alarms())), ("ready", 0))
 
-    def test_hole_behind_the_position_of_a_snapshot_is_nothing_to_it(self):
-        """The restore looks up a record of now, and the snapshot is proven as it was."""
+    def snapshot_of_a_position(self):
+        """Return a snapshot of just before an agent's operation, which has no restore point."""
         for _switch in range(3):
             self.world.switch()
         moment = fields.Datetime.now() - timedelta(hours=1)
         snapshot = self.tenant.sudo()._snapshot_before_operation("0/2000200", 1, moment)
         self.run_reconciler()
         self.assertEqual((snapshot.state, snapshot.restore_point), ("ready", False))
+        return snapshot
+
+    def test_hole_behind_the_position_of_a_snapshot_is_nothing_to_it(self):
+        """The restore looks up a record of now, and the snapshot is proven as it was."""
+        snapshot = self.snapshot_of_a_position()
         number = self.lose(self.take_ready())
         restore = self.env["loomworks.restore"].browse(snapshot.with_user(self.customer).action_restore())
         with patch.object(restore_point, "close", lambda server: self.world.take(server, ["closing"])[0]):
@@ -546,12 +551,7 @@ class TestRestore(SnapshotCase):
 
     def restore_position_after(self, repository):
         """Have a snapshot's position restored when another server is there, and its repository is this one."""
-        for _switch in range(3):
-            self.world.switch()
-        moment = fields.Datetime.now() - timedelta(hours=1)
-        snapshot = self.tenant.sudo()._snapshot_before_operation("0/2000200", 1, moment)
-        self.run_reconciler()
-        self.assertEqual((snapshot.state, snapshot.restore_point), ("ready", False))
+        snapshot = self.snapshot_of_a_position()
         self.world.store.contents |= repository.contents
         restore = self.env["loomworks.restore"].browse(snapshot.with_user(self.customer).action_restore())
         point = RestorePoint("closing", in_memory.lsn(9), 1, in_memory.SYSTEM + 1, datetime.now(UTC))

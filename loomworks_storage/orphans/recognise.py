@@ -36,7 +36,7 @@ class OwnJobs:
     what: str
 
 
-RESTORES = "lw-restores"  # loomworks_snapshot makes them (restoring/job.py)
+RESTORES = "lw-restores"  # the namespace of those that loomworks_snapshot makes
 OWN_JOBS = {
     RESTORES: OwnJobs("restore", re.compile(r"^restore-[0-9]+$"), True, "a restore"),
     template_job.NAMESPACE: OwnJobs(

@@ -13,6 +13,8 @@ from ..files.spec import FilesWork, folder
 from ..filestore.needed import needed
 from ..filestore.request import Command, Request
 
+JOB = "files-restore-"  # with which the name of the Job begins that brings a database's files
+
 
 class Files(Step):
     """The files of a manifest are on the tenant's volume: linked where it has them, fetched where it has not."""
@@ -58,7 +60,7 @@ def files_work(spec: TenantSpec) -> FilesWork:
         living=folder(spec, other) if other and other != spec.database else "",
         verify=True,  # what has rotted on the volume has its size still; users go on working meanwhile
     )
-    name = f"files-restore-{fingerprint([spec.database, files.source, files.manifest])[:10]}"
+    name = f"{JOB}{fingerprint([spec.database, files.source, files.manifest])[:10]}"
     return FilesWork(name, spec, files.place, request)
 
 

@@ -1,6 +1,6 @@
 """What is left of a tenant that is gone: dates, a number, and an audit log without names."""
 
-from odoo import fields, models
+from odoo import api, fields, models
 from odoo.exceptions import UserError
 
 
@@ -47,5 +47,6 @@ class Tenant(models.Model):
             tenant.step_ids.unlink()
             self.env["loomworks.audit"]._forget_names(tenant)
 
+    @api.model
     def _guarded_fields(self):
         return super()._guarded_fields() | {"names_forgotten_at"}
