@@ -10,6 +10,7 @@ import os
 import statistics
 import time
 
+import emaj
 import psycopg2
 from figures import Figures
 from harness.dropping import drop_database
@@ -116,17 +117,7 @@ def set_up(cr):
         cr.execute(f"CREATE FUNCTION f_{name}() RETURNS trigger LANGUAGE plpgsql AS $$ {body} $$")
         trigger(cr, name, "REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT")
     table(cr, "emaj")
-    cr.execute("CREATE TABLE emaj_log (LIKE emaj, image varchar(3), number bigint); CREATE INDEX ON emaj_log (number)")
-    cr.execute(
-        """
-        CREATE FUNCTION f_emaj() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-            INSERT INTO emaj_log SELECT OLD.*, 'OLD', nextval('seq');
-            INSERT INTO emaj_log SELECT NEW.*, 'NEW', lastval();
-            RETURN NULL;
-        END $$
-        """
-    )
-    trigger(cr, "emaj", "FOR EACH ROW")
+    emaj.make(cr, "emaj", WHEN)
 
 
 def table(cr, name):

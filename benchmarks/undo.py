@@ -18,6 +18,7 @@ for folder in ("tests/scenes", "tests", "infrastructure/dev"):
     sys.path.insert(0, str(REPOSITORY / folder))
 
 import conftest as scenes  # noqa: E402
+import emaj  # noqa: E402
 from agents import Agent, Office  # noqa: E402
 from figures import Figures  # noqa: E402
 from harness.databases import OdooDatabases  # noqa: E402
@@ -43,7 +44,7 @@ def main():
     parser.add_argument("--pairs", type=int, default=30)
     parser.add_argument("--orders", type=int, default=100)
     parser.add_argument("--rows", type=int, default=SIZES[-1], help="the most rows of the growth")
-    parser.add_argument("--only", default="mix,raw,growth,sizes,months", help="what to measure")
+    parser.add_argument("--only", default="mix,raw,partners,growth,sizes,months", help="what to measure")
     arguments = parser.parse_args()
     figures = Figures("undo")
     databases = OdooDatabases(Settings.from_environment())
@@ -51,10 +52,11 @@ def main():
         with_journal = stack.enter_context(databases.cloned_with("loomworks_ai", scenes.MODULES))
         without = stack.enter_context(databases.cloned_with("loomworks_ai", scenes.MODULES, suffix="_none"))
         scenes._configure_odoo(with_journal.configuration)
-        office = Office(with_journal.name)
+        office, none = Office(with_journal.name), plain(without.name)
         parts = {
-            "mix": lambda: mix(figures, office, plain(without.name), arguments),
+            "mix": lambda: mix(figures, office, none, arguments),
             "raw": lambda: raw(figures, office, arguments.pairs),
+            "partners": lambda: partners(figures, office, none, arguments.pairs),
             "growth": lambda: growth(figures, office, arguments.rows),
             "sizes": lambda: database_sizes(figures, office, arguments.rows),
             "months": lambda: months(figures, office),
@@ -208,22 +210,88 @@ def update(env, name, where=""):
 
 
 def raw(figures, office, pairs):
-    """Compare an UPDATE of many rows without trigger, idle and captured, and its undo."""
-    agent = Agent(office)
+    """Compare an UPDATE of many rows of a plain table without trigger, idle and captured, and its undo.
+
+    A table with one index makes the UPDATE as cheap as it gets, and capture as dear.
+    """
     wide(office, "bench_none", RAW_ROWS, journalled=False)
     wide(office, "bench_idle", RAW_ROWS, journalled=True)
-    seconds = {name: [] for name in ("none", "idle", "captured", "undo")}
-    for _pair in range(pairs):
-        seconds["none"].append(as_person(office, lambda env: update(env, "bench_none"))[0])
-        seconds["idle"].append(as_person(office, lambda env: update(env, "bench_idle"))[0])
-        seconds["captured"].append(as_agent(office, agent, lambda env: update(env, "bench_idle"))[0])
-        began = time.perf_counter()
-        assert agent.undo()["done"]
-        seconds["undo"].append(time.perf_counter() - began)
-        vacuum(office, "bench_none", "bench_idle")
+    agent = Agent(office)
+    runs = {
+        "none": lambda: as_person(office, lambda env: update(env, "bench_none"))[0],
+        "idle": lambda: as_person(office, lambda env: update(env, "bench_idle"))[0],
+        "captured": lambda: as_agent(office, agent, lambda env: update(env, "bench_idle"))[0],
+    }
+    seconds = by_pairs(runs, agent, pairs, lambda: vacuum(office, "bench_none", "bench_idle"))
     compare(figures, "raw_idle", seconds["idle"], seconds["none"], None)
-    compare(figures, "raw_captured", seconds["captured"], seconds["none"], 2.5)
+    compare(figures, "raw_captured", seconds["captured"], seconds["none"], None)
     compare(figures, "raw_undo", seconds["undo"], seconds["captured"], 1.0)
+
+
+def partners(figures, office, none, pairs):
+    """Compare an UPDATE of many partners by SQL without trigger, idle, captured, with E-Maj's; and its undo."""
+    first = {one: many_partners(one) for one in (office, none)}
+    agent = Agent(office)
+    with none.cursor() as cr:
+        emaj.make(cr, "res_partner")
+
+    def change(one):
+        return lambda env: env.cr.execute(
+            "UPDATE res_partner SET street = 'x' || id, color = coalesce(color, 0) + 1, write_date = clock_timestamp()"
+            " WHERE id > %s",
+            [first[one]],
+        )
+
+    def without(peer):
+        with none.cursor() as cr:
+            emaj.switch(cr, "res_partner", peer)
+        return as_person(none, change(none))[0]
+
+    runs = {
+        "none": lambda: without(peer=False),
+        "emaj": lambda: without(peer=True),
+        "idle": lambda: as_person(office, change(office))[0],
+        "captured": lambda: as_agent(office, agent, change(office))[0],
+    }
+    seconds = by_pairs(runs, agent, pairs, lambda: [vacuum(one, "res_partner") for one in (office, none)])
+    compare(figures, "partners_idle", seconds["idle"], seconds["none"], None)
+    compare(figures, "partners_emaj", seconds["emaj"], seconds["none"], None)
+    compare(figures, "partners_captured", seconds["captured"], seconds["none"], 2.5)
+    compare(figures, "partners_undo", seconds["undo"], seconds["captured"], 1.0)
+
+
+def many_partners(office):
+    """Make many partners as one that Odoo makes; return the number of the last one before them."""
+    with office.person() as env:
+        like = env["res.partner"].create({"name": "Bench", "street": "Elm Street", "city": "Town", "phone": "+1 23"})
+        env.flush_all()
+        env.cr.execute(
+            "SELECT string_agg(quote_ident(column_name), ', ') FROM information_schema.columns"
+            " WHERE table_name = 'res_partner' AND is_generated = 'NEVER' AND column_name <> 'id'"
+        )
+        (columns,) = env.cr.fetchone()
+        env.cr.execute(
+            f"INSERT INTO res_partner ({columns})"
+            f" SELECT {columns} FROM res_partner, generate_series(1, %s) WHERE id = %s",
+            [RAW_ROWS, like.id],
+        )
+        env.cr.commit()
+    vacuum(office, "res_partner")
+    return like.id
+
+
+def by_pairs(runs, agent, pairs, tidy):
+    """Run each of ``runs`` in random order, ``pairs`` times, and the undo of what was captured; return the seconds."""
+    seconds = {name: [] for name in (*runs, "undo")}
+    for _pair in range(pairs):
+        for name in random.sample(sorted(runs), len(runs)):
+            seconds[name].append(runs[name]())
+            if name == "captured":
+                began = time.perf_counter()
+                assert agent.undo()["done"]
+                seconds["undo"].append(time.perf_counter() - began)
+            tidy()
+    return seconds
 
 
 def vacuum(office, *names):
@@ -232,7 +300,7 @@ def vacuum(office, *names):
         cr._cnx.rollback()
         cr._cnx.autocommit = True
         for name in names:
-            cr.execute(f"VACUUM {name}")
+            cr.execute(f"VACUUM ANALYZE {name}")
         cr._cnx.autocommit = False
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from psycopg2 import sql
 
@@ -10,7 +10,7 @@ from . import images
 from .depended import INSERT
 from .images import key_match, key_of, some
 from .scope import Relation, Scope
-from .sqltext import Constant, Cursor, Name, Part, compose, execute
+from .sqltext import Constant, Cursor, Name, Part, compose, execute, rows, value
 
 Computed = Mapping[str, Collection[str]]  # table -> columns that the caller works out from others
 TABLE_GONE = "the table is gone, or its rows have another key now"
@@ -20,11 +20,19 @@ GAPS = """
 """
 
 
-def lock(cr: Cursor, scope: Scope) -> None:
-    """Lock the rows that will be restored or deleted, in the order of their keys, so that two undos cannot deadlock."""
+MEANT = "SELECT relation, count(*) AS meant FROM loomworks_net WHERE act IN ('U', 'D') GROUP BY relation"
+
+
+def lock(cr: Cursor, scope: Scope) -> list[Relation]:
+    """Lock the rows that will be restored or deleted, in the order of their keys, so that two undos cannot deadlock.
+
+    Return the relations of which some are not there.
+    """
+    meant = {row["relation"]: row["meant"] for row in rows(cr, MEANT)}
+    missing = []
     for relation in scope.present():
         if relation.acts & {"U", "D"}:
-            execute(
+            there = value(
                 cr,
                 """
                 SELECT count(*) FROM (
@@ -37,16 +45,18 @@ def lock(cr: Cursor, scope: Scope) -> None:
                 match=key_match(relation.table, "t", sql.SQL("n.key"), scope.h),
                 key=sql.SQL(", ").join(Name("t", name) for name in relation.table.key),
             )
+            missing += [relation] if there != meant[relation.id] else []
+    return missing
 
 
-def forget_gone(cr: Cursor, scope: Scope) -> int:
+def forget_gone(cr: Cursor, scope: Scope, missing: Sequence[Relation]) -> int:
     """Leave out rows to be deleted that somebody else has deleted already; return how many.
 
     Only where a row's key does not change: elsewhere it may live on under another.
     """
     gone = 0
-    for relation in scope.present("D"):
-        if relation.table.lasting:
+    for relation in missing:
+        if relation.table.lasting and "D" in relation.acts:
             gone += execute(
                 cr,
                 """

@@ -23,6 +23,10 @@ HOLDS = {
     "default": """{column} = {number} AND EXISTS (
         SELECT FROM public.ir_model_fields f
         WHERE f.id = r.field_id AND f.ttype = 'many2one' AND f.relation = named.model)""",
+    "properties": """{column} ?| {properties} AND EXISTS (
+        SELECT FROM jsonb_each(CASE jsonb_typeof({column}) WHEN 'object' THEN {column} END) AS v
+               JOIN {defined} ON defined.name = v.key
+        WHERE defined.model = named.model AND v.value @> to_jsonb({number}::bigint))""",
 }
 # What a value that comes back refers to: the FROM item ``named`` of model and number, as text; by kind of reference.
 NAMED = {
@@ -35,6 +39,13 @@ NAMED = {
     "default": """(
         SELECT f.relation, {value} FROM public.ir_model_fields f
         WHERE f.id = ({beside})::integer AND f.ttype = 'many2one'
+    ) AS named(model, number)""",
+    "properties": """(
+        SELECT defined.model, one FROM (SELECT {value}::jsonb AS held) AS future,
+            jsonb_each(CASE jsonb_typeof(held) WHEN 'object' THEN held END) AS v
+            JOIN {defined} ON defined.name = v.key,
+            jsonb_array_elements_text(
+                CASE jsonb_typeof(v.value) WHEN 'array' THEN v.value ELSE jsonb_build_array(v.value) END) AS one
     ) AS named(model, number)""",
 }
 # The rows ``n`` that come back with such a value, and what it refers to.
@@ -71,17 +82,33 @@ def match(scope: Scope, reference: Reference) -> Part:
             column=column,
             number=number,
         )
-    return compose(HOLDS[reference.kind], column=column, number=number)
+    return compose(HOLDS[reference.kind], column=column, number=number, **_defined(scope, reference))
+
+
+def _defined(scope: Scope, reference: Reference) -> dict[str, Part]:
+    """Return the names of properties that refer to records, and the FROM item ``defined`` of them with their models."""
+    if reference.kind != "properties":
+        return {}
+    known = scope.structure.properties
+    pairs = [compose("({name}, {model})", name=Constant(name), model=Constant(of)) for name, of in known]
+    return {
+        "properties": images.names([name for name, _of in known]),
+        "defined": compose("(VALUES {pairs}) AS defined(name, model)", pairs=sql.SQL(", ").join(pairs)),
+    }
+
+
+def _may_be_of(scope: Scope, reference: Reference, model: str) -> bool:
+    if reference.kind == "properties":
+        return any(model == of for _name, of in scope.structure.properties)
+    return reference.model in ("", model)
 
 
 def named(scope: Scope, reference: Reference) -> Part | None:
     """Return the FROM item ``n`` of rows to be deleted that the reference can be to, ``named`` by their models."""
     pairs = [
-        compose("({id}, {model})", id=Constant(relation.id), model=Constant(model))
-        for relation in scope.present("D")
-        if relation.table.key == ("id",)
-        for model in scope.structure.models.get(relation.label, [])
-        if reference.model in ("", model)
+        compose("({id}, {model})", id=Constant(relation), model=Constant(model))
+        for relation, model in scope.going
+        if _may_be_of(scope, reference, model)
     ]
     if not pairs:
         return None
@@ -107,6 +134,8 @@ def parents(cr: Cursor, scope: Scope, reference: Reference) -> None:
     names = [name for name in (reference.column, reference.model_column) if name]
     if relation is None or not ("I" in relation.acts or set(names) & set(relation.restored)):
         return
+    if reference.kind == "properties" and not scope.structure.properties:
+        return
     coming = _coming(scope, relation, reference, names)
     for row in rows(cr, "SELECT DISTINCT named.model FROM {coming}", coming=coming):
         parent = scope.structure.labelled(table_of(row["model"]))
@@ -121,6 +150,7 @@ def _coming(scope: Scope, relation: Relation, reference: Reference, names: list[
         value=_future(scope, reference.column),
         beside=_future(scope, beside) if beside else sql.SQL("NULL"),
         model=Constant(reference.model),
+        **_defined(scope, reference),
     )
     return compose(
         COMING,

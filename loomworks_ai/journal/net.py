@@ -271,7 +271,7 @@ def collect_rest(
     _analyse(cr)
     execute(cr, NOT_OWN, h=h)
     execute(cr, ONLY_OWN, h=h)
-    named = json.dumps({table: sorted(names) for table, names in computed.items()})
+    named = json.dumps({table: sorted(names) for table, names in computed.items() if names})
     execute(cr, GAPS_LEFT, {"bookkeeping": sorted(rules.BOOKKEEPING), "computed": named}, h=h)
     execute(cr, "DELETE FROM loomworks_net WHERE act = 'U' AND target OPERATOR({h}.=) '' AND secret IS NULL", h=h)
     _analyse(cr)

@@ -6,6 +6,7 @@ text         ``model,number`` in one column (reference)
 company      jsonb of company -> number (a many2one whose value depends on the company)
 distribution jsonb of ``number,number`` -> share (analytic accounts)
 default      JSON of a number, the default of a many2one, in the table of defaults
+properties   jsonb of property -> number or numbers; the models stand in the properties' definitions
 ============ ==================================================================================
 """
 
@@ -13,7 +14,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .sqltext import Cursor, rows, value
+from psycopg2 import sql
+
+from .sqltext import Cursor, Name, compose, rows, value
 
 # A model's table is its name with underscores, but for these.
 OTHER_TABLES = {
@@ -31,9 +34,18 @@ MODEL_COLUMNS = ("res_model", "model", "model_name", "rel_model", "source_model"
 FIELDS = """
     SELECT f.model, f.name, f.ttype, f.relation FROM public.ir_model_fields f
     WHERE f.store AND (
-        f.ttype IN ('many2one_reference', 'reference') OR f.ttype = 'many2one' AND f.company_dependent
+        f.ttype IN ('many2one_reference', 'reference', 'properties', 'properties_definition')
+        OR f.ttype = 'many2one' AND f.company_dependent
         OR f.ttype = 'json' AND f.name = 'analytic_distribution' OR f.model = 'ir.default' AND f.name = 'json_value')
     ORDER BY f.model, f.name
+"""
+DEFINITION = "properties_definition"  # refers to nothing itself
+# The properties of one column of definitions that refer to records.
+DEFINED = """
+    SELECT d->>'name' AS name, d->>'comodel' AS model
+    FROM {table} t, jsonb_array_elements(CASE jsonb_typeof(t.{column}) WHEN 'array' THEN t.{column} END) AS d
+    WHERE t.{column} IS NOT NULL
+      AND d->>'type' IN ('many2one', 'many2many') AND d->>'name' <> '' AND d->>'comodel' <> ''
 """
 # Rows that vanish with the record they are about, as Odoo deletes them with it.
 BELONGING = frozenset(
@@ -70,7 +82,7 @@ def models(cr: Cursor) -> dict[str, list[str]]:
 
 
 def read(cr: Cursor) -> list[Reference]:
-    """Return every such reference of this database; none where Odoo is not."""
+    """Return every such reference of this database, and the definitions of properties; none where Odoo is not."""
     if not value(cr, "SELECT to_regclass('public.ir_model_fields') IS NOT NULL"):
         return []
     fields = rows(cr, FIELDS)
@@ -85,6 +97,16 @@ def read(cr: Cursor) -> list[Reference]:
     return sorted(set(found), key=lambda one: (one.table, one.column))
 
 
+def properties(cr: Cursor, definitions: list[Reference]) -> list[tuple[str, str]]:
+    """Return name and model of every property that refers to records. Odoo makes up a new name for each.
+
+    Reads all rows of the tables with ``definitions``, which are as many as there are products at some.
+    """
+    parts = [compose(DEFINED, table=Name("public", one.table), column=Name(one.column)) for one in definitions]
+    found = rows(cr, "{parts}", parts=sql.SQL(" UNION ").join(parts)) if parts else []
+    return sorted((one["name"], one["model"]) for one in found)
+
+
 def _reference(table: str, field: dict, kind: str, columns: dict[str, str]) -> Reference | None:
     name = field["name"]
     if field["ttype"] == "reference":
@@ -93,6 +115,8 @@ def _reference(table: str, field: dict, kind: str, columns: dict[str, str]) -> R
         return Reference(table, name, "company", model=field["relation"]) if kind == "jsonb" else None
     if field["ttype"] == "json":
         return Reference(table, name, "distribution", model="account.analytic.account") if kind == "jsonb" else None
+    if field["ttype"] in ("properties", DEFINITION):
+        return Reference(table, name, field["ttype"]) if kind == "jsonb" else None
     if table == "ir_default":
         return Reference(table, name, "default") if "field_id" in columns else None
     own = (f"{name.removesuffix('_id')}_model", name.replace("res_id", "res_model"), name.replace("_id", "_model"))

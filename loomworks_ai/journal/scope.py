@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from . import catalog
 from .catalog import ForeignKey, Table, UniqueIndex
@@ -72,6 +73,16 @@ class Scope:
     def present(self, act: str = "") -> list[Relation]:
         """Return the relations that still exist, with keys, where the undo does ``act``."""
         return [one for one in self.relations if one.keyed and (not act or act in one.acts)]
+
+    @cached_property
+    def going(self) -> tuple[tuple[int, str], ...]:
+        """Relation and model of the rows that the undo deletes, where they have a number."""
+        return tuple(
+            (relation.id, model)
+            for relation in self.present("D")
+            if relation.table.key == ("id",)
+            for model in self.structure.models.get(relation.label, [])
+        )
 
     def minded_keys(self) -> tuple[ForeignKey, ...]:
         """Return the keys by which the server itself notices what depends on rows that the undo deletes."""

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from . import catalog, references
 from .catalog import ForeignKey, Table, UniqueIndex
-from .references import Reference
+from .references import DEFINITION, Reference
 from .sqltext import Cursor, rows
 
 NAMES = """
@@ -96,9 +96,20 @@ class Structure:
         return tuple(index for oid in wanted for index in self._unique_indexes.setdefault(oid, []))
 
     @cached_property
+    def _known_to_odoo(self) -> list[Reference]:
+        return [one for one in references.read(self._cr) if one.table in self.oids]
+
+    @cached_property
     def references(self) -> tuple[Reference, ...]:
         """Odoo's references that are no foreign keys, of tables that are there."""
-        return tuple(one for one in references.read(self._cr) if one.table in self.oids)
+        return tuple(one for one in self._known_to_odoo if one.kind != DEFINITION)
+
+    @cached_property
+    def properties(self) -> list[tuple[str, str]]:
+        """Name and model of every property that refers to records."""
+        held = [one for one in self._known_to_odoo if one.kind == DEFINITION]
+        self.look_into(self.oids[one.table] for one in held)
+        return references.properties(self._cr, [one for one in held if self.is_filled(self.oids[one.table])])
 
     @cached_property
     def models(self) -> dict[str, list[str]]:

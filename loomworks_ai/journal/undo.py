@@ -227,8 +227,8 @@ def _round_of(cr: Cursor, seen: scope.Scope, by: int, terms: Terms, report: Repo
     What depends by foreign keys on rows that go, which is most of what there is to look for, is looked for only where
     the server has refused them or done more than was meant.
     """
-    comparison.lock(cr, seen)
-    report["gone"] += comparison.forget_gone(cr, seen)
+    missing = comparison.lock(cr, seen)
+    report["gone"] += comparison.forget_gone(cr, seen, missing)
     report["back"] += comparison.forget_back(cr, seen)
     failed = None
     if not conflicts.find(cr, seen, terms.computed):

@@ -1,6 +1,7 @@
 """One tenant restored out of a shared server, on the running stack: put in place, and taken back."""
 
 import base64
+import json
 import subprocess
 import time
 import xmlrpc.client
@@ -263,6 +264,50 @@ def restart(kube, stack):
 
     wait_for(another)
     wait_for(served)
+
+
+@contextmanager
+def object_store_away(stack):
+    """Have nobody in the cluster reach the object store meanwhile."""
+    kubectl = [stack["LOOMWORKS_KUBECTL"], f"--kubeconfig={stack['KUBECONFIG']}", "-n", "loomworks"]
+
+    def run(*arguments):
+        command = [*kubectl, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, timeout=120, text=True).stdout
+
+    def lead_to(endpoints):
+        change = [{"op": "replace", "path": "/endpoints", "value": endpoints}]
+        run("patch", "endpointslice", "s3", "--type=json", f"--patch={json.dumps(change)}")
+
+    endpoints = json.loads(run("get", "endpointslice", "s3", "-o", "json"))["endpoints"]
+    lead_to([])
+    try:
+        yield
+    finally:
+        lead_to(endpoints)
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("state", ["waiting", "restoring"])
+def test_object_store_away_meanwhile(mistaken, call, stack, server, settled, state):
+    tenant = mistaken.tenant
+    number = mistaken.take_back()
+
+    def read():
+        return call("loomworks.restore", "read", ids=[number], fields=["state", "error_code", "error_message"])[0]
+
+    wait_for(lambda: read()["state"] == state)
+    with object_store_away(stack):
+        said = wait_for(lambda: (row := read())["error_code"] and row, otherwise=read)
+        assert said["error_code"] in ("repository_unreachable", "store_away")  # the control plane's word, the Job's
+        assert said["state"] in ("waiting", "restoring")
+        assert tenant.get("/web/login").status_code == 200  # as it is, meanwhile
+        assert mistaken.name() == "a mistake"
+    row = settled(number)
+    assert not row["error_code"]
+    assert business(server, row["new_database"]) == mistaken.before
+    assert mistaken.name() == "as it was"
+    assert sorted(server.databases_of(tenant.database)) == sorted([row["old_database"], row["new_database"]])
 
 
 @pytest.fixture

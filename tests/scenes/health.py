@@ -34,6 +34,13 @@ REFERENCES = {
         SELECT t.id, '{field.comodel_name}', v.value::integer
         FROM "{table}" t, jsonb_each_text(t."{field.name}") v WHERE v.value IS NOT NULL
     """,
+    "properties": """
+        SELECT t.id, d->>'comodel', number::integer
+        FROM "{table}" t JOIN "{definitions}" p ON p.id = t."{field.definition_record}",
+            jsonb_array_elements(p."{field.definition_record_field}") d,
+            jsonb_path_query(t."{field.name}" -> (d->>'name'), '$[*]') number
+        WHERE d->>'type' IN ('many2one', 'many2many') AND d->>'comodel' <> '' AND jsonb_typeof(number) = 'number'
+    """,
     "action": """
         SELECT id, '{field.comodel_name}', "{field.name}" FROM "{table}" WHERE "{field.name}" IS NOT NULL
     """,
@@ -57,7 +64,11 @@ def _references(model, field):
     if kind == "many2one":
         kind = "company" if field.company_dependent else "action" * (field.comodel_name == "ir.actions.actions")
     query = REFERENCES.get(kind) or NAMED_REFERENCES.get(field.name)
-    return query and query.format(table=model._table, field=field)
+    holder = kind == "properties" and model._fields[field.definition_record]
+    definitions = model.env[holder.comodel_name]._table if holder else None
+    if kind == "properties" and not holder.store:  # of the whole model's records, in properties.base.definition
+        return None
+    return query and query.format(table=model._table, field=field, definitions=definitions)
 
 
 def _stored(env):

@@ -45,6 +45,26 @@ def read(office, model, numbers, *names):
         return [tuple(record[name] for name in names) for record in env[model].browse(numbers)]
 
 
+@pytest.mark.parametrize("kind", ["many2one", "many2many"])
+def test_a_property_that_names_what_goes_is_in_the_way(office, agent, kind):
+    with agent.request() as env:
+        customer = env["res.partner"].create({"name": "Azure"}).id
+    with office.person() as env:
+        asked = {"name": f"asked_{kind}", "string": "Asked by", "type": kind, "comodel": "res.partner"}
+        project = env["project.project"].create({"name": "Works", "task_properties_definition": [asked]})
+        task = env["project.task"].create({"name": "Wire", "project_id": project.id})
+        task.task_properties = {asked["name"]: customer if kind == "many2one" else [customer]}
+        task = task.id
+    before = office.state()
+    conflicts = agent.undo()["conflicts"]
+    assert [(one["type"], one["detail"]["table"]) for one in conflicts] == [("depended", "project_task")]
+    assert "Task" in conflicts[0]["message"]
+    assert differences(before, office.state()) == []
+    with office.person() as env:
+        env["project.task"].browse(task).task_properties = {asked["name"]: False}
+    assert agent.undo()["done"]
+
+
 def test_a_total_that_both_changed_is_computed_anew(office, agent):
     model, numbers = made(office, order)
     with agent.request() as env:

@@ -21,6 +21,8 @@ SCHEMA = """
     CREATE TABLE mail_message (id serial PRIMARY KEY, model varchar, res_id int, body text);
     CREATE TABLE note (id serial PRIMARY KEY, about varchar);
     CREATE TABLE ir_act_window (id serial PRIMARY KEY, name varchar);
+    CREATE TABLE project (id serial PRIMARY KEY, task_definition jsonb);
+    CREATE TABLE task (id serial PRIMARY KEY, properties jsonb);
     CREATE TABLE some_log (id serial PRIMARY KEY, res_model varchar, res_id int);
     CREATE TABLE ir_attachment (id serial PRIMARY KEY, store_fname varchar);
     CREATE TABLE wizard (id serial PRIMARY KEY);
@@ -30,7 +32,8 @@ SCHEMA = """
         sequence_id int REFERENCES ir_sequence ON DELETE CASCADE);
     INSERT INTO ir_model (model, transient) VALUES ('res.partner', false), ('account.account', false), ('note', false),
         ('mail.message', false), ('ir.actions.act_window', false), ('some.log', false), ('wizard', true),
-        ('line', false), ('account.analytic.account', false), ('ir.default', false);
+        ('line', false), ('account.analytic.account', false), ('ir.default', false),
+        ('project', false), ('task', false);
     INSERT INTO ir_model_fields (model, name, ttype, relation, store, company_dependent) VALUES
         ('mail.message', 'res_id', 'many2one_reference', NULL, true, false),
         ('some.log', 'res_id', 'many2one_reference', NULL, true, false),
@@ -39,7 +42,12 @@ SCHEMA = """
         ('res.partner', 'not_there', 'many2one_reference', NULL, true, false),
         ('line', 'analytic_distribution', 'json', NULL, true, false),
         ('ir.default', 'json_value', 'char', NULL, true, false),
+        ('project', 'task_definition', 'properties_definition', NULL, true, false),
+        ('task', 'properties', 'properties', NULL, true, false),
         ('line', 'partner_id', 'many2one', 'res.partner', true, false);
+    INSERT INTO project (task_definition) VALUES (NULL), ('null'), ('[
+        {"name": "customer", "type": "many2one", "comodel": "res.partner"}, {"name": "color", "type": "integer"},
+        {"name": "accounts", "type": "many2many", "comodel": "account.account"}, {"name": "any", "type": "many2one"}]');
     INSERT INTO res_partner (name, total) VALUES ('Ada', 1), ('Bob', 2);
 """
 
@@ -57,6 +65,7 @@ CREATE_PARTNER = "INSERT INTO res_partner (id, name) VALUES (10, 'New')"
 CREATE_ACCOUNT = "INSERT INTO account_account (id, name) VALUES (7, 'Sales')"
 CREATE_ANALYTIC = "INSERT INTO account_analytic_account (id, name) VALUES (7, 'North')"
 DEFAULT = "INSERT INTO ir_default (field_id, json_value) SELECT id, '{}' FROM ir_model_fields WHERE name = 'partner_id'"
+TASK = "INSERT INTO task (id, properties) VALUES (9, '{}')"
 
 
 @pytest.mark.parametrize(
@@ -73,6 +82,8 @@ DEFAULT = "INSERT INTO ir_default (field_id, json_value) SELECT id, '{}' FROM ir
             "r",
         ),
         (CREATE_PARTNER, DEFAULT.format(10), "ir_default", "c"),
+        (CREATE_PARTNER, TASK.format('{"color": 1, "customer": 10}'), "task", "r"),
+        (CREATE_ACCOUNT, TASK.format('{"customer": 1, "accounts": [5, 7]}'), "task", "r"),
         (
             "INSERT INTO ir_act_window (id, name) VALUES (3, 'w')",
             "INSERT INTO mail_message (model, res_id) VALUES ('ir.actions.act_window', 3)",
@@ -103,6 +114,8 @@ def test_references_to_other_records_do_not_matter(cr):
         "INSERT INTO mail_message (model, res_id) VALUES ('account.account', 10), ('res.partner', 1), (NULL, 10)",
         "INSERT INTO note (about) VALUES ('res.partner,100'), ('account.account,10')",
         "UPDATE res_partner SET account = '{\"1\": 70}' WHERE id = 1",
+        TASK.format('{"customer": 7, "color": 10, "any": 10, "accounts": [10, 70], "not defined": 10}'),
+        "INSERT INTO task (properties) VALUES (NULL), ('null'), ('{\"customer\": false, \"accounts\": null}')",
     )
     assert journal.undo(cr, [1], by=2)["done"]
 
@@ -153,6 +166,8 @@ def test_a_restored_reference_to_what_is_gone_is_refused(cr):
             "line SET analytic_distribution = '{\"1\": 1}'",
             "account_analytic_account",
         ),
+        ("task VALUES (9, '{\"customer\": 2}')", "task SET properties = '{\"customer\": 1}'", "res_partner"),
+        ("task VALUES (9, '{\"accounts\": [1, 2]}')", "task SET properties = NULL", "account_account"),
         (
             "ir_default SELECT 9, id, '2' FROM ir_model_fields WHERE name = 'partner_id'",
             "ir_default SET json_value = '1'",
