@@ -52,7 +52,7 @@ class SnapshotWork(models.Model):
         untaken = batch.filtered(lambda one: one.state == "creating" and not one.wal_position)
         if untaken:
             return untaken._take()
-        unmeasured = batch.filtered(lambda one: one.state == "ready" and one.to_measure)
+        unmeasured = batch.filtered(lambda one: one._is_to_be_measured())
         unproven = batch - unmeasured
         return unproven._prove() if unproven else unmeasured[:MEASURED]._measure()
 
@@ -144,7 +144,7 @@ class SnapshotWork(models.Model):
         for values, ids in changes.items():
             self.browse(ids).write(dict(values))
         self._tell_changes(were_broken)
-        return 0 if any(one.to_measure and one.state == "ready" for one in self) else min(pauses, default=None)
+        return 0 if any(one._is_to_be_measured() for one in self) else min(pauses, default=None)
 
     def _tell_changes(self, were_broken):
         """Tell people what has broken since it was last looked at, and what is whole again."""
@@ -224,6 +224,10 @@ class SnapshotWork(models.Model):
                 tenant.activity_unlink([ALARM])
 
     # --- measuring ----------------------------------------------------------------------------------
+
+    def _is_to_be_measured(self):
+        """Tell whether it is proven, also where somebody restores from it already, and its size is not known yet."""
+        return self.to_measure and self.state in ("ready", "restoring")
 
     def _measure(self):
         """Keep how large the databases are; whoever waits for a snapshot does not wait for this."""

@@ -225,6 +225,17 @@ class TestSnapshot(SnapshotCase):
     def test_size_that_cannot_be_had_is_not_known(self):
         self.assertEqual(self.take_ready().size_bytes, 0)
 
+    def test_snapshot_somebody_restores_from_at_once_is_measured_and_then_left_alone(self):
+        self.world.sizes = {self.tenant.database_name: 12345.0}
+        made = self.take()
+        made._reconcile_step()
+        made._reconcile_step()
+        self.assertEqual((made.state, made.to_measure), ("ready", True))
+        made.state = "restoring"
+        self.look_now(made)
+        found = made.state, made.size_bytes, made.to_measure, made.reconcile_at
+        self.assertEqual(found, ("restoring", 12345.0, False, False))
+
     def test_database_too_large_to_be_restored_is_told_before_anybody_needs_it(self):
         kind = "loomworks_snapshot.activity_no_scratch"
         self.world.sizes = {self.tenant.database_name: 2.0**30}
