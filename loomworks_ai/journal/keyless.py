@@ -10,7 +10,7 @@ from . import depended, images
 from .catalog import Table
 from .depended import INSERT
 from .images import key_match
-from .references import BELONGING, Reference, table_of
+from .references import BELONGING, Reference, table_of, with_children
 from .scope import Relation, Scope
 from .sqltext import Constant, Cursor, Name, Part, as_written, compose, execute, rows
 
@@ -23,6 +23,7 @@ HOLDS = {
     "default": """{column} = {number} AND EXISTS (
         SELECT FROM public.ir_model_fields f
         WHERE f.id = r.field_id AND f.ttype = 'many2one' AND f.relation = named.model)""",
+    "action": "{column} = ({number})::integer",
     "properties": """{column} ?| {properties} AND EXISTS (
         SELECT FROM jsonb_each(CASE jsonb_typeof({column}) WHEN 'object' THEN {column} END) AS v
                JOIN {defined} ON defined.name = v.key
@@ -40,6 +41,7 @@ NAMED = {
         SELECT f.relation, {value} FROM public.ir_model_fields f
         WHERE f.id = ({beside})::integer AND f.ttype = 'many2one'
     ) AS named(model, number)""",
+    "action": "(SELECT {model}, {value}) AS named(model, number)",
     "properties": """(
         SELECT defined.model, one FROM (SELECT {value}::jsonb AS held) AS future,
             jsonb_each(CASE jsonb_typeof(held) WHEN 'object' THEN held END) AS v
@@ -100,6 +102,8 @@ def _defined(scope: Scope, reference: Reference) -> dict[str, Part]:
 def _may_be_of(scope: Scope, reference: Reference, model: str) -> bool:
     if reference.kind == "properties":
         return any(model == of for _name, of in scope.structure.properties)
+    if reference.kind == "action":
+        return table_of(model) in with_children(table_of(reference.model))
     return reference.model in ("", model)
 
 
@@ -178,15 +182,16 @@ def _parents_in(cr: Cursor, scope: Scope, coming: Part, reference: Reference, mo
         SELECT DISTINCT n.relation, n.key, 'parent', %(columns)s, %(detail)s::jsonb FROM {coming}
           AND named.model = %(model)s
           AND (NOT EXISTS (SELECT FROM {parent} p WHERE p.id = named.number::bigint)
-               OR EXISTS (SELECT FROM loomworks_net d WHERE d.relation = %(parent)s AND d.act = 'D'
+               OR EXISTS (SELECT FROM loomworks_net d WHERE d.relation = ANY(%(parents)s::integer[]) AND d.act = 'D'
                           AND {h}.fetchval(d.key, 'id') = named.number))
-          AND NOT EXISTS (SELECT FROM loomworks_net m WHERE m.relation = %(parent)s AND m.act = 'I'
+          AND NOT EXISTS (SELECT FROM loomworks_net m WHERE m.relation = ANY(%(parents)s::integer[]) AND m.act = 'I'
                           AND {h}.fetchval(m.target, 'id') = named.number)
     """
+    oids = [scope.structure.oids.get(table) for table in with_children(parent.label)]
     parameters = {
         "columns": [reference.column],
         "detail": json.dumps({"table": parent.label, "column": reference.column}),
         "model": model,
-        "parent": scope.structure.numbers.get(parent.oid),
+        "parents": [scope.structure.numbers[oid] for oid in oids if oid in scope.structure.numbers],
     }
     execute(cr, INSERT + query, parameters, h=scope.h, coming=coming, parent=parent.sql)

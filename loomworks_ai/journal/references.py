@@ -6,6 +6,7 @@ text         ``model,number`` in one column (reference)
 company      jsonb of company -> number (a many2one whose value depends on the company)
 distribution jsonb of ``number,number`` -> share (analytic accounts)
 default      JSON of a number, the default of a many2one, in the table of defaults
+action       a number of ``ir_actions``, whose tables inherit from each other: no foreign key works on them
 properties   jsonb of property -> number or numbers; the models stand in the properties' definitions
 ============ ==================================================================================
 """
@@ -32,13 +33,15 @@ OTHER_TABLES = {
 # The column that names the model stands beside the number under one of these names.
 MODEL_COLUMNS = ("res_model", "model", "model_name", "rel_model", "source_model")
 FIELDS = """
-    SELECT f.model, f.name, f.ttype, f.relation FROM public.ir_model_fields f
+    SELECT f.model, f.name, f.ttype, f.relation, f.company_dependent FROM public.ir_model_fields f
     WHERE f.store AND (
         f.ttype IN ('many2one_reference', 'reference', 'properties', 'properties_definition')
-        OR f.ttype = 'many2one' AND f.company_dependent
+        OR f.ttype = 'many2one' AND (f.company_dependent OR f.relation = 'ir.actions.actions')
         OR f.ttype = 'json' AND f.name = 'analytic_distribution' OR f.model = 'ir.default' AND f.name = 'json_value')
     ORDER BY f.model, f.name
 """
+ACTIONS = "ir.actions.actions"
+ACTION_TABLES = ("ir_actions", "ir_act_window", "ir_act_url", "ir_act_server", "ir_act_client", "ir_act_report_xml")
 DEFINITION = "properties_definition"  # refers to nothing itself
 # The properties of one column of definitions that refer to records.
 DEFINED = """
@@ -69,6 +72,11 @@ class Reference:
 def table_of(model: str) -> str:
     """Return the name of a model's table."""
     return OTHER_TABLES.get(model, model.replace(".", "_"))
+
+
+def with_children(table: str) -> tuple[str, ...]:
+    """Return a table and those that inherit from it: what refers to it may be to a row of any."""
+    return ACTION_TABLES if table in ACTION_TABLES[:1] else (table,)
 
 
 def models(cr: Cursor) -> dict[str, list[str]]:
@@ -109,16 +117,26 @@ def properties(cr: Cursor, definitions: list[Reference]) -> list[tuple[str, str]
 
 def _reference(table: str, field: dict, kind: str, columns: dict[str, str]) -> Reference | None:
     name = field["name"]
-    if field["ttype"] == "reference":
-        return Reference(table, name, "text")
-    if field["ttype"] == "many2one":
-        return Reference(table, name, "company", model=field["relation"]) if kind == "jsonb" else None
-    if field["ttype"] == "json":
-        return Reference(table, name, "distribution", model="account.analytic.account") if kind == "jsonb" else None
-    if field["ttype"] in ("properties", DEFINITION):
-        return Reference(table, name, field["ttype"]) if kind == "jsonb" else None
     if table == "ir_default":
         return Reference(table, name, "default") if "field_id" in columns else None
+    if field["ttype"] == "many2one_reference":
+        return _polymorph(table, name, columns)
+    means, held_as, model = _meaning(field)
+    return Reference(table, name, means, model=model) if held_as in ("", kind) else None
+
+
+def _meaning(field: dict) -> tuple[str, str, str]:
+    """Return the kind of reference that a field is, the type of its column ("": any), and the model it refers to."""
+    if field["ttype"] == "reference":
+        return "text", "", ""
+    if field["ttype"] == "json":
+        return "distribution", "jsonb", "account.analytic.account"
+    if field["ttype"] == "many2one":
+        return ("company", "jsonb", field["relation"]) if field["company_dependent"] else ("action", "integer", ACTIONS)
+    return field["ttype"], "jsonb", ""
+
+
+def _polymorph(table: str, name: str, columns: dict[str, str]) -> Reference | None:
     own = (f"{name.removesuffix('_id')}_model", name.replace("res_id", "res_model"), name.replace("_id", "_model"))
     beside = next((one for one in (*own, *MODEL_COLUMNS) if one != name and one in columns), None)
     return Reference(table, name, "polymorph", model_column=beside) if beside else None

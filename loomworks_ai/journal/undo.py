@@ -215,7 +215,7 @@ def _work(cr: Cursor, operations: list[int], by: int, terms: Terms, report: Repo
     for _round in range(ROUNDS):
         seen = scope.read(cr, h, known.shapes, structure)
         if _round_of(cr, seen, by, terms, report, counted):
-            sequences.follow(cr, h, by)
+            sequences.follow(cr, h, operations, by)
             report["touched"] = sum(sum(acts.values()) for acts in report["rows"].values())
             return
     raise Refused("rows that depend on each other are nested too deep")

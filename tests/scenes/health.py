@@ -93,6 +93,7 @@ def assert_numbers_come(env):
     """Every number sequence gives a number, and no row is ahead of the sequence that its number is from."""
     for sequence in env["ir.sequence"].search([]):
         assert sequence.next_by_id()
+        assert all(one._next() for one in sequence.date_range_ids)
     for model in _stored(env):
         env.cr.execute("SELECT pg_get_serial_sequence(%s, 'id')", [f'public."{model._table}"'])
         (sequence,) = env.cr.fetchone()

@@ -232,6 +232,17 @@ SCENES = {
         lambda env: env["ir.sequence"],
         lambda records: records.sudo().create({"name": "Numbers", "code": "scene.numbers"}).next_by_id(),
     ),
+    "a number sequence with ranges gets another step, and no gaps": (
+        numbers,
+        lambda records: records.sudo().write({"implementation": "no_gap", "number_increment": 3}),
+    ),
+    "a number sequence with ranges is set back": (
+        numbers,
+        lambda records: (
+            records.sudo().write({"number_next": 1}),
+            records.sudo().date_range_ids.write({"number_next": 1}),
+        ),
+    ),
     "a number sequence with ranges is deleted": (
         numbers,
         lambda records: records.sudo().unlink(),

@@ -65,6 +65,35 @@ def test_a_property_that_names_what_goes_is_in_the_way(office, agent, kind):
     assert agent.undo()["done"]
 
 
+def test_an_action_that_somebody_starts_with_is_in_the_way(office, agent):
+    with agent.request() as env:
+        action = env["ir.actions.act_window"].sudo().create({"name": "Mine", "res_model": "res.partner"}).id
+    with office.person() as env:
+        env.user.action_id = action
+    before = office.state()
+    conflicts = agent.undo()["conflicts"]
+    assert [(one["type"], one["detail"]["table"]) for one in conflicts] == [("depended", "res_users")]
+    assert differences(before, office.state()) == []
+    with office.person() as env:
+        env.user.action_id = False
+    assert agent.undo()["done"]
+
+
+@pytest.mark.parametrize("written", [1, 2])
+def test_a_sequence_that_an_agent_set_back_gives_no_number_twice(office, agent, written):
+    with office.person() as env:
+        sequence = env["ir.sequence"].create({"name": "Numbers"}).id
+        taken = [env["ir.sequence"].browse(sequence).next_by_id() for _number in range(3)]
+    with agent.request() as env:
+        env["ir.sequence"].sudo().browse(sequence).number_next = written
+    with office.person() as env:
+        again = env["ir.sequence"].browse(sequence).next_by_id()
+    assert again in taken
+    assert agent.undo()["done"]
+    with office.person() as env:
+        assert env["ir.sequence"].browse(sequence).next_by_id() not in taken
+
+
 def test_a_total_that_both_changed_is_computed_anew(office, agent):
     model, numbers = made(office, order)
     with agent.request() as env:

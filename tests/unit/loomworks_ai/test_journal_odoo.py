@@ -20,7 +20,9 @@ SCHEMA = """
     CREATE TABLE ir_default (id serial PRIMARY KEY, field_id int, json_value varchar);
     CREATE TABLE mail_message (id serial PRIMARY KEY, model varchar, res_id int, body text);
     CREATE TABLE note (id serial PRIMARY KEY, about varchar);
-    CREATE TABLE ir_act_window (id serial PRIMARY KEY, name varchar);
+    CREATE TABLE ir_actions (id serial PRIMARY KEY, name varchar);
+    CREATE TABLE ir_act_window (PRIMARY KEY (id)) INHERITS (ir_actions);
+    CREATE TABLE ir_filters (id serial PRIMARY KEY, action_id int);
     CREATE TABLE project (id serial PRIMARY KEY, task_definition jsonb);
     CREATE TABLE task (id serial PRIMARY KEY, properties jsonb);
     CREATE TABLE some_log (id serial PRIMARY KEY, res_model varchar, res_id int);
@@ -33,7 +35,7 @@ SCHEMA = """
     INSERT INTO ir_model (model, transient) VALUES ('res.partner', false), ('account.account', false), ('note', false),
         ('mail.message', false), ('ir.actions.act_window', false), ('some.log', false), ('wizard', true),
         ('line', false), ('account.analytic.account', false), ('ir.default', false),
-        ('project', false), ('task', false);
+        ('project', false), ('task', false), ('ir.actions.actions', false), ('ir.filters', false);
     INSERT INTO ir_model_fields (model, name, ttype, relation, store, company_dependent) VALUES
         ('mail.message', 'res_id', 'many2one_reference', NULL, true, false),
         ('some.log', 'res_id', 'many2one_reference', NULL, true, false),
@@ -44,6 +46,7 @@ SCHEMA = """
         ('ir.default', 'json_value', 'char', NULL, true, false),
         ('project', 'task_definition', 'properties_definition', NULL, true, false),
         ('task', 'properties', 'properties', NULL, true, false),
+        ('ir.filters', 'action_id', 'many2one', 'ir.actions.actions', true, false),
         ('line', 'partner_id', 'many2one', 'res.partner', true, false);
     INSERT INTO project (task_definition) VALUES (NULL), ('null'), ('[
         {"name": "customer", "type": "many2one", "comodel": "res.partner"}, {"name": "color", "type": "integer"},
@@ -65,6 +68,7 @@ CREATE_PARTNER = "INSERT INTO res_partner (id, name) VALUES (10, 'New')"
 CREATE_ACCOUNT = "INSERT INTO account_account (id, name) VALUES (7, 'Sales')"
 CREATE_ANALYTIC = "INSERT INTO account_analytic_account (id, name) VALUES (7, 'North')"
 DEFAULT = "INSERT INTO ir_default (field_id, json_value) SELECT id, '{}' FROM ir_model_fields WHERE name = 'partner_id'"
+CREATE_ACTION = "INSERT INTO ir_act_window (id, name) VALUES (3, 'w')"
 TASK = "INSERT INTO task (id, properties) VALUES (9, '{}')"
 
 
@@ -82,10 +86,11 @@ TASK = "INSERT INTO task (id, properties) VALUES (9, '{}')"
             "r",
         ),
         (CREATE_PARTNER, DEFAULT.format(10), "ir_default", "c"),
+        (CREATE_ACTION, "INSERT INTO ir_filters (action_id) VALUES (3)", "ir_filters", "r"),
         (CREATE_PARTNER, TASK.format('{"color": 1, "customer": 10}'), "task", "r"),
         (CREATE_ACCOUNT, TASK.format('{"customer": 1, "accounts": [5, 7]}'), "task", "r"),
         (
-            "INSERT INTO ir_act_window (id, name) VALUES (3, 'w')",
+            CREATE_ACTION,
             "INSERT INTO mail_message (model, res_id) VALUES ('ir.actions.act_window', 3)",
             "mail_message",
             "c",
@@ -105,9 +110,10 @@ def test_later_references_without_a_key_are_dependants(cr, made, later, table, f
 
 
 def test_references_to_other_records_do_not_matter(cr):
-    act(cr, 1, CREATE_PARTNER, CREATE_ACCOUNT, CREATE_ANALYTIC)
+    act(cr, 1, CREATE_PARTNER, CREATE_ACCOUNT, CREATE_ANALYTIC, CREATE_ACTION)
     person(
         cr,
+        "INSERT INTO ir_filters (action_id) VALUES (10), (7), (NULL)",
         "INSERT INTO line (analytic_distribution) VALUES ('{\"5,77\": 100}')",
         DEFAULT.format(100),
         DEFAULT.format(10).replace("partner_id", "not_there"),
@@ -166,6 +172,7 @@ def test_a_restored_reference_to_what_is_gone_is_refused(cr):
             "line SET analytic_distribution = '{\"1\": 1}'",
             "account_analytic_account",
         ),
+        ("ir_filters VALUES (9, 2)", "ir_filters SET action_id = NULL", "ir_actions"),
         ("task VALUES (9, '{\"customer\": 2}')", "task SET properties = '{\"customer\": 1}'", "res_partner"),
         ("task VALUES (9, '{\"accounts\": [1, 2]}')", "task SET properties = NULL", "account_account"),
         (
@@ -181,6 +188,7 @@ def test_no_reference_without_a_key_comes_back_to_what_is_gone(cr, there, change
         cr,
         "INSERT INTO account_account VALUES (1), (2)",
         "INSERT INTO account_analytic_account VALUES (1), (2)",
+        "INSERT INTO ir_act_window VALUES (1), (2)",
         f"INSERT INTO {there}",
     )
     table = there.split()[0]
@@ -318,6 +326,52 @@ def test_an_undo_follows_the_implementation_and_the_step(cr):
     assert journal.undo(cr, [1], by=2)["done"]
     cr.execute("SELECT nextval('ir_sequence_001'), nextval('ir_sequence_001')")
     assert cr.fetchone() == (1, 3)
+
+
+def numbers_of(cr, *names):
+    """Take a number of each of these sequences; None of one that is not there."""
+    found = []
+    for name in names:
+        cr.execute("SELECT nextval(oid) FROM pg_class WHERE relname = %s", [name])
+        found.append((cr.fetchone() or [None])[0])
+    cr.connection.commit()
+    return found
+
+
+def test_ranges_of_dates_follow_the_implementation_and_the_step(cr):
+    make_sequence(cr)
+    cr.execute("INSERT INTO ir_sequence_date_range VALUES (4, 1, 1)")
+    cr.execute("CREATE SEQUENCE ir_sequence_001_004 INCREMENT BY 2 START WITH 10")
+    both = ("ir_sequence_001", "ir_sequence_001_004")
+    assert numbers_of(cr, *both) == [1, 10]
+    journal.begin(cr, 1)
+    drop_sequence(cr, 1, *both)
+    cr.execute("UPDATE ir_sequence SET implementation = 'no_gap', number_increment = 5 WHERE id = 1")
+    journal.end(cr)
+    cr.connection.commit()
+    assert journal.undo(cr, [1], by=2)["done"]
+    assert numbers_of(cr, *both, *both) == [3, 12, 5, 14]
+    assert journal.undo(cr, [2], by=3)["done"]
+    assert numbers_of(cr, *both) == [None, None]
+    assert journal.undo(cr, [3], by=4)["done"]
+    assert numbers_of(cr, *both) == [7, 16]
+
+
+@pytest.mark.parametrize(("to", "then"), [(1, [9, 11]), (100, [102, 104])])
+@pytest.mark.parametrize("row", [True, False])
+def test_a_sequence_that_was_set_back_goes_on_where_it_stood(cr, to, then, row):
+    make_sequence(cr)
+    assert numbers_of(cr, *["ir_sequence_001"] * 4) == [1, 3, 5, 7]
+    journal.begin(cr, 1)
+    journal.remember_sequences(cr, 1, ["ir_sequence_001"])
+    cr.execute(f"ALTER SEQUENCE ir_sequence_001 RESTART WITH {to}")
+    if row:  # Odoo writes none where the row has that number already
+        cr.execute(f"UPDATE ir_sequence SET number_next = {to + 1} WHERE id = 1")
+    journal.end(cr)
+    cr.connection.commit()
+    assert numbers_of(cr, "ir_sequence_001") == [to]
+    assert journal.undo(cr, [1], by=2)["done"]
+    assert numbers_of(cr, *["ir_sequence_001"] * 2) == then
 
 
 def test_a_preview_makes_no_sequence(cr):
