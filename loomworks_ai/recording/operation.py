@@ -14,8 +14,9 @@ from .. import journal
 READING = frozenset("SELECT SHOW FETCH MOVE CLOSE DECLARE EXPLAIN SAVEPOINT RELEASE SET RESET LISTEN UNLISTEN".split())
 FIRST_WORD = re.compile(r"\s*(\w+)")
 WRITING_WORD = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
-NUMBER = """
-    SELECT nextval('public.loomworks_ai_operation_log_id_seq') AS number, pg_current_wal_insert_lsn()::text AS lsn,
+NUMBER = "SELECT nextval('public.loomworks_ai_operation_log_id_seq')"
+POSITION = """
+    SELECT pg_current_wal_insert_lsn()::text AS lsn,
            ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::integer AS timeline
 """
 
@@ -101,6 +102,7 @@ class Operation:
     _reason: str = ""
     _lsn: str = ""
     _timeline: int = 0
+    _positioned: bool = False  # whether that is just before the first change
     _started: float = field(default_factory=time.monotonic)
     _transactions: dict[int, _Transaction] = field(default_factory=dict)
     _effects: list[Effect] = field(default_factory=list)
@@ -162,6 +164,8 @@ class Operation:
         """Forget a transaction that came to nothing, and what would have happened with its commit."""
         self._transactions.pop(id(connection), None)
         self._begun.pop(id(connection), None)
+        # Where nothing of it is kept, its first change is yet to come, behind whatever others commit meanwhile.
+        self._positioned = bool(self._state or self._transactions)
 
     # --- what the request tells ---
 
@@ -201,7 +205,11 @@ class Operation:
         if self.number is None:
             self.log.allow(cr, self.call)
             cr.execute(NUMBER)
-            self.number, self._lsn, self._timeline = cr.fetchone()
+            (self.number,) = cr.fetchone()
+        if not self._positioned:
+            cr.execute(POSITION)
+            self._lsn, self._timeline = cr.fetchone()
+            self._positioned = True
 
     def _savepoint_rolled_back(self, connection: Any) -> None:
         transaction = self._transactions.get(id(connection))

@@ -661,18 +661,23 @@ def test_a_transaction_that_could_not_serialize_is_tried_again(office, agent):
     from odoo.service.model import retrying
 
     model, numbers = made(office, partner)
-    tries = []
+    tries, committed = [], []
 
     def somebody_else_is_faster():
         def move():
             with office.person() as env:
                 env[model].browse(numbers).street = "Elm"
+            with office.cursor() as cr:
+                cr.execute("SELECT pg_current_wal_insert_lsn()")
+                committed.append(cr.fetchone()[0])
 
         with ThreadPoolExecutor(1) as pool:
             pool.submit(move).result()
 
     def work(env):
         tries.append(1)
+        env["res.partner.category"].create({"name": "The first change"})
+        env.flush_all()
         env.cr.execute("SELECT phone FROM res_partner WHERE id = %s", numbers)
         if len(tries) == 1:
             somebody_else_is_faster()
@@ -686,6 +691,8 @@ def test_a_transaction_that_could_not_serialize_is_tried_again(office, agent):
     with office.person() as env:
         logs = env["loomworks.ai.operation.log"].search([("id", ">=", operation.number)])
         assert logs.mapped("state") == ["done"]
+        env.cr.execute("SELECT %s::pg_lsn >= %s::pg_lsn", [logs.lsn, committed[0]])
+        assert env.cr.fetchone() == (True,)  # a restore to just before it has what somebody else did
     assert agent.undo(operation.number)["done"]
     assert read(office, model, numbers, "phone", "street") == [("1", "Elm")]
 
