@@ -1,5 +1,6 @@
 """The dialog of an undo and of a redo."""
 
+from odoo import fields
 from odoo.exceptions import ValidationError
 
 from ..models.plain_words import ConflictWords
@@ -107,6 +108,8 @@ class TestDialog(AgentCase):
         self.assertEqual((first.operation_type, first.undoes, first.state), ("undo", operation.ids, "done"))
         second = operation.browse(first.action_undo()["operation"])
         self.assertEqual((self.partner.phone, operation.state, first.state), ("2", "done", "rolled_back"))
+        self.assertFalse(operation.undone_at)
+        self.assertLess(abs((fields.Datetime.now() - first.undone_at).total_seconds()), 60)
         third = operation.browse(second.action_undo()["operation"])
         self.assertEqual((self.partner.phone, operation.state, first.state), ("1", "rolled_back", "done"))
         self.assertEqual((second.state, third.state), ("rolled_back", "done"))

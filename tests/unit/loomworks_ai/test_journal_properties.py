@@ -6,6 +6,7 @@ are equal; or it refused, and not one byte changed.
 
 import itertools
 import os
+from collections import Counter
 
 import psycopg2
 import psycopg2.errors
@@ -17,6 +18,7 @@ from journal_databases import database
 from journal_state import state
 
 EXAMPLES = int(os.environ.get("LOOMWORKS_UNDO_EXAMPLES", "500"))
+OUTCOMES = Counter()  # whether undos were done -> how many
 PATIENCE = 10  # milliseconds that people wait for a lock
 SCHEMA = """
     CREATE TABLE place (id int PRIMARY KEY, name text, code text UNIQUE, ratio float8, data jsonb);
@@ -255,12 +257,19 @@ def test_undo_is_as_if_it_had_never_happened_or_refuses(pair, first, between, se
     before = real.content()
     report = real.undo(*undone, by=3)
     event(("at once, " if at_once else "") + ("done" if report["done"] else "refused"))
+    OUTCOMES[report["done"]] += 1
     if not report["done"]:
         assert report["refused"]
         assert real.content() == before
         return
     assert real.content() == other.content(), report
     redo_and_undo(real, before)
+
+
+def test_most_of_these_undos_were_done():
+    if not OUTCOMES:
+        pytest.skip("none was tried")
+    assert OUTCOMES[True] > 0.8 * OUTCOMES.total(), OUTCOMES  # 94 of a hundred are
 
 
 def redo_and_undo(real, before):
