@@ -95,6 +95,12 @@ def kube(stack):
     return KubeClient(f"file:{stack['KUBECONFIG']}")
 
 
+def kubectl(stack, *arguments):
+    """Run kubectl as the cluster's administrator; return what it prints."""
+    command = [stack["LOOMWORKS_KUBECTL"], f"--kubeconfig={stack['KUBECONFIG']}", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
+
+
 class LookedInto(DatabaseServer):
     """The server for tests that read what tenants have; the product itself reads their tables as their owners only."""
 

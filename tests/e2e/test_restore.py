@@ -2,7 +2,6 @@
 
 import base64
 import json
-import subprocess
 import time
 import xmlrpc.client
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import requests
-from conftest import PATIENCE, Refused, business, provisioning_server, repeated
+from conftest import PATIENCE, Refused, business, kubectl, provisioning_server, repeated
 from test_killed_control_plane import kill, wait_back
 
 HELD = 10  # seconds; 3 are the goal, which `make bench-restore` measures on a machine that does nothing else
@@ -173,10 +172,9 @@ def week_over(stack, call):
     (cron,) = call("ir.model.data", "search_read", domain=domain, fields=["res_id"])
 
     def make(number):
-        kubectl = [stack["LOOMWORKS_KUBECTL"], f"--kubeconfig={stack['KUBECONFIG']}", "-n", "loomworks"]
         query = f"UPDATE loomworks_restore SET kept_until = kept_until - interval '8 days' WHERE id = {int(number)}"
         psql = ["exec", "postgres-0", "-c", "postgres", "--", "psql", "-d", "loomworks", "-c", query]
-        subprocess.run([*kubectl, *psql], check=True, capture_output=True, timeout=60)
+        kubectl(stack, "-n", "loomworks", *psql)
         call("ir.cron", "method_direct_trigger", ids=[cron["res_id"]])
 
     return make
@@ -187,11 +185,10 @@ def test_database_and_files_of_before_go_after_a_week(mistaken, call, stack, ser
     data = base64.b64encode(b"so that there is a folder").decode()
     mistaken.work("ir.attachment", "create", [{"name": "a.txt", "datas": data}])
     row = settled(mistaken.take_back())
-    kubectl = [stack["LOOMWORKS_KUBECTL"], f"--kubeconfig={stack['KUBECONFIG']}", "-n", tenant.namespace]
-    listing = [*kubectl, "exec", "deployment/odoo", "-c", "odoo", "--", "ls", "-A", "/var/lib/odoo/filestore"]
+    listing = ["exec", "deployment/odoo", "-c", "odoo", "--", "ls", "-A", "/var/lib/odoo/filestore"]
 
     def folders():
-        return set(subprocess.run(listing, check=True, capture_output=True, text=True, timeout=60).stdout.split())
+        return set(kubectl(stack, "-n", tenant.namespace, *listing).split())
 
     assert {row["old_database"], row["new_database"]} <= folders()
     week_over(row["id"])
@@ -246,9 +243,7 @@ def test_control_plane_killed_meanwhile(mistaken, call, kube, server, settled, s
 def restart(kube, stack):
     """End the database server, as good as at once, and wait until the control plane has it again."""
     old = kube.get("Pod", "postgres-0", "loomworks")["metadata"]["uid"]
-    kubectl = [stack["LOOMWORKS_KUBECTL"], f"--kubeconfig={stack['KUBECONFIG']}", "-n", "loomworks"]
-    command = [*kubectl, "delete", "pod", "postgres-0", "--grace-period=1"]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    kubectl(stack, "-n", "loomworks", "delete", "pod", "postgres-0", "--grace-period=1")
 
     def another():
         pod = kube.get("Pod", "postgres-0", "loomworks") or {}
@@ -269,17 +264,13 @@ def restart(kube, stack):
 @contextmanager
 def object_store_away(stack):
     """Have nobody in the cluster reach the object store meanwhile."""
-    kubectl = [stack["LOOMWORKS_KUBECTL"], f"--kubeconfig={stack['KUBECONFIG']}", "-n", "loomworks"]
-
-    def run(*arguments):
-        command = [*kubectl, *arguments]
-        return subprocess.run(command, check=True, capture_output=True, timeout=120, text=True).stdout
+    s3 = ("endpointslice", "s3", "-n", "loomworks")
 
     def lead_to(endpoints):
         change = [{"op": "replace", "path": "/endpoints", "value": endpoints}]
-        run("patch", "endpointslice", "s3", "--type=json", f"--patch={json.dumps(change)}")
+        kubectl(stack, "patch", *s3, "--type=json", f"--patch={json.dumps(change)}")
 
-    endpoints = json.loads(run("get", "endpointslice", "s3", "-o", "json"))["endpoints"]
+    endpoints = json.loads(kubectl(stack, "get", *s3, "-o", "json"))["endpoints"]
     lead_to([])
     try:
         yield

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from addons.loomworks_tenant.kube import names, quantity
-from conftest import PATIENCE, Refused
+from conftest import PATIENCE, Refused, kubectl
 
 GI = 1024**3
 FILLER = "/var/lib/odoo/filler"
@@ -43,11 +43,6 @@ def small(call):
     (made,) = call("loomworks.plan", "create", vals_list=[values])
     yield made, code
     call("loomworks.plan", "write", ids=[made], vals={"active": False})
-
-
-def kubectl(stack, *arguments):
-    command = [stack["LOOMWORKS_KUBECTL"], f"--kubeconfig={stack['KUBECONFIG']}", *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
 
 
 @pytest.fixture

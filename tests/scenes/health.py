@@ -34,13 +34,6 @@ REFERENCES = {
         SELECT t.id, '{field.comodel_name}', v.value::integer
         FROM "{table}" t, jsonb_each_text(t."{field.name}") v WHERE v.value IS NOT NULL
     """,
-    "properties": """
-        SELECT t.id, d->>'comodel', number::integer
-        FROM "{table}" t JOIN "{definitions}" p ON p.id = t."{field.definition_record}",
-            jsonb_array_elements(p."{field.definition_record_field}") d,
-            jsonb_path_query(t."{field.name}" -> (d->>'name'), '$[*]') number
-        WHERE d->>'type' IN ('many2one', 'many2many') AND d->>'comodel' <> '' AND jsonb_typeof(number) = 'number'
-    """,
     "action": """
         SELECT id, '{field.comodel_name}', "{field.name}" FROM "{table}" WHERE "{field.name}" IS NOT NULL
     """,
@@ -64,11 +57,31 @@ def _references(model, field):
     if kind == "many2one":
         kind = "company" if field.company_dependent else "action" * (field.comodel_name == "ir.actions.actions")
     query = REFERENCES.get(kind) or NAMED_REFERENCES.get(field.name)
-    holder = kind == "properties" and model._fields[field.definition_record]
-    definitions = model.env[holder.comodel_name]._table if holder else None
-    if kind == "properties" and not holder.store:  # of the whole model's records, in properties.base.definition
-        return None
-    return query and query.format(table=model._table, field=field, definitions=definitions)
+    if kind == "properties":
+        return _of_properties(model, field)
+    return query and query.format(table=model._table, field=field)
+
+
+# Which record a property may name stands in its definition: one for all of the model's records, or of a record of each.
+PROPERTIES = """
+    SELECT t.id, d->>'comodel', number::integer
+    FROM "{table}" t JOIN "{definitions}" p ON p.id = {definition}, jsonb_array_elements(p."{column}") d,
+        jsonb_path_query(t."{name}" -> (d->>'name'), '$[*]') number
+    WHERE d->>'type' IN ('many2one', 'many2many') AND d->>'comodel' <> '' AND jsonb_typeof(number) = 'number'
+"""
+FOR_ALL = """(
+    SELECT b.id FROM properties_base_definition b JOIN ir_model_fields f ON f.id = b.properties_field_id
+    WHERE f.model = '{model}' AND f.name = '{name}')
+"""
+
+
+def _of_properties(model, field):
+    """Return the query for what the properties in a field refer to."""
+    holder = model._fields[field.definition_record]
+    own = f't."{holder.name}"' if holder.store else FOR_ALL.format(model=model._name, name=field.name)
+    definitions, column = model.env[holder.comodel_name]._table, field.definition_record_field
+    names = {"table": model._table, "name": field.name, "definitions": definitions, "column": column}
+    return PROPERTIES.format(**names, definition=own)
 
 
 def _stored(env):

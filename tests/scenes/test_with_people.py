@@ -17,6 +17,7 @@ import psycopg2
 import psycopg2.errors
 import pytest
 from agents import Agent
+from health import dangling
 from test_scenes import bill, order, pay, posted
 from whole_state import differences
 
@@ -63,6 +64,26 @@ def test_a_property_that_names_what_goes_is_in_the_way(office, agent, kind):
     with office.person() as env:
         env["project.task"].browse(task).task_properties = {asked["name"]: False}
     assert agent.undo()["done"]
+
+
+def test_a_property_of_all_partners_is_in_the_way_and_dangles_where_nobody_looks(office, agent):
+    asked = {"name": "asked_partner", "string": "Asked by", "type": "many2one", "comodel": "res.partner"}
+    with agent.request() as env:
+        customer = env["res.partner"].create({"name": "Azure"}).id
+    with office.person() as env:
+        definitions = env["properties.base.definition"].sudo()
+        definitions._get_definition_for_property_field("res.partner", "properties").properties_definition = [asked]
+        other = env["res.partner"].create({"name": "Bob"})
+        other.properties = {asked["name"]: customer}
+        other = other.id
+    conflicts = agent.undo()["conflicts"]
+    assert [(one["type"], one["detail"]["table"]) for one in conflicts] == [("depended", "res_partner")]
+    with office.person() as env:
+        assert not dangling(env)
+        env["res.partner"].browse(customer).unlink()  # Odoo lets people do so
+        env.flush_all()
+        assert dangling(env) == {("res_partner", "properties", other, "res.partner", customer)}
+        env.cr.rollback()
 
 
 def test_an_action_that_somebody_starts_with_is_in_the_way(office, agent):
