@@ -192,10 +192,15 @@ class TestCopies(SnapshotCase):
         self.assertEqual((restore.state, copy.sudo().files_manifest), ("done", "new"))
 
     def test_copy_without_files_is_refused(self):
-        self.files.write({"state": "failed", "error_message": "the bucket is full"})
+        earlier = {"state": "failed", "error_message": "of an hour ago"}
+        self.files.write({**earlier, "started_at": fields.Datetime.now() - timedelta(hours=1)})
         copy = self.copy()
         copy.sudo().copied_by_id.moment -= timedelta(minutes=1)
         self.have_role(copy)
+        self.bring_to_end(copy)
+        asked = self.tenant.sudo().files_backup_ids - self.files  # what failed before the copy is not its answer
+        self.assertEqual(asked.state, "waiting")
+        asked.write({"state": "failed", "error_message": "the bucket is full"})
         restore = self.bring_to_end(copy)
         self.assertEqual((restore.state, restore.error_code), ("failed", "no_files"))
         self.assertIn("the bucket is full", restore.error_message)
