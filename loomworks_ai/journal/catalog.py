@@ -200,10 +200,17 @@ class UniqueIndex:
     table: int
     expressions: tuple[str, ...]
     columns: tuple[str, ...]
+    within: tuple[str, ...]  # columns of the other expressions
+    deciding: tuple[str, ...]  # columns of the predicate
     operators: tuple[str, ...]  # by which values of the expressions are equal
     predicate: str | None
     nulls_equal: bool
     primary: bool
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """All columns from which it follows whether rows are unique."""
+        return tuple(dict.fromkeys((*self.columns, *self.within, *self.deciding)))
 
 
 FOREIGN_KEYS = """
@@ -241,11 +248,18 @@ UNIQUE_INDEXES = """
             FROM unnest(i.indkey::int2[]) WITH ORDINALITY u(attnum, position)
             JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.attnum
             WHERE u.position <= i.indnkeyatts) AS columns,
+           <columns of i.indexprs> AS within, <columns of i.indpred> AS deciding,
            pg_get_expr(i.indpred, i.indrelid) AS predicate, i.indnullsnotdistinct AS nulls_equal
     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
     WHERE i.indisunique AND i.indisvalid AND i.indrelid = ANY(%s::oid[])
     ORDER BY i.indexrelid
 """.replace("<equality>", EQUALITY)
+# The columns that a stored expression is of: ``varattno`` in the text of its tree (PostgreSQL's nodes/primnodes.h).
+COLUMNS_OF = """(
+    SELECT array_agg(DISTINCT a.attname::text) FROM regexp_matches({0}::text, ':varattno ([0-9]+)', 'g') found
+    JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = found[1]::int)"""
+for tree in ("i.indexprs", "i.indpred"):
+    UNIQUE_INDEXES = UNIQUE_INDEXES.replace(f"<columns of {tree}>", COLUMNS_OF.format(tree))
 
 
 def foreign_keys(cr: Cursor, referring: list[int], referenced: list[int], *, minded: bool) -> list[ForeignKey]:
@@ -278,6 +292,8 @@ def unique_indexes(cr: Cursor, oids: list[int]) -> list[UniqueIndex]:
             table=row["table"],
             expressions=tuple(row["expressions"]),
             columns=tuple(row["columns"] or ()),
+            within=tuple(row["within"] or ()),
+            deciding=tuple(row["deciding"] or ()),
             operators=tuple(row["operators"]),
             predicate=row["predicate"],
             nulls_equal=row["nulls_equal"],

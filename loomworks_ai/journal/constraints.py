@@ -38,7 +38,6 @@ def future(scope: Scope, relation: Relation, names: tuple[str, ...] = ()) -> Par
 
 def holders(scope: Scope, relation: Relation, index: UniqueIndex) -> Part:
     """Return the FROM items ``n`` (a row with a value to come) and ``b`` (another row that has it now; its ``key``)."""
-    plain = len(index.columns) == len(index.expressions)
     values = [
         compose("({text}) AS {e}", text=as_written(text), e=sql.SQL(f"e{i}"))
         for i, text in enumerate(index.expressions)
@@ -59,7 +58,7 @@ def holders(scope: Scope, relation: Relation, index: UniqueIndex) -> Part:
         """,
         h=scope.h,
         values=sql.SQL(", ").join(values),
-        future=future(scope, relation, index.columns if plain else ()),
+        future=future(scope, relation, index.sources),
         predicate=as_written(index.predicate or "true"),
         own=key_of(relation.table, "t", scope.h),
         table=relation.table.only,
@@ -171,20 +170,17 @@ def unique(cr: Cursor, scope: Scope, index: UniqueIndex) -> None:
         FROM {holders}
         WHERE NOT EXISTS (
             SELECT FROM loomworks_net m WHERE m.relation = %s AND m.key OPERATOR({h}.=) b.key
-              AND (m.act = 'D' OR m.act = 'U' AND (%s::text[] IS NULL OR {h}.exists_any(m.target, %s))))
+              AND (m.act = 'D' OR m.act = 'U' AND {h}.exists_any(m.target, %s::text[])))
     """
     names = list(index.columns) if len(index.columns) == len(index.expressions) else None
     execute(
         cr,
         INSERT + query,
-        [names, index.name, list(index.columns), relation.id, names, names],
+        [names, index.name, list(index.columns), relation.id, list(index.sources)],
         holders=holders(scope, relation, index),
         h=scope.h,
     )
 
 
 def _concerns(relation: Relation, index: UniqueIndex) -> bool:
-    plain = len(index.columns) == len(index.expressions)
-    return "I" in relation.acts or bool(
-        relation.restored and (not plain or set(index.columns) & set(relation.restored))
-    )
+    return "I" in relation.acts or bool(set(index.sources) & set(relation.restored))

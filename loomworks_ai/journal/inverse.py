@@ -254,29 +254,54 @@ def _park(cr: Cursor, scope: Scope) -> dict[int, int]:
     parked: dict[int, int] = {}
     for index in scope.unique_indexes:
         relation = scope.of(index.table)
-        if relation and relation.keyed and not index.primary and set(index.columns) & set(relation.restored):
-            for column, harmless in _parking_places(cr, relation, index):
+        if relation and relation.keyed and not index.primary and set(index.sources) & set(relation.restored):
+            for column, harmless in _parking_places(cr, scope.h, relation, index):
                 held = _park_rows(cr, scope, relation, index, column, harmless)
                 parked[index.table] = parked.get(index.table, 0) + held
     return parked
 
 
-def _parking_places(cr: Cursor, relation: Relation, index: UniqueIndex) -> list[tuple[str, Part]]:
-    """Return the columns of an index that can hold something harmless for one statement, and that something."""
-    query = (
-        "SELECT attname::text AS name FROM pg_attribute WHERE attrelid = %s AND attname = ANY(%s) AND NOT attnotnull"
-    )
-    nullable = {row["name"] for row in rows(cr, query, [relation.table.oid, list(index.columns)])}
+def _parking_places(cr: Cursor, h: Part, relation: Relation, index: UniqueIndex) -> list[tuple[str, Part]]:
+    """Return the columns that can hold something harmless for one statement, and that something.
+
+    What the values that are to be unique are made of comes first; then what decides whether a row counts at all, and
+    that is as it will be.
+    """
+    query = """
+        SELECT a.attname::text AS name, NOT a.attnotnull AS nullable, EXISTS (
+            SELECT FROM pg_constraint k WHERE k.conrelid = a.attrelid AND k.contype = 'f' AND a.attnum = ANY(k.conkey)
+        ) AS refers
+        FROM pg_attribute a WHERE a.attrelid = %s AND a.attname = ANY(%s)
+    """
+    columns = {row["name"]: row for row in rows(cr, query, [relation.table.oid, list(index.sources)])}
     places = []
-    for name in (name for name in index.columns if name in relation.restored):
-        kind = relation.table.columns[name]
-        if name in nullable and not index.nulls_equal:
-            places.append((name, sql.SQL("NULL")))
-        elif kind.startswith(("text", "character varying")):
-            places.append((name, compose(PARKED_TEXT, t=as_written(kind), start=Constant(secrets.randbelow(PRIVATE)))))
-        elif kind in ("integer", "bigint"):
-            places.append((name, compose(PARKED_NUMBER, start=Constant(secrets.randbelow(1_000_000_000)))))
+    for name in (name for name in index.sources if name in relation.restored):
+        kind, column = relation.table.columns[name], columns[name]
+        apart = name in index.columns and not index.nulls_equal
+        harmless = (
+            compose("({h}.fetchval(held.target, {name}))::{t}", name=Constant(name), t=as_written(kind), h=h)
+            if name not in (*index.columns, *index.within)
+            else _harmless(kind, column["nullable"], column["refers"], apart)
+        )
+        if harmless:
+            places.append((name, harmless))
     return places
+
+
+def _harmless(kind: str, nullable: bool, refers: bool, apart: bool) -> Part | None:
+    """Return a value that no other row has.
+
+    :param kind: the column's type
+    :param refers: whether a foreign key is of it
+    :param apart: whether a row with NULL is like no other one
+    """
+    if nullable and apart:
+        return sql.SQL("NULL")
+    if kind.startswith(("text", "character varying")):
+        return compose(PARKED_TEXT, t=as_written(kind), start=Constant(secrets.randbelow(PRIVATE)))
+    if kind in ("integer", "bigint") and not refers:
+        return compose(PARKED_NUMBER, start=Constant(secrets.randbelow(1_000_000_000)))
+    return sql.SQL("NULL") if nullable else None
 
 
 def _park_rows(cr: Cursor, scope: Scope, relation: Relation, index: UniqueIndex, column: str, harmless: Part) -> int:
@@ -287,10 +312,10 @@ def _park_rows(cr: Cursor, scope: Scope, relation: Relation, index: UniqueIndex,
             """
         WITH path AS MATERIALIZED (SELECT {callers} AS now)
         UPDATE {table} t SET {column} = {harmless} FROM (
-            SELECT key, row_number() OVER () AS place FROM (
-                SELECT DISTINCT b.key FROM {holders}
-                WHERE EXISTS (SELECT FROM loomworks_net m WHERE m.relation = {number} AND m.act = 'U'
-                                AND m.key OPERATOR({h}.=) b.key AND {h}.exist(m.target, {name}))
+            SELECT key, target, row_number() OVER () AS place FROM (
+                SELECT DISTINCT b.key, m.target FROM {holders}
+                JOIN loomworks_net m ON m.relation = {number} AND m.act = 'U'
+                    AND m.key OPERATOR({h}.=) b.key AND {h}.exist(m.target, {name})
             ) holding
         ) held WHERE {match} AND (SELECT now FROM path) IS NOT NULL
         """,

@@ -402,6 +402,80 @@ def test_values_are_passed_on_in_any_column_of_a_unique_index(unique):
     assert state(unique) == after
 
 
+# A unique index over more than plain columns -> what an operation does to rows ``one`` and ``two`` of
+# (id, name, active, owner_id, place), of which both or the former has the value that is to be unique.
+PASSED_ON = {
+    "an expression": (
+        "(lower(name))",
+        ["UPDATE post SET name = NULL WHERE id = {one}", "UPDATE post SET name = 'A{one}' WHERE id = {two}"],
+    ),
+    "an expression of NULL": (
+        "(COALESCE(place, 0))",
+        ["UPDATE post SET place = 30 WHERE id = {one}", "UPDATE post SET place = {one} WHERE id = {two}"],
+    ),
+    "several expressions": (
+        "(lower(name), COALESCE(place, 0))",
+        [
+            "UPDATE post SET place = 30 WHERE id = {one}",
+            "UPDATE post SET place = {one}, name = 'A{one}' WHERE id = {two}",
+        ],
+    ),
+    "a predicate": (
+        "(lower(kind)) WHERE active",
+        ["UPDATE post SET active = false WHERE id = {one}", "UPDATE post SET active = true WHERE id = {two}"],
+    ),
+    "a predicate over a key": (
+        "(kind) WHERE owner_id IS NULL",
+        ["UPDATE post SET owner_id = 9 WHERE id = {one}", "UPDATE post SET owner_id = NULL WHERE id = {two}"],
+    ),
+    "a key that refers": (
+        "(owner_id, kind)",
+        ["UPDATE post SET owner_id = 8 WHERE id = {one}", "UPDATE post SET owner_id = 9 WHERE id = {two}"],
+    ),
+}
+POSTS = """
+    CREATE TABLE post (id int PRIMARY KEY, name text, kind text, active boolean, owner_id int, place int);
+    INSERT INTO post VALUES (9, 'nine', 'other', true, NULL, 90), (8, 'eight', 'same', false, 9, 80);
+    INSERT INTO post SELECT id, 'A' || id, 'kind', id = {one}, CASE WHEN id = {two} THEN 9 END, id
+        FROM unnest(ARRAY[1, 2]) id;
+    ALTER TABLE post ADD FOREIGN KEY (owner_id) REFERENCES post;
+    CREATE UNIQUE INDEX post_own ON post {index}
+"""
+
+
+@pytest.mark.parametrize(("one", "two"), [(1, 2), (2, 1)])
+@pytest.mark.parametrize("kind", PASSED_ON)
+def test_values_are_passed_on_that_are_unique_by(cr, kind, one, two):
+    index, statements = PASSED_ON[kind]
+    places = {"one": one, "two": two}
+    person(cr, POSTS.format(index=index, **places))
+    journal.install(cr)
+    cr.connection.commit()
+    before = state(cr)
+    act(cr, 1, *(statement.format(**places) for statement in statements))
+    after = state(cr)
+    assert before != after
+    for number, content in ((1, before), (2, after), (3, before)):
+        report = journal.undo(cr, [number], by=number + 1)
+        assert report["done"], report
+        assert state(cr) == content
+        cr.connection.commit()
+
+
+def test_a_value_that_counts_again_after_the_undo_and_a_person_has_now_is_a_conflict(cr):
+    person(cr, POSTS.format(index="(lower(kind)) WHERE active", one=1, two=2))
+    journal.install(cr)
+    cr.connection.commit()
+    act(cr, 1, "UPDATE post SET active = false, name = 'gone' WHERE id = 1")
+    person(cr, "INSERT INTO post VALUES (3, 'taken', 'KIND', true)")
+    after = state(cr)
+    report = journal.undo(cr, [1], by=2)
+    (conflict,) = report["conflicts"]
+    assert (conflict["type"], conflict["key"], conflict["detail"]["by"]) == ("unique", {"id": "1"}, {"id": "3"})
+    assert state(cr) == after
+    assert journal.undo(cr, [1], by=2, on_conflict="skip")["done"]
+
+
 def test_values_are_passed_on_under_a_trigger_of_the_table(unique):
     before = state(unique)
     swap = "UPDATE badge SET code = 'T' WHERE id = 1", "UPDATE badge SET code = 'A' WHERE id = 2"
