@@ -23,6 +23,8 @@ computed    a column that the caller computes anew, or that says who wrote it la
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from . import comparison, constraints, keyless, rules
 from .comparison import TABLE_GONE, Computed
 from .scope import Scope
@@ -50,9 +52,14 @@ CREATE = """
 CASCADING = frozenset({"c", "n", "d"})  # fates of a referring row that let the other one go
 
 
-def choices(kind: str, detail: dict | None) -> list[str]:
-    """Return what may be chosen for a conflict: what restricts a deletion cannot be overruled."""
+def choices(kind: str, detail: dict | None, table: str, columns: Collection[str]) -> list[str]:
+    """Return what may be chosen for a conflict.
+
+    What restricts a deletion cannot be overruled, and no number that others took since is given once more.
+    """
     detail = detail or {}
+    if kind in ("changed", "between") and rules.counts(table, columns):
+        return ["theirs", "skip"]
     if kind == "depended" and detail.get("on_delete") not in CASCADING:
         return ["skip"]
     return ["skip"] if detail.get("reason") == TABLE_GONE else list(CHOICES[kind])

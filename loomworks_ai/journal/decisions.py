@@ -8,14 +8,27 @@ from typing import Any
 
 from psycopg2 import sql
 
-from . import keyless
+from . import keyless, rules
 from .catalog import Table
 from .conflicts import CHOICES
 from .images import equal, filled_credentials, key_match, key_of, whole
 from .scope import Scope
-from .sqltext import Cursor, Part, compose, execute, rows, value
+from .sqltext import Constant, Cursor, Part, compose, execute, rows, value
 
 POLICIES = ("refuse", "skip", "theirs", "ours")
+# What a choice is not for: a key that restricts leaves no choice but to leave the row, of a whole table there is no
+# column to leave, and numbers that others took since are not given once more.
+LIMITS = {
+    ("depended", "ours"): " AND detail->>'on_delete' IN ('c', 'n', 'd')",
+    ("schema", "theirs"): " AND columns IS NOT NULL",
+    **dict.fromkeys(
+        [("changed", "ours"), ("between", "ours")],
+        """
+        AND NOT EXISTS (SELECT FROM loomworks.relation r WHERE r.id = loomworks_conflict.relation
+                        AND r.schema_name = 'public' AND {counters}::jsonb->>r.table_name = ANY(columns))
+        """,
+    ),
+}
 
 
 def choose(cr: Cursor, scope: Scope, policy: str, decisions: Mapping[tuple[str, str], str]) -> int:
@@ -44,16 +57,13 @@ def _choose(cr: Cursor, policy: str, where: Part, parameters: list[Any]) -> None
         if kind == "computed":
             continue
         choice = policy if policy in offered else "skip" if policy == "theirs" else None
-        query = "UPDATE loomworks_conflict SET choice = %s WHERE type = %s AND {where}"
-        if (kind, choice) == ("depended", "ours"):  # a key that restricts leaves no choice but to leave the row
-            query += " AND detail->>'on_delete' IN ('c', 'n', 'd')"
-        if (kind, choice) == ("schema", "theirs"):  # of a whole table there is no column to leave
+        if (kind, choice) == ("schema", "theirs"):
             _choose_one(cr, "skip", kind, compose("columns IS NULL AND {where}", where=where), parameters)
-            query += " AND columns IS NOT NULL"
-        execute(cr, query, [choice, kind, *parameters], where=where)
+        limit = compose(LIMITS.get((kind, choice), ""), counters=Constant(json.dumps(rules.COUNTERS)))
+        _choose_one(cr, choice, kind, compose("{where} {limit}", where=where, limit=limit), parameters)
 
 
-def _choose_one(cr: Cursor, choice: str, kind: str, where: Part, parameters: list[Any]) -> None:
+def _choose_one(cr: Cursor, choice: str | None, kind: str, where: Part, parameters: list[Any]) -> None:
     query = "UPDATE loomworks_conflict SET choice = %s WHERE type = %s AND {where}"
     execute(cr, query, [choice, kind, *parameters], where=where)
 

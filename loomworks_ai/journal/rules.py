@@ -68,6 +68,8 @@ DELIVERY = {
     "mail_notification": ("notification_status", "failure_type", "failure_reason", "mail_mail_id", *READ),
     "sms_sms": ("state", "failure_type", "to_delete"),
 }
+# Which number is next: if it went back to where an operation had it, those that others took since would be given twice.
+COUNTERS = {"ir_sequence": "number_next", "ir_sequence_date_range": "number_next"}
 # What the platform's reconciler keeps about its own work: no undo is about that.
 LEFT_OUT_COLUMNS = {
     "loomworks_tenant": ("reconcile_at", "error_message", "error_code", "planned_goal", "converged_at", "has_problem"),
@@ -101,6 +103,11 @@ def secret_rows(schema: str, table: str, columns: Collection[str]) -> SecretRows
 def bookkeeping(schema: str, table: str) -> frozenset[str]:
     """Return the columns of a table that are left as they are where they have changed since."""
     return BOOKKEEPING.union(DELIVERY.get(table, ()) if schema == "public" else ())
+
+
+def counts(label: str, columns: Collection[str]) -> bool:
+    """Tell whether one of the columns is the number that a row of a table gives next."""
+    return COUNTERS.get(label) in columns
 
 
 def left_out_columns(schema: str, table: str) -> tuple[str, ...]:

@@ -265,7 +265,7 @@ def _settle(cr: Cursor, seen: scope.Scope, terms: Terms, report: Report) -> None
     if undecided:
         report["conflicts"] = [*report["conflicts"], *found]
         report["rows"] = _by_label(seen, net.totals(cr))
-        raise Refused(f"{undecided} conflict(s) with what was done since")
+        raise Refused(f"{undecided} conflict{'s' if undecided > 1 else ''} with what was done since")
     _note_recompute(cr, report)
     report["conflicts"] += found
     report["skipped"] += [
@@ -323,7 +323,11 @@ def _conflicts(cr: Cursor, operations: Sequence[int]) -> list[dict[str, Any]]:
     """
     found = rows(cr, query, [LISTED])
     return [
-        {**one, "operation": operation, "choices": conflicts.choices(one["type"], one["detail"])}
+        {
+            **one,
+            "operation": operation,
+            "choices": conflicts.choices(one["type"], one["detail"], one["table"], one["columns"] or ()),
+        }
         for one, operation in zip(found, later.causes(cr, operations, found), strict=True)
     ]
 

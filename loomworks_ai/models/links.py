@@ -39,7 +39,7 @@ class Links:
         """Return what people call the links of a table."""
         known = self.field(table)
         if known is None:
-            return self.env._("Links (%s)", table)
+            return self.env._("Table “%s”", table)
         model, field = known
         return f"{model._description}: {self.string(field)}"
 

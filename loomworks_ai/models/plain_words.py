@@ -79,7 +79,10 @@ class ConflictWords:
 
     def _changed(self):
         told = self._values() if self.visible and self.model is not None and self._detail else []
-        return self.env._("somebody has changed it since: %s.", "; ".join(told) or self._labels(self.columns()))
+        said = self.env._("somebody has changed it since: %s.", "; ".join(told) or self._labels(self.columns()))
+        if "ours" in self.conflict["choices"]:
+            return said
+        return self.env._("%s If it went back, numbers would be given a second time.", said)
 
     def _labels(self, columns):
         """Return what people call columns, as far as they are fields that the user may read."""

@@ -54,6 +54,20 @@ class TestValues(AgentCase):
         self.assertNotIn("phone", conflict["detail"]["left"] | conflict["detail"]["now"])
         self.assertNotIn("3", conflict["message"].replace(str(self.partner.id), ""))
 
+    def test_fields_of_other_groups_are_hidden_in_the_values_as_well(self):
+        with self.request() as env:
+            self.partner.with_env(env).write({"phone": "2", "email": "new@example.test"})
+        operation = self.operation.with_user(self.agent)
+        self.assertIn("Phone", operation.changes_html)
+        self.patch(type(self.partner)._fields["phone"], "groups", "base.group_system")
+        self.env.invalidate_all()
+        number = str(self.partner.id)
+        for values in (operation.values_before, operation.values_after):
+            self.assertIn("email", values["res.partner"][number])
+            self.assertNotIn("phone", values["res.partner"][number])
+        self.assertIn("new@example.test", operation.changes_html)
+        self.assertNotIn("Phone", operation.changes_html)
+
     def test_records_that_came_later_are_named_to_those_who_may_see_them(self):
         with self.request() as env:
             created = env["res.partner"].create({"name": "New"})

@@ -8,7 +8,7 @@ from ..models.values import Changes
 CHOICES = [
     ("skip", "Leave the record alone"),
     ("theirs", "Keep what was changed since"),
-    ("ours", "Take it back all the same"),
+    ("ours", "Do it all the same"),
 ]
 
 

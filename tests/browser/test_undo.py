@@ -23,7 +23,9 @@ def agent(stack, operator):
     (uid,) = operator("res.users", "create", vals_list=[values])
     (wizard,) = operator("loomworks.ai.agent.key", "create", vals_list=[{"agent_id": uid, "days": "1"}])
     key = operator("loomworks.ai.agent.key", "action_make", ids=[wizard])["context"]["default_key"]
-    yield caller(stack, key)
+    call = caller(stack, key)
+    call.uid = uid
+    yield call
     operator("res.users", "write", ids=[uid], vals={"active": False})
 
 
@@ -102,6 +104,68 @@ def test_a_person_decides_what_becomes_of_a_conflict(page, picture, log_in, stac
     page.wait_for_selector(".modal button[name=action_apply]:visible")
     apply(page, "Partly undone")
     assert phone(operator, partner) == {"id": partner, "phone": "+1 555 7777", "email": "hello@azure.example"}
+
+
+def test_a_redo_that_others_stand_in_the_way_of_is_decided_by_a_person(
+    page, picture, log_in, stack, operator, agent, partner
+):
+    agent("res.partner", "write", ids=[partner], vals={"phone": "+1 555 9999", "email": False})
+    log_in()
+    open_newest(page, stack)
+    dialog(page, "undo")
+    apply(page, "Undone")
+    operator("res.partner", "write", ids=[partner], vals={"phone": "+1 555 7777"})
+    dialog(page, "redo")
+    line = page.locator(".modal .o_field_widget[name=line_ids] .o_data_row >> nth=0")
+    assert "is “+1 555 7777” now" in line.inner_text()
+    assert page.locator(".modal button[name=action_apply]:visible").count() == 0
+    picture("redo-conflict")
+    page.locator(".modal .o_field_widget[name=on_conflict] label", has_text="Do it all the same").click()
+    page.click(".modal button[name=action_look_again]")
+    page.wait_for_selector(".modal button[name=action_apply]:visible")
+    apply(page, "Done")
+    assert phone(operator, partner) == {"id": partner, "phone": "+1 555 9999", "email": False}
+
+
+def test_several_operations_are_undone_from_their_list(page, picture, log_in, stack, operator, agent, partner):
+    for number in ("+1 555 1111", "+1 555 2222", "+1 555 3333"):
+        agent("res.partner", "write", ids=[partner], vals={"phone": number})
+    log_in()
+    page.goto(f"{stack['LOOMWORKS_URL']}/odoo/action-loomworks_ai.action_operation_log")
+    for row in range(3):
+        page.locator(f".o_data_row >> nth={row}").locator(".o_list_record_selector input").check()
+    page.click(".o_control_panel button[name=action_open_undo]:visible")
+    page.wait_for_selector(".modal .o_form_view")
+    summary = page.locator(".modal .o_field_widget[name=summary_html]").inner_text()
+    assert "Contact\t1" in summary
+    picture("undo-several")
+    page.click(".modal button[name=action_apply]:visible")
+    page.wait_for_selector(".modal", state="detached")
+    assert phone(operator, partner)["phone"] == "+1 555 0100"
+    page.locator(".o_data_row:nth-child(4) >> text=Undone").first.wait_for()
+    picture("undone-several")
+
+
+def test_an_agents_key_is_shown_once_and_works(page, picture, log_in, stack, operator, agent, partner):
+    log_in()
+    page.goto(f"{stack['LOOMWORKS_URL']}/odoo/action-loomworks_ai.action_agents/{agent.uid}")
+    page.click("button[name=action_new_agent_key]")
+    page.wait_for_selector(".modal .o_field_widget[name=days]")
+    page.click(".modal button[name=action_make]")
+    shown = page.locator(".modal .o_field_widget[name=key]")
+    shown.wait_for()
+    key = shown.inner_text().strip()
+    picture("agent-key")
+    caller(stack, key)("res.partner", "write", ids=[partner], vals={"phone": "1"})
+    (log,) = operator(
+        "loomworks.ai.operation.log", "search_read", domain=[["agent_id", "=", agent.uid]], fields=["state"]
+    )
+    assert log["state"] == "done"
+    page.click(".modal button:has-text('Done!')")
+    page.wait_for_selector(".modal", state="detached")
+    page.reload()
+    page.wait_for_selector("button[name=action_new_agent_key]")
+    assert key not in page.content()
 
 
 def test_operations_are_listed(page, picture, log_in, stack, agent, partner):

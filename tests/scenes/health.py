@@ -9,6 +9,26 @@ from odoo.exceptions import UserError
 SAMPLE = 3  # records of each model
 
 
+def assert_sound(office, operations, nowhere):
+    """Nothing leads nowhere but ``nowhere``, numbers come, and the ORM works on what the operations had touched."""
+    with office.person() as env:
+        assert dangling(env) <= nowhere
+        assert_usable(env(su=True), _touched(env, operations))
+        assert_numbers_come(env)
+        env.cr.rollback()
+
+
+def _touched(env, operations):
+    from odoo.addons.loomworks_ai import journal
+
+    touched = {}
+    with env.cr._cnx.cursor() as own:
+        for change in journal.changes(own, operations, limit=100_000):
+            if "id" in change["key"]:
+                touched.setdefault(change["table"], []).append(int(change["key"]["id"]))
+    return touched
+
+
 def dangling(env):
     """Return {(table, column, number, what it names)} of references without a foreign key that lead nowhere.
 
@@ -123,10 +143,11 @@ SIMPLE = frozenset("boolean integer float monetary char text html date datetime 
 
 
 def assert_usable(env, touched):
-    """The ORM reads, writes and copies what was ``touched`` (table -> ids); what it refuses, it says in words.
+    """The ORM reads, writes and creates on each model of what was ``touched`` (table -> ids).
 
-    All stored fields are read, a value of each simple type is written back, and where a copy can be made it is. Where
-    nothing of what was touched is there any more, others are copied, or one is made of the least there has to be.
+    All stored fields are read, and a value of each simple type is written back, which the application may refuse in
+    words. A record is made of each model: a copy of what was touched, of others where nothing of that is there any
+    more, one of the least there has to be, or one as ``MADE_WITH`` makes it.
     """
     for model in _stored(env):
         numbers = touched.get(model._table, ())
@@ -135,10 +156,77 @@ def assert_usable(env, touched):
             _read_and_write(env, record)
         if numbers and model._name not in MADE_BY_OTHERS:
             others = there or model.with_context(active_test=False).search([], order="id desc", limit=SAMPLE)
-            for record in others:
-                _try(env, record.copy)
-            if not others:
-                _try(env, lambda model=model: model.create(_least(model)))
+            refusals = [_try(env, record.copy) for record in others]
+            if all(refusals):
+                assert_can_create(model, refusals)
+
+
+def assert_can_create(model, refusals):
+    """A record of the model can be made, although copies were refused."""
+    makers = [lambda env: env[model._name].create(_least(model))]
+    if model._name in MADE_WITH:
+        makers.append(MADE_WITH[model._name])
+    for maker in makers:
+        refusals = [*refusals, _try(model.env, lambda maker=maker: maker(model.env))]
+    assert not all(refusals), (model._name, refusals)
+
+
+def _picking(env):
+    product = env["product.product"].create({"name": "Health", "type": "consu", "is_storable": True})
+    kind = env["stock.picking.type"].search([("code", "=", "outgoing")], limit=1)
+    here, there = kind.warehouse_id.lot_stock_id, env.ref("stock.stock_location_customers")
+    places = {"location_id": here.id, "location_dest_id": there.id}
+    move = {"product_id": product.id, "product_uom_qty": 1, "product_uom": product.uom_id.id, **places}
+    picking = env["stock.picking"].create({"picking_type_id": kind.id, **places, "move_ids": [(0, 0, move)]})
+    env["stock.quant"]._update_available_quantity(product, here, 1)
+    picking.action_confirm()
+    picking.action_assign()
+    return picking.move_line_ids.ensure_one()
+
+
+def _sale(env):
+    product, partner = env["product.product"].create({"name": "Health"}), env["res.partner"].create({"name": "Health"})
+    return env["sale.order"].create({"partner_id": partner.id, "order_line": [(0, 0, {"product_id": product.id})]})
+
+
+def _invoice(env):
+    line = {"name": "Health", "quantity": 1, "price_unit": 1}
+    partner = env["res.partner"].create({"name": "Health"})
+    values = {"move_type": "out_invoice", "partner_id": partner.id, "invoice_line_ids": [(0, 0, line)]}
+    return env["account.move"].create(values).line_ids
+
+
+def _notification(env):
+    partner = env["res.partner"].create({"name": "Health", "email": "health@example.test"})
+    message = partner.message_post(body="Health")
+    return env["mail.notification"].create({"mail_message_id": message.id, "res_partner_id": partner.id})
+
+
+def _supplier(env):
+    product, partner = env["product.template"].create({"name": "Health"}), env["res.partner"].create({"name": "Health"})
+    return env["product.supplierinfo"].create({"partner_id": partner.id, "product_tmpl_id": product.id})
+
+
+def _range(env):
+    return env["ir.sequence"].create({"name": "Health", "use_date_range": True})._create_date_range_seq("2030-01-01")
+
+
+# How a record comes to be whose copy would break a rule, and that the values it must have are not enough for.
+MADE_WITH = {
+    "account.move.line": _invoice,
+    "hr.employee": lambda env: env["hr.employee"].create({"name": "Health"}),
+    "ir.sequence.date_range": _range,
+    "mail.notification": _notification,
+    "product.supplierinfo": _supplier,
+    "project.task.stage.personal": lambda env: env["project.task"].create(
+        {"name": "Health", "user_ids": env.ref("base.user_admin").ids}
+    ),
+    "sale.order.line": _sale,
+    "stock.move": _picking,
+    "stock.move.line": _picking,
+    "stock.picking": _picking,
+    "stock.quant": _picking,
+}
 
 
 def _read_and_write(env, record):
@@ -173,15 +261,20 @@ def _of_each_type(record):
 
 
 def _try(env, work):
-    """Do something and take it back. Rules of the application may refuse it; the database may not be broken."""
-    broken = None
+    """Do something, take it back, and return why it was refused, or nothing.
+
+    Rules of the application may refuse it; the database may not be broken.
+    """
+    refusal = None
     with contextlib.suppress(UserError), env.cr.savepoint() as savepoint:
         try:
             work()
             env.flush_all()
-        except psycopg2.IntegrityError as error:
-            broken = error
+        except (UserError, psycopg2.IntegrityError) as error:
+            refusal = error
         savepoint.rollback()
     env.invalidate_all(flush=False)
-    assert not isinstance(broken, psycopg2.errors.ForeignKeyViolation), broken
-    assert not ((broken and broken.diag.constraint_name) or "").endswith("_pkey"), broken
+    assert not isinstance(refusal, psycopg2.errors.ForeignKeyViolation), refusal
+    if isinstance(refusal, psycopg2.IntegrityError):
+        assert not (refusal.diag.constraint_name or "").endswith("_pkey"), refusal
+    return refusal

@@ -12,6 +12,7 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import health
 import psycopg2
 import pytest
 from business import STEPS, Company
@@ -51,6 +52,7 @@ class Days(RuleBasedStateMachine):
         self.history = []  # (operation, or a number for people; changes) in the order of commits
         self.undone = set()
         self._persons = itertools.count(1)
+        self.nowhere = self._leading_nowhere()
 
     # --- what happens ---
 
@@ -102,9 +104,14 @@ class Days(RuleBasedStateMachine):
         self._check(self.agent.undo(number, kind="redo"), self.undone - chosen, chosen)
 
     def teardown(self):
-        """In the evening all that is left is taken back, the last first."""
+        """In the evening all that is left is taken back, the last first, and the database is sound."""
         for operation in reversed(self._operations()):
             self._check(self.agent.undo(operation), self.undone | {operation}, {operation})
+        health.assert_sound(self.office, sorted(self.undone), self.nowhere)
+
+    def _leading_nowhere(self):
+        with self.office.person() as env:
+            return health.dangling(env)
 
     # --- transactions ---
 

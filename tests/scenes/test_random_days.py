@@ -11,6 +11,7 @@ import os
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor, wait
 
+import health
 import psycopg2.errors
 import pytest
 from hypothesis import HealthCheck, Phase, event, given, settings
@@ -218,6 +219,17 @@ def replay(found, kind, number, *rest):
         found[rest[0]]["parent"] = number
 
 
+def leading_nowhere(office):
+    with office.person() as env:
+        return health.dangling(env)
+
+
+@pytest.fixture(scope="module")
+def nowhere(office):
+    """References to nothing that are there before all days."""
+    return leading_nowhere(office)
+
+
 @settings(
     max_examples=EXAMPLES,
     deadline=None,
@@ -227,7 +239,7 @@ def replay(found, kind, number, *rest):
     suppress_health_check=list(HealthCheck),
 )
 @given(actions=DAY, data=st.data())
-def test_an_undo_leaves_what_would_have_been_or_refuses(office, agent, actions, data):
+def test_an_undo_leaves_what_would_have_been_or_refuses(office, agent, nowhere, actions, data):
     day = Day(office, agent)
     for action in actions:
         day.act(*action)
@@ -246,6 +258,7 @@ def test_an_undo_leaves_what_would_have_been_or_refuses(office, agent, actions, 
         assert differences(before, office.state()) == []
         return
     assert day.actual() == day.replay(set(chosen)), report
+    assert leading_nowhere(office) <= nowhere
     redone = agent.undo(report["operation"])
     assert redone["done"], redone
     assert differences(before, office.state()) == []

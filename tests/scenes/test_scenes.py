@@ -174,7 +174,7 @@ SCENES = {
     "tasks are moved, tagged and deleted": (
         lambda env: env["project.task"].create(
             [
-                {"name": f"T{number}", "project_id": project(env).id, "tag_ids": [(0, 0, {"name": f"tag {number}"})]}
+                {"name": f"T{number}", "project_id": project(env).id, "tag_ids": [(0, 0, {"name": f"topic {number}"})]}
                 for number in range(4)
             ]
         ),
@@ -284,12 +284,12 @@ def test_undone_it_is_as_if_it_had_never_happened(office, agent, name):
     assert report["done"], (report["refused"], report["conflicts"])
     assert differences(first, office.state()) == []
     assert agent.state_of(done) == "done"
-    assert_sound(office, done, nowhere)
+    health.assert_sound(office, [done], nowhere)
 
     report = agent.undo(done)
     assert report["done"], (report["refused"], report["conflicts"])
     assert differences(before, office.state()) == []
-    assert_sound(office, done, nowhere)
+    health.assert_sound(office, [done], nowhere)
 
 
 @pytest.mark.parametrize("others", [True, False])
@@ -312,21 +312,4 @@ def test_it_is_noticed_where_nothing_can_be_created_after_an_undo(office, agent,
         )
         with pytest.raises(AssertionError, match="crm_lost_reason_nobody_fkey"):
             health.assert_usable(env(su=True), {"crm_lost_reason": [gone]})
-        env.cr.rollback()
-
-
-def assert_sound(office, operation, nowhere):
-    """Nothing leads nowhere that did not before, numbers come, and the ORM works on what the operation had touched."""
-    from odoo.addons.loomworks_ai import journal
-
-    with office.person() as env:
-        assert health.dangling(env) <= nowhere
-        with env.cr._cnx.cursor() as own:
-            changes = journal.changes(own, [operation], limit=100_000)
-        touched = {}
-        for change in changes:
-            if "id" in change["key"]:
-                touched.setdefault(change["table"], []).append(int(change["key"]["id"]))
-        health.assert_usable(env(su=True), touched)
-        health.assert_numbers_come(env)
         env.cr.rollback()

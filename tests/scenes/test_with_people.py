@@ -313,6 +313,28 @@ def test_a_number_is_given_again_only_where_there_may_be_no_gap(office, agent, i
     assert int(following[1:]) == int(taken[1:]) + (not again)
 
 
+def test_a_number_without_gaps_that_somebody_took_since_is_not_given_twice(office, agent):
+    """Whatever is chosen: the counter stays; the rest is taken back where that is left alone."""
+    with office.person() as env:
+        sequence = env["ir.sequence"].create({"name": "Numbers", "implementation": "no_gap", "prefix": "N"}).id
+    with agent.request() as env:
+        env["res.partner"].create({"name": env["ir.sequence"].sudo().browse(sequence).next_by_id()})
+    with office.person() as env:
+        assert env["ir.sequence"].browse(sequence).next_by_id() == "N2"
+    before = office.state()
+    report = agent.undo(on_conflict="ours")
+    assert not report["done"]
+    (conflict,) = report["conflicts"]
+    assert (conflict["model"], conflict["choices"]) == ("ir.sequence", ["theirs", "skip"])
+    assert conflict["message"].endswith("numbers would be given a second time.")
+    assert differences(before, office.state()) == []
+    kept = {"model": "ir.sequence", "id": sequence, "choice": "theirs"}
+    assert agent.undo(on_conflict="ours", choices=[kept])["done"]
+    with office.person() as env:
+        assert env["ir.sequence"].browse(sequence).next_by_id() == "N3"
+        assert not env["res.partner"].search([("name", "=", "N1")])
+
+
 SNEAK = "CREATE OR REPLACE FUNCTION sneak(number int) RETURNS int LANGUAGE sql AS $$ %s $$"
 SNEAKED = "UPDATE res_partner SET comment = 'x' WHERE id = number RETURNING id"
 
@@ -1104,6 +1126,55 @@ def test_scheduled_work_and_mail_sent_later_are_listed(office, agent):
         env["mail.mail"].sudo().browse(number).unlink()  # as the queue does with what it has sent
     assert [one["kind"] for one in agent.preview()["effects"]] == ["cron", "mail"]
     assert agent.undo()["done"]
+
+
+def hook(env, model, address):
+    """An action that tells another system of a record, once that is committed."""
+    values = {"name": "Tell them", "state": "webhook", "webhook_url": f"{address}/hook?token=secret"}
+    return env["ir.actions.server"].create({**values, "model_id": env["ir.model"]._get_id(model)})
+
+
+def test_a_webhook_that_follows_the_commit_is_listed_and_what_it_told_of_is_undone(office, agent):
+    model, (number,) = made(office, partner)
+    with web_server() as address:
+        _model, (action,) = made(office, lambda env: hook(env, model, address))
+        before = office.state()
+
+        def work(env):
+            env[model].browse(number).phone = "2"
+            env["ir.actions.server"].sudo().browse(action).with_context(active_model=model, active_id=number).run()
+
+        agent.serve(work)
+    assert agent.preview()["effects"] == [{"kind": "request", "method": "POST", "host": "127.0.0.1", "path": "/hook"}]
+    assert agent.undo()["done"]
+    assert differences(before, office.state()) == []
+
+
+def test_a_text_message_that_was_sent_is_listed(office, agent):
+    values = {"number": "+32470000000", "body": "Hello"}
+    with web_server() as address:
+        with office.person() as env:
+            env["ir.config_parameter"].set_param("sms.endpoint", address)
+        with agent.request() as env:
+            env["sms.sms"].sudo().create(values).send(unlink_failed=False, unlink_sent=False)
+    (effect,) = [one for one in agent.preview()["effects"] if one["kind"] == "request"]
+    assert (effect["method"], effect["host"]) == ("POST", "127.0.0.1")
+    assert effect["path"].endswith("/send")
+
+
+def test_a_payment_that_was_asked_for_is_listed(office, agent, monkeypatch):
+    """As Odoo's providers do: each only says where to."""
+    with office.person() as env:
+        provider = env["payment.provider"].search([], limit=1).id
+        there = type(env["payment.provider"])
+    with web_server() as address, agent.request() as env:
+        monkeypatch.setattr(there, "_build_request_url", lambda self, endpoint, **_others: f"{address}/{endpoint}")
+        paid = env["payment.provider"].sudo().browse(provider)
+        with contextlib.suppress(ValueError):  # what answers is no provider
+            paid._send_api_request("POST", "v1/charges", json={"card": "secret"})
+    with office.person() as env:
+        (effect,) = env["loomworks.ai.operation.log"].search([], limit=1).effects
+    assert effect == {"kind": "request", "method": "POST", "host": "127.0.0.1", "path": "/v1/charges"}
 
 
 @contextmanager
