@@ -194,6 +194,8 @@ AUDITED_FILE = f"""
 AUDITED_FILE_COLUMNS = ("res_model", "res_id", "store_fname", "db_datas", "company_id")
 ERASED = "what it is about has been deleted for good"
 REMAINS = "it still has data, which nobody would delete any more"
+STANDS = "it stands for data, or for work, outside of this database; end that with the record's own buttons"
+OUTSIDE = "snapshot restore reset import base_backup files_backup".split()  # models of the platform
 
 
 class Protection(NamedTuple):
@@ -250,6 +252,7 @@ PROTECTED = {
             "t.state <> 'draft' AND t.erased_at IS NULL", REMAINS, ("state", "erased_at"), now="D", future=False
         ),
     ],
+    **{f"loomworks_{name}": [Protection("true", STANDS, (), now="D", future=False)] for name in OUTSIDE},
 }
 
 

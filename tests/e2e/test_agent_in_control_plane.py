@@ -63,6 +63,26 @@ def test_a_change_of_plan_is_undone_in_the_cluster_too(call, agent, make_tenant,
         agent(LOG, "action_redo", ids=[operation["id"]])
 
 
+def test_an_agent_takes_a_snapshot_before_it_works_and_no_undo_takes_that_away(call, agent, make_tenant):
+    tenant = make_tenant()
+    tenant.wait_settled("active")
+    (number,) = agent("loomworks.tenant", "action_create_snapshot", ids=[tenant.id], name="Before tidying up")
+
+    def snapshot():
+        return call("loomworks.snapshot", "read", ids=[number], fields=["name", "state", "verify_message"])[0]
+
+    wait_for(lambda: snapshot()["state"] == "ready")
+    assert snapshot()["name"] == "Before tidying up"
+    last = {"domain": [["method_name", "=", "action_create_snapshot"]], "fields": ["state"], "limit": 1}
+    (operation,) = agent(LOG, "search_read", **last)
+    assert operation["state"] == "done"
+    for choice in ("refuse", "ours"):
+        told = call(LOG, "action_undo", ids=[operation["id"]], on_conflict=choice)
+        assert not told["done"], told
+        assert "outside of this database" in told["conflicts"][-1]["message"]
+    assert snapshot()["state"] == "ready"
+
+
 def test_a_tenants_database_captures_every_table(make_tenant, server, acme):
     """But for what is documented as left out, and what dialogs keep for a while."""
     with server.connect(acme.database) as cr:

@@ -792,6 +792,25 @@ def test_of_a_tenant_nothing_is_left_behind_and_nothing_comes_back_that_is_gone(
         assert {one["type"] for one in report["conflicts"]} == {outcome}
 
 
+@pytest.mark.parametrize("model", rules.OUTSIDE)
+def test_what_stands_for_data_elsewhere_is_not_taken_out_of_the_list(cr, model):
+    """A snapshot, say: the repository keeps what rows ask it to keep."""
+    person(cr, f"CREATE TABLE loomworks_{model} (id serial PRIMARY KEY, state varchar)")
+    journal.install(cr)
+    cr.connection.commit()
+    act(cr, 1, f"INSERT INTO loomworks_{model} (state) VALUES ('creating')")
+    person(cr, f"UPDATE loomworks_{model} SET state = 'ready'")
+    before = state(cr)
+    for choice in ("refuse", "ours"):
+        report = journal.undo(cr, [1], by=2, on_conflict=choice)
+        assert not report["done"]
+        assert {"reason": rules.STANDS} in [one["detail"] for one in report["conflicts"]]
+        assert state(cr) == before
+    act(cr, 3, f"DELETE FROM loomworks_{model}")
+    assert journal.undo(cr, [3], by=4)["done"]
+    assert state(cr) == before
+
+
 LINK = "INSERT INTO tagged (partner_id, tag_id, note) VALUES (1, 1, 'x')"
 
 
