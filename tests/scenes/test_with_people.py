@@ -3,8 +3,6 @@
 import base64
 import contextlib
 import http.client
-import http.server
-import socketserver
 import sys
 import threading
 import urllib.request
@@ -17,6 +15,7 @@ import psycopg2
 import psycopg2.errors
 import pytest
 from agents import Agent
+from harness.sinks import mail_sink, web_server
 from health import dangling
 from test_scenes import bill, order, pay, posted
 from whole_state import differences
@@ -1029,32 +1028,6 @@ def test_a_file_that_nobody_needs_is_collected(office):
 # --- what leaves the system ---
 
 
-@contextmanager
-def web_server():
-    """A server that takes whatever is sent."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
-            self.send_response(204)
-            self.end_headers()
-
-        do_GET = do_PUT = do_POST  # noqa: N815  (the library's names)
-
-        def do_CONNECT(self):
-            self.send_response(200)
-            self.end_headers()
-            self.close_connection = False  # what comes through the tunnel is for this server, too
-
-        def log_message(self, *args):
-            pass
-
-    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-
-
 def test_requests_that_went_out_are_listed(office, agent):
     import requests
 
@@ -1175,29 +1148,6 @@ def test_a_payment_that_was_asked_for_is_listed(office, agent, monkeypatch):
     with office.person() as env:
         (effect,) = env["loomworks.ai.operation.log"].search([], limit=1).effects
     assert effect == {"kind": "request", "method": "POST", "host": "127.0.0.1", "path": "/v1/charges"}
-
-
-@contextmanager
-def mail_sink():
-    """Offer the port of a mail server that takes everything, and what it has taken."""
-    taken = []
-
-    class Handler(socketserver.StreamRequestHandler):
-        def handle(self):
-            self.wfile.write(b"220 sink\r\n")
-            for line in self.rfile:
-                word = line.split()[0].upper() if line.split() else b""
-                self.wfile.write({b"DATA": b"354 go on\r\n", b"QUIT": b"221 bye\r\n"}.get(word, b"250 ok\r\n"))
-                if word == b"DATA":
-                    taken.append(b"".join(iter(self.rfile.readline, b".\r\n")))
-                    self.wfile.write(b"250 taken\r\n")
-                if word == b"QUIT":
-                    return
-
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_address[1], taken
-        server.shutdown()
 
 
 LETTER = {

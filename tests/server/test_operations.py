@@ -9,6 +9,7 @@ from contextlib import closing
 import pytest
 from agent_calls import AgentClient, Refused
 from harness import engines
+from harness.sinks import web_server
 from odoo_server import OdooServer
 
 engines.register()
@@ -160,6 +161,31 @@ def test_xmlrpc_is_an_operation_too(odoo, agent, partner):
     assert last(odoo)["state"] == "failed"
     assert agent(LOG, "action_undo", ids=[row["id"]])["done"]
     assert odoo.call("res.partner", "read", [partner], ["phone"])[0]["phone"] == "1"
+
+
+@pytest.mark.parametrize("through", ["json2", "xmlrpc"])
+def test_what_leaves_the_system_after_the_commit_of_a_request_is_listed(odoo, agent, partner, through):
+    (model,) = odoo.call("ir.model", "search", [["model", "=", "res.partner"]])
+    with web_server() as address:
+        values = {
+            "name": "Tell them",
+            "model_id": model,
+            "state": "webhook",
+            "webhook_url": f"{address}/hook?key=secret",
+        }
+        action = odoo.call("ir.actions.server", "create", values)
+        context = {"active_model": "res.partner", "active_id": partner, "active_ids": [partner]}
+        if through == "json2":
+            agent("ir.actions.server", "run", ids=[action], context=context)
+        else:
+            agent.xmlrpc("ir.actions.server", "run", [action], context=context)
+    number = last(odoo)["id"]
+    effect = {"kind": "request", "method": "POST", "host": "127.0.0.1", "path": "/hook"}
+    assert agent(LOG, "preview_undo", ids=[number])["effects"] == [effect]
+    (shown,) = odoo.call(LOG, "read", [number], ["effects_html", "effects"])
+    assert shown["effects"] == [effect]
+    assert "127.0.0.1/hook" in shown["effects_html"]
+    assert "secret" not in shown["effects_html"]
 
 
 def test_an_agent_undoes_and_redoes_its_own_work(odoo, agent, partner):
