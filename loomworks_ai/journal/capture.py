@@ -12,6 +12,7 @@ from typing import Any
 from . import catalog, schema
 from .catalog import Table
 from .images import key_of
+from .names import plain
 from .sqltext import Cursor, execute, rows, value
 
 # The text of a value depends on these; with these it is exact and reads back as the same value.
@@ -117,11 +118,16 @@ def resume(cr: Cursor, operation_id: int) -> None:
 def overlooked(cr: Cursor) -> list[str]:
     """Name the tables in which this transaction has changed rows although nothing was begun, by a function say.
 
-    Costs next to nothing where the transaction has written to no table. Deletions are not seen, nor what was written to
-    a partition by its own name.
+    One question where the transaction has written to no table. Deletions are not seen, nor what was written to a
+    partition by its own name. Its names are the server's own on any path.
     """
-    if value(cr, "SELECT pg_current_xact_id_if_assigned() IS NULL"):
+    if value(cr, "SELECT pg_catalog.pg_current_xact_id_if_assigned() IS NULL"):
         return []
+    return _overlooked(cr)
+
+
+@plain
+def _overlooked(cr: Cursor) -> list[str]:
     written = {row["oid"] for row in rows(cr, WRITTEN_TO)}
     changed = written & changed_since(cr, {}).keys()
     if not changed:

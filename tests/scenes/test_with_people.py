@@ -1158,6 +1158,48 @@ LETTER = {
 }
 
 
+def statements_of(monkeypatch, serve):
+    """Return the statements that reach the database meanwhile, whichever cursor sends them."""
+    from odoo.sql_db import PsycoConnection
+
+    sent = []
+
+    class Counting(psycopg2.extensions.cursor):
+        def execute(self, query, *args):
+            sent.append(query if isinstance(query, str) else repr(query))
+            return super().execute(query, *args)
+
+    def cursor(connection, *args, **options):
+        return super(PsycoConnection, connection).cursor(*args, **{**options, "cursor_factory": Counting})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PsycoConnection, "cursor", cursor, raising=False)
+        serve()
+    return sent
+
+
+def test_reading_costs_an_agent_one_small_question_more_than_a_person(office, agent, monkeypatch):
+    from odoo.service.model import retrying
+
+    model, numbers = made(office, partner)
+
+    def work(env):
+        assert env[model].browse(numbers).read(["name", "phone", "category_id"])
+        assert env[model].search_count([]) > 0
+
+    def serve_as_a_person():
+        with office.cursor() as cr:
+            env = agent.environment(cr)
+            retrying(lambda: work(env), env)
+
+    serve_as_a_person()  # what is cached from then on
+    persons = statements_of(monkeypatch, serve_as_a_person)
+    agents = statements_of(monkeypatch, lambda: agent.serve(work))
+    assert len(persons) > 3
+    assert agents[:-1] == persons
+    assert "pg_current_xact_id_if_assigned() IS NULL" in agents[-1]  # nothing was written by a function either
+
+
 @contextmanager
 def mail_server(office, port):
     """Have Odoo send by a server on this port meanwhile; yield its number."""
