@@ -44,19 +44,25 @@ def main():
     parser.add_argument("--pairs", type=int, default=30)
     parser.add_argument("--orders", type=int, default=100)
     parser.add_argument("--rows", type=int, default=SIZES[-1], help="the most rows of the growth")
-    parser.add_argument("--only", default="mix,raw,partners,growth,sizes,months", help="what to measure")
+    parser.add_argument("--only", default="records,idle,mix,raw,partners,growth,sizes,months", help="what to measure")
     arguments = parser.parse_args()
     figures = Figures("undo")
     databases = OdooDatabases(Settings.from_environment())
     with contextlib.ExitStack() as stack:
         with_journal = stack.enter_context(databases.cloned_with("loomworks_ai", scenes.MODULES))
-        without = stack.enter_context(databases.cloned_with("loomworks_ai", scenes.MODULES, suffix="_none"))
         scenes._configure_odoo(with_journal.configuration)
-        office, none = Office(with_journal.name), plain(without.name)
+
+        def clone(suffix):
+            return stack.enter_context(databases.cloned_with("loomworks_ai", scenes.MODULES, suffix=suffix)).name
+
+        office, resting = Office(with_journal.name), clone("_resting")
+        none = plain(clone("_none"))
         parts = {
+            "idle": lambda: idle(figures, Office(resting), [plain(clone(f"_bare{i}")) for i in (1, 2)], arguments),
             "mix": lambda: mix(figures, office, none, arguments),
             "raw": lambda: raw(figures, office, arguments.pairs),
             "partners": lambda: partners(figures, office, none, arguments.pairs),
+            "records": lambda: records(figures, office, arguments.rows),
             "growth": lambda: growth(figures, office, arguments.rows),
             "sizes": lambda: database_sizes(figures, office, arguments.rows),
             "months": lambda: months(figures, office),
@@ -129,12 +135,12 @@ def wal(cr):
 
 
 def mix(figures, office, none, arguments):
-    """Compare the mix without journal, idle and captured, and its undo."""
+    """Compare the mix without journal and captured, and its undo."""
     agent = Agent(office)
     for one in (office, none):
         with one.person() as env:
             env["product.product"].create({"name": "Bench", "type": "consu", "is_storable": True})
-    seconds = {name: [] for name in ("none", "captured", "undo", "none by turns", "idle by turns")}
+    seconds = {name: [] for name in ("none", "captured", "undo")}
     written = {name: [] for name in ("none", "captured")}
     rows = 0
     for pair in range(arguments.pairs + 1):  # the first one warms up
@@ -152,15 +158,32 @@ def mix(figures, office, none, arguments):
         took["undo"] = time.perf_counter() - began
         assert report["done"], report
         rows = sum(sum(counts.values()) for counts in report["rows"].values())
-        took |= by_turns({"none by turns": none, "idle by turns": office}, arguments.orders, pair)
         for name in seconds if pair else ():
             seconds[name].append(took[name])
     figures.add("mix_seconds", statistics.median(seconds["none"]), "s", 1.0)
     figures.add("mix_net_rows", rows, "rows", 1.0)
-    compare(figures, "mix_idle", seconds["idle by turns"], seconds["none by turns"], 1.03)
     compare(figures, "mix_captured", seconds["captured"], seconds["none"], 1.05)
     compare(figures, "mix_wal_captured", written["captured"], written["none"], None)
     compare(figures, "mix_undo", seconds["undo"], seconds["captured"], 0.05)
+
+
+def idle(figures, resting, bare, arguments):
+    """Compare the mix with resting triggers and without journal, in two databases: clones of one template differ, too.
+
+    None of the databases has ever seen an agent: what captures and undos leave behind is not what resting costs.
+    """
+    offices = {"bare": bare[0], "same": bare[1], "idle": resting}
+    for one in offices.values():
+        with one.person() as env:
+            env["product.product"].create({"name": "Bench", "type": "consu", "is_storable": True})
+    seconds = {name: [] for name in offices}
+    for pair in range(arguments.pairs + 1):  # the first one warms up
+        took = by_turns(offices, arguments.orders, pair)
+        for name in seconds if pair else ():
+            seconds[name].append(took[name])
+    compare(figures, "mix_same", seconds["same"], seconds["bare"], None)
+    floor = [statistics.mean(both) for both in zip(seconds["bare"], seconds["same"], strict=True)]
+    compare(figures, "mix_idle", seconds["idle"], floor, 1.03)
 
 
 def by_turns(offices, orders, pair):
@@ -302,6 +325,29 @@ def vacuum(office, *names):
         for name in names:
             cr.execute(f"VACUUM ANALYZE {name}")
         cr._cnx.autocommit = False
+
+
+def records(figures, office, most):
+    """Time undos of more and more records of a model, whose numbers go through Odoo, and say what memory that takes."""
+    agent, first = Agent(office), None
+    for rows in (size for size in SIZES if size <= most):
+        with office.cursor() as cr:
+            cr.execute("DELETE FROM res_partner_category WHERE name->>'en_US' LIKE 'bench %%'")
+            cr.execute(
+                """
+                INSERT INTO res_partner_category (name, color, active)
+                SELECT jsonb_build_object('en_US', 'bench ' || i), 0, true FROM generate_series(1, %s) i
+                """,
+                [rows],
+            )
+        vacuum(office, "res_partner_category")
+        change = "UPDATE res_partner_category SET color = color + 1 WHERE name->>'en_US' LIKE 'bench %%'"
+        as_agent(office, agent, lambda env, change=change: env.cr.execute(change))
+        began = time.perf_counter()
+        assert agent.undo()["done"]
+        each = (time.perf_counter() - began) / rows
+        first = first or each
+        figures.add(f"undo_{rows}_records", each * 1e6, "us a record", each / first, **most_memory(office))
 
 
 def growth(figures, office, most):
