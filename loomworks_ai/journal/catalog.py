@@ -238,6 +238,10 @@ FOREIGN_KEYS = """
             SELECT c.relkind = 'p' OR pg_relation_size(c.oid) > 0 FROM pg_class c WHERE c.oid = k.conrelid))
     ORDER BY k.oid
 """
+# The columns that a stored expression is of: ``varattno`` in the text of its tree (PostgreSQL's nodes/primnodes.h).
+COLUMNS_OF = """(
+    SELECT array_agg(DISTINCT a.attname::text) FROM regexp_matches({0}::text, ':varattno ([0-9]+)', 'g') found
+    JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = found[1]::int)"""
 UNIQUE_INDEXES = """
     SELECT c.relname AS name, i.indrelid AS table, i.indisprimary AS primary,
            (SELECT array_agg(pg_get_indexdef(i.indexrelid, position, true) ORDER BY position)
@@ -248,18 +252,14 @@ UNIQUE_INDEXES = """
             FROM unnest(i.indkey::int2[]) WITH ORDINALITY u(attnum, position)
             JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.attnum
             WHERE u.position <= i.indnkeyatts) AS columns,
-           <columns of i.indexprs> AS within, <columns of i.indpred> AS deciding,
+           <within> AS within, <deciding> AS deciding,
            pg_get_expr(i.indpred, i.indrelid) AS predicate, i.indnullsnotdistinct AS nulls_equal
     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
     WHERE i.indisunique AND i.indisvalid AND i.indrelid = ANY(%s::oid[])
     ORDER BY i.indexrelid
 """.replace("<equality>", EQUALITY)
-# The columns that a stored expression is of: ``varattno`` in the text of its tree (PostgreSQL's nodes/primnodes.h).
-COLUMNS_OF = """(
-    SELECT array_agg(DISTINCT a.attname::text) FROM regexp_matches({0}::text, ':varattno ([0-9]+)', 'g') found
-    JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = found[1]::int)"""
-for tree in ("i.indexprs", "i.indpred"):
-    UNIQUE_INDEXES = UNIQUE_INDEXES.replace(f"<columns of {tree}>", COLUMNS_OF.format(tree))
+UNIQUE_INDEXES = UNIQUE_INDEXES.replace("<within>", COLUMNS_OF.format("i.indexprs"))
+UNIQUE_INDEXES = UNIQUE_INDEXES.replace("<deciding>", COLUMNS_OF.format("i.indpred"))
 
 
 def foreign_keys(cr: Cursor, referring: list[int], referenced: list[int], *, minded: bool) -> list[ForeignKey]:
