@@ -44,7 +44,7 @@ def main():
     parser.add_argument("--pairs", type=int, default=30)
     parser.add_argument("--orders", type=int, default=100)
     parser.add_argument("--rows", type=int, default=SIZES[-1], help="the most rows of the growth")
-    parser.add_argument("--only", default="records,idle,mix,raw,partners,growth,sizes,months", help="what to measure")
+    parser.add_argument("--only", default="idle,mix,raw,partners,growth,records,sizes,months", help="what to measure")
     arguments = parser.parse_args()
     figures = Figures("undo")
     databases = OdooDatabases(Settings.from_environment())
@@ -55,10 +55,11 @@ def main():
         def clone(suffix):
             return stack.enter_context(databases.cloned_with("loomworks_ai", scenes.MODULES, suffix=suffix)).name
 
-        office, resting = Office(with_journal.name), clone("_resting")
-        none = plain(clone("_none"))
+        office, none = Office(with_journal.name), plain(clone("_none"))
         parts = {
-            "idle": lambda: idle(figures, Office(resting), [plain(clone(f"_bare{i}")) for i in (1, 2)], arguments),
+            "idle": lambda: idle(
+                figures, Office(clone("_resting")), [plain(clone(f"_bare{i}")) for i in (1, 2)], arguments
+            ),
             "mix": lambda: mix(figures, office, none, arguments),
             "raw": lambda: raw(figures, office, arguments.pairs),
             "partners": lambda: partners(figures, office, none, arguments.pairs),

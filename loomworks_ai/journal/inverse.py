@@ -277,12 +277,11 @@ def _parking_places(cr: Cursor, h: Part, relation: Relation, index: UniqueIndex)
     places = []
     for name in (name for name in index.sources if name in relation.restored):
         kind, column = relation.table.columns[name], columns[name]
-        apart = name in index.columns and not index.nulls_equal
-        harmless = (
-            compose("({h}.fetchval(held.target, {name}))::{t}", name=Constant(name), t=as_written(kind), h=h)
-            if name not in (*index.columns, *index.within)
-            else _harmless(kind, column["nullable"], column["refers"], apart)
-        )
+        if name in (*index.columns, *index.within):
+            apart = name in index.columns and not index.nulls_equal
+            harmless = _harmless(kind, column["nullable"], column["refers"], apart)
+        else:
+            harmless = compose("({h}.fetchval(held.target, {name}))::{t}", name=Constant(name), t=as_written(kind), h=h)
         if harmless:
             places.append((name, harmless))
     return places

@@ -82,7 +82,7 @@ class ConflictWords:
         said = self.env._("somebody has changed it since: %s.", "; ".join(told) or self._labels(self.columns()))
         if "ours" in self.conflict["choices"]:
             return said
-        return self.env._("%s If it went back, numbers would be given a second time.", said)
+        return self.env._("%s Its next number has moved on since, and does not go back.", said)
 
     def _labels(self, columns):
         """Return what people call columns, as far as they are fields that the user may read."""

@@ -55,15 +55,11 @@ def test_operator_types_the_moment_to_which_a_tenant_is_restored(page, stack, lo
         page.wait_for_selector(f".o_error_dialog:has-text('{said}'), .modal:has-text('Invalid Operation')")
         assert said in page.locator(".modal").last.inner_text()
         picture(f"restore-refused-{said.split()[-1]}")
-        page.keyboard.press("Escape")
-        page.click(".modal button:has-text('Leave it as it is')")
-        page.wait_for_selector(".modal", state="detached")
+        leave(page)
 
     ask(page, moment, "Somebody else's")
     page.wait_for_selector(".modal:has-text('nothing has been done')")
-    page.keyboard.press("Escape")
-    page.click(".modal button:has-text('Leave it as it is')")
-    page.wait_for_selector(".modal", state="detached")
+    leave(page)
 
     ask(page, moment, name)
     page.wait_for_selector(".o_statusbar_status button.o_arrow_button_current:has-text('Done')", timeout=GOING_ON)
@@ -81,3 +77,10 @@ def ask(page, moment, name):
     field.press("Tab")
     page.fill(".modal div[name=confirm_name] input", name)
     page.click(".modal footer button:has-text('Restore')")
+
+
+def leave(page):
+    """Close what was refused, and the dialog."""
+    page.keyboard.press("Escape")
+    page.click(".modal button:has-text('Leave it as it is')")
+    page.wait_for_selector(".modal", state="detached")

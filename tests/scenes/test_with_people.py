@@ -325,7 +325,7 @@ def test_a_number_without_gaps_that_somebody_took_since_is_not_given_twice(offic
     assert not report["done"]
     (conflict,) = report["conflicts"]
     assert (conflict["model"], conflict["choices"]) == ("ir.sequence", ["theirs", "skip"])
-    assert conflict["message"].endswith("numbers would be given a second time.")
+    assert conflict["message"].endswith("Its next number has moved on since, and does not go back.")
     assert differences(before, office.state()) == []
     kept = {"model": "ir.sequence", "id": sequence, "choice": "theirs"}
     assert agent.undo(on_conflict="ours", choices=[kept])["done"]

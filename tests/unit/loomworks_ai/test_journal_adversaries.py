@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg2
 import psycopg2.errors
 import pytest
-from acting import act, person
+from acting import act, back_and_forth, person
 from addons.loomworks_ai import journal
 from addons.loomworks_ai.journal import capture, constraints
 from journal_state import checksum, state
@@ -455,11 +455,7 @@ def test_values_are_passed_on_that_are_unique_by(cr, kind, one, two):
     act(cr, 1, *(statement.format(**places) for statement in statements))
     after = state(cr)
     assert before != after
-    for number, content in ((1, before), (2, after), (3, before)):
-        report = journal.undo(cr, [number], by=number + 1)
-        assert report["done"], report
-        assert state(cr) == content
-        cr.connection.commit()
+    back_and_forth(cr, before, after)
 
 
 def test_a_value_that_counts_again_after_the_undo_and_a_person_has_now_is_a_conflict(cr):
@@ -486,10 +482,7 @@ def test_values_are_passed_on_under_a_trigger_of_the_table(unique):
         "CREATE FUNCTION same() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
         "CREATE TRIGGER own BEFORE UPDATE ON badge FOR EACH ROW EXECUTE FUNCTION same()",
     )
-    for number, content in ((1, before), (2, after), (3, before)):
-        assert journal.undo(unique, [number], by=number + 1)["done"]
-        assert state(unique) == content
-        unique.connection.commit()
+    back_and_forth(unique, before, after)
 
 
 def test_a_column_that_came_later_and_was_filled_keeps_the_row(cr):
@@ -551,11 +544,7 @@ def test_keys_of_any_type(cr, key):
     before = state(cr)
     act(cr, 1, "UPDATE keyed SET note = 'x'", "DELETE FROM keyed")
     after = state(cr)
-    for number, content in ((1, before), (2, after), (3, before)):
-        report = journal.undo(cr, [number], by=number + 1)
-        assert report["done"], report
-        assert state(cr) == content
-        cr.connection.commit()
+    back_and_forth(cr, before, after)
 
 
 def test_percent_signs_in_names_and_predicates(cr):
