@@ -2,6 +2,7 @@
 
 import datetime as dt
 
+from harness.forms import smart_button
 from playwright.sync_api import expect
 
 GOING_ON = 180_000  # milliseconds
@@ -12,7 +13,7 @@ def test_operator_restores_a_snapshot_and_goes_back(page, stack, log_in, picture
     log_in()
     page.goto(f"{stack['LOOMWORKS_URL']}/odoo/action-loomworks_tenant.action_tenant/{number}")
     page.click("button[name=action_create_snapshot]")
-    page.click("button[name=action_snapshots]")
+    smart_button(page, "action_snapshots")
     page.click(".o_data_row >> nth=0")
     page.wait_for_selector(".o_statusbar_status button.o_arrow_button_current:has-text('Ready')", timeout=GOING_ON)
     picture("snapshot-ready")

@@ -5,6 +5,7 @@ import time
 import uuid
 
 import pytest
+from harness.forms import smart_button
 
 GOING_ON = 300_000  # milliseconds
 PATIENCE = 120  # seconds
@@ -96,7 +97,7 @@ def test_fresh_volume_asks_for_the_name_and_shows_how_far_it_is(page, picture, l
     page.wait_for_selector(".alert:has-text('It gets a fresh volume')")
     picture("reset-tenant")
 
-    page.click("button[name=action_resets]")
+    smart_button(page, "action_resets")
     page.click(".o_data_row >> nth=0")
     page.wait_for_selector(".o_statusbar_status button.o_arrow_button_current:has-text('Done')", timeout=GOING_ON)
     page.wait_for_selector(".o_field_widget[name=files_backup_id]:has-text('Files of')")

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from harness.forms import smart_button
 from playwright.sync_api import expect
 from test_restore import GOING_ON
 
@@ -72,7 +73,7 @@ def test_operator_takes_the_tenant_back_to_before_an_operation(
     call("loomworks.tenant", "action_create_snapshot", ids=[number], name="Before the upgrade")
     log_in()
     page.goto(f"{stack['LOOMWORKS_URL']}/odoo/action-loomworks_tenant.action_tenant/{number}")
-    page.click("button[name=action_time_machine]")
+    smart_button(page, "action_time_machine")
     page.wait_for_selector(".o_time_chart svg")
     page.click("[data-zoom=hour]")
     rows = page.locator(".o_time_journal tbody tr")
