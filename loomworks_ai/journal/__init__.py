@@ -11,7 +11,7 @@ from . import capture, files, history, schema, sequences
 from . import install as installing
 from . import undo as undoing
 from .names import plain
-from .undo import NeedsPrimary
+from .undo import PREVIEW, NeedsPrimary
 
 accounted = plain(history.accounted)
 add_effect = plain(capture.add_effect)
@@ -39,6 +39,7 @@ undo = plain(undoing.undo)
 uninstall = plain(installing.uninstall)
 
 __all__ = [
+    "PREVIEW",
     "NeedsPrimary",
     "accounted",
     "add_effect",

@@ -129,7 +129,8 @@ def preview(
 ) -> Report:
     """Report what `undo` would do: the same run, rolled back.
 
-    :param meanwhile: called, on this connection, where it would be done and before it is rolled back; may raise
+    :param meanwhile: called, on this connection, where it would be done and before it is rolled back; may raise.
+        `changes` of the operation ``PREVIEW`` tells there what it does
     :raises NeedsPrimary: on a connection that only reads: the run writes like an undo
     """
     require_writing(cr)

@@ -10,6 +10,7 @@ from .. import journal
 from ..recording import Call, Operation, cursors
 from . import requests
 from .follow_up import FollowUp
+from .operation_log import LISTED
 from .plain_words import ConflictWords
 from .values import Changes
 
@@ -24,7 +25,9 @@ class OperationLog(models.Model):
     def preview_undo(self, on_conflict="refuse", choices=None, records=None):
         """Return what `action_undo` would do, and change nothing.
 
-        :return: as `action_undo`, with ``done`` false
+        :return: as `action_undo`, with ``done`` false, and where it could be done with ``changes``: for each table its
+            ``label``, ``rows`` (``name`` of the record, ``act``, and of each of its ``fields`` the ``label``, the value
+            ``before``, which is the present one, and ``after``), and how many ``more`` there are
         """
         return self._take_back("preview", on_conflict, choices, records)
 
@@ -128,11 +131,18 @@ class OperationLog(models.Model):
 
     def _look(self, arguments, closed):
         """Preview it; the records are as they would be only while that lasts."""
+        listed = []
+
+        def meanwhile():
+            self._check_closed(closed)
+            listed.extend(journal.changes(cr, [journal.PREVIEW], limit=LISTED))
+
         try:
             with self.env.cr._cnx.cursor() as cr:
-                return journal.preview(cr, self.ids, meanwhile=lambda: self._check_closed(closed), **arguments)
+                report = journal.preview(cr, self.ids, meanwhile=meanwhile, **arguments)
         finally:
             self.env.invalidate_all(flush=False)
+        return {**report, "changes": Changes(self.env, listed).described()}
 
     def _run(self, kind, arguments, follow_up, closed, partial):
         operation, own = self._operation(kind)
@@ -232,9 +242,9 @@ class OperationLog(models.Model):
         return None
 
     def _refused(self, reason):
-        empty = {"rows": {}, "conflicts": [], "effects": [], "skipped": [], "touched": 0, "gone": 0, "unmeant": []}
-        empty["back"] = 0
-        return {"operations": self.ids, "operation": None, "done": False, "refused": reason, **empty}
+        lists = {name: [] for name in ("conflicts", "effects", "skipped", "unmeant", "changes")}
+        none = {"rows": {}, "touched": 0, "gone": 0, "back": 0, **lists}
+        return {"operations": self.ids, "operation": None, "done": False, "refused": reason, **none}
 
     def _check_choices(self, on_conflict, choices):
         chosen = {on_conflict, *(one.get("choice") for one in choices or [])}

@@ -7,7 +7,8 @@ from .links import Links
 
 SHOWN_TABLES = 40
 SHOWN_ROWS = 20  # of each table
-HIDDEN_FIELDS = {"id", "create_uid", "create_date", "write_uid", "write_date", "parent_path"}
+BOOKKEEPING = {"create_uid", "create_date", "write_uid", "write_date"}
+HIDDEN_FIELDS = {"id", "parent_path", *BOOKKEEPING}
 ACTS = ("changed", "created", "deleted")  # in the order in which they are shown
 LONGEST = 120
 
@@ -39,7 +40,7 @@ class Changes:
         groups = {}
         for change in sorted(self._listed, key=lambda one: ACTS.index(one["act"])):
             model = self._models.get(change["table"])
-            empty = {"label": self.label(change["table"]), "rows": [], "more": change["rows"]}
+            empty = {"table": change["table"], "label": self.label(change["table"]), "rows": [], "more": change["rows"]}
             group = groups.setdefault(change["table"], empty)
             if len(group["rows"]) < SHOWN_ROWS:
                 group["rows"].append(self._described(model, change))
@@ -79,12 +80,14 @@ class Changes:
         return self._links.label(table) if model is None else model._description
 
     def _described(self, model, change):
-        described = {"act": change["act"], "name": _key_words(change["key"]), "fields": [], "hidden": False}
+        described = {"act": change["act"], "name": _key_words(change["key"]), "fields": []}
+        described |= {"hidden": False, "bookkeeping": False}
         if not self.may_see(model, change):
             return {**described, "hidden": True, "name": described["name"] if model is not None else ""}
         if model is None:
             return {**described, **self._described_link(change)}
         described["name"] = self._name(model, change)
+        described["bookkeeping"] = change["act"] == "changed" and not change["before"].keys() - BOOKKEEPING
         for name, field in self._fields(model):
             before, after = ((change[side] or {}).get(name) for side in ("before", "after"))
             if before != after and self._is_worth_showing(name, field, change):

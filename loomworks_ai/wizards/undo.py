@@ -3,7 +3,7 @@
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 
-from ..models.values import Changes
+from ..models.values import SHOWN_TABLES, Changes
 
 CHOICES = [
     ("skip", "Leave the record alone"),
@@ -91,6 +91,7 @@ class Undo(models.TransientModel):
                 "summary_html": self.env["ir.qweb"]._render(
                     "loomworks_ai.undo_summary",
                     {
+                        **self._planned(report),
                         "rows": self._rows(report["rows"]),
                         "effects": [self.operation_ids._effect_words(one) for one in report["effects"]],
                         "gone": report["gone"],
@@ -112,6 +113,21 @@ class Undo(models.TransientModel):
             "offered": ",".join(offered),
             "choice": chosen.get(record) if chosen.get(record) in offered else False,
         }
+
+    def _planned(self, report):
+        """Return what the summary shows of a preview's changes."""
+        groups = report.get("changes", [])
+        said = {table: self._counted(counts) for table, counts in report["rows"].items()}
+        shown = [{**one, "said": said.get(one["table"], "")} for one in groups[:SHOWN_TABLES]]
+        return {"planned": True, "groups": shown, "more": len(groups[SHOWN_TABLES:]), "forgotten": False}
+
+    def _counted(self, counts):
+        words = [
+            (counts["restored"], self.env._("%s restored", counts["restored"])),
+            (counts["inserted"], self.env._("%s brought back", counts["inserted"])),
+            (counts["deleted"], self.env._("%s removed", counts["deleted"])),
+        ]
+        return ", ".join(text for number, text in words if number)
 
     def _rows(self, rows):
         changes = Changes(self.env, [])
