@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...loomworks_tenant.errors import PermanentError
-from ...loomworks_tenant.kube import diagnosis, names
+from ...loomworks_tenant.kube import diagnosis, jobs, names
 from ...loomworks_tenant.reconciler.spec import TenantSpec
 from ...loomworks_tenant.reconciler.step import Answer, Boundaries, Done, Step, Waiting
 from ...loomworks_tenant.reconciler.steps.data import owner
@@ -36,9 +36,8 @@ class Neutralised(Step):
             return Done("nothing leaves this copy")
         namespace, name = names.namespace(spec.uuid), neutralise_job.name(spec)
         found = world.kube.get("Job", name, namespace)
-        if found is None:
-            world.kube.apply(neutralise_job.network_policy(spec))
-            world.kube.apply(neutralise_job.job(spec))
+        if not jobs.has_begun(found):
+            jobs.start(world.kube, neutralise_job.job(spec), neutralise_job.network_policy(spec))
             return Waiting("started", LOOK)
         if found["metadata"].get("deletionTimestamp"):
             return Waiting("an earlier try is being cleared away", LOOK)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...loomworks_tenant.errors import PermanentError, RetryableError
-from ...loomworks_tenant.kube import diagnosis, job_output, names
+from ...loomworks_tenant.kube import diagnosis, job_output, jobs, names
 from ...loomworks_tenant.postgres.empty import make_empty
 from ...loomworks_tenant.reconciler.step import Boundaries
 from . import databases, job
@@ -72,7 +72,7 @@ def advance(spec: RestoreSpec, world: Boundaries) -> Progress:
     """
     _ensure_namespace(spec, world)
     found = world.kube.get("Job", spec.name, job.NAMESPACE)
-    if found is None:
+    if not jobs.has_begun(found):
         _start(spec, world)
         return Progress("start")
     pods = job_output.pods(world.kube, found)
@@ -167,15 +167,14 @@ def _ensure_namespace(spec: RestoreSpec, world: Boundaries) -> None:
 
 
 def _start(spec: RestoreSpec, world: Boundaries) -> None:
-    """The password is kept before the role has it; the Job comes last, when all that it needs is there."""
+    """The password is kept before the role has it."""
     _refuse_in_use(spec)
     spec.scratch.require()
     password = _password(spec, world)
     if spec.request.loads:
         make_empty(world.server, spec.database, spec.tenant.role)
         databases.ensure_filler(world.server, spec.role, password, spec.tenant.role, spec.database)
-    world.kube.apply(job.network_policy(spec))
-    world.kube.apply(job.job(spec))
+    jobs.start(world.kube, job.job(spec), job.network_policy(spec), _secret(spec, password))
 
 
 def _refuse_in_use(spec: RestoreSpec) -> None:
@@ -187,6 +186,9 @@ def _password(spec: RestoreSpec, world: Boundaries) -> str:
     found = world.kube.get("Secret", spec.name, job.NAMESPACE)
     known = base64.b64decode(found["data"]["PGPASSWORD"]).decode() if found else ""
     password = known or secrets.token_urlsafe(PASSWORD_BYTES)
-    ca = Path(spec.location.ca_file).read_text() if spec.location.ca_file else ""
-    world.kube.apply(job.secret(spec, password, ca))
+    world.kube.apply(_secret(spec, password))
     return password
+
+
+def _secret(spec: RestoreSpec, password: str) -> job.Manifest:
+    return job.secret(spec, password, Path(spec.location.ca_file).read_text() if spec.location.ca_file else "")

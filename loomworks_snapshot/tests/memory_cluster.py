@@ -52,7 +52,7 @@ class MemoryCluster:
 
     def get(self, kind, name, namespace=None):
         found = self.objects.get((kind, namespace, name))
-        if found and kind == "Job":
+        if found and kind == "Job" and not found["spec"].get("suspend"):
             self._work(found)
         return deepcopy(found)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...loomworks_tenant.kube import diagnosis, job_output, names
+from ...loomworks_tenant.kube import diagnosis, job_output, jobs, names
 from ...loomworks_tenant.reconciler.step import Boundaries
 from ..filestore.key import Key
 from . import job
@@ -46,7 +46,7 @@ def advance(work: FilesWork, key: Key, world: Boundaries) -> Progress:
     """
     namespace = names.namespace(work.tenant.uuid)
     found = world.kube.get("Job", work.name, namespace)
-    if found is None:
+    if not jobs.has_begun(found):
         _start(work, key, world)
         return Progress("start")
     if found["metadata"].get("deletionTimestamp"):
@@ -82,16 +82,13 @@ def clean_up(work: FilesWork, world: Boundaries) -> None:
 
 
 def _start(work: FilesWork, key: Key, world: Boundaries) -> None:
-    """The Job comes last, when all that it needs is there."""
     if work.place is None:
         raise PlaceUnset
     _require_volume(work, world)
     node = _node(work, world)
     location = work.place.location(work.request.tenant)
     ca = Path(location.ca_file).read_text() if location.ca_file else ""
-    world.kube.apply(job.network_policy(work))
-    world.kube.apply(job.secret(work, location, key, ca))
-    world.kube.apply(job.job(work, node))
+    jobs.start(world.kube, job.job(work, node), job.network_policy(work), job.secret(work, location, key, ca))
 
 
 def _require_volume(work: FilesWork, world: Boundaries) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from ...loomworks_tenant.kube import diagnosis, job_output, names
+from ...loomworks_tenant.kube import diagnosis, job_output, jobs, names
 from ...loomworks_tenant.postgres.empty import make_empty
 from ...loomworks_tenant.reconciler.step import Boundaries
 from ..files.flow import Progress
@@ -44,7 +44,7 @@ def _advance(
 ) -> Progress:
     namespace = names.namespace(work.tenant.uuid)
     found = world.kube.get("Job", name, namespace)
-    if found is None and not _pods_left(work, name, world):
+    if not jobs.has_begun(found) and not _pods_left(work, name, world):
         start(work, world)
         return Progress("start")
     if found is None or found["metadata"].get("deletionTimestamp"):
@@ -69,18 +69,14 @@ def _pods_left(work: ImportWork, name: str, world: Boundaries) -> bool:
 
 
 def _start(work: ImportWork, world: Boundaries) -> None:
-    """The Job comes last, when all that it needs is there."""
     location = work.sources.location()
     ca = Path(location.ca_file).read_text() if location.ca_file else ""
     make_empty(world.server, work.tenant.database, work.tenant.role)
-    world.kube.apply(job.network_policy(work))
-    world.kube.apply(job.secret(work, location, ca))
-    world.kube.apply(job.job(work))
+    jobs.start(world.kube, job.job(work), job.network_policy(work), job.secret(work, location, ca))
 
 
 def _start_modules(work: ImportWork, world: Boundaries) -> None:
-    world.kube.apply(job.modules_network_policy(work))
-    world.kube.apply(job.modules_job(work))
+    jobs.start(world.kube, job.modules_job(work), job.modules_network_policy(work))
 
 
 def _remove(work: ImportWork, name: str, world: Boundaries) -> None:

@@ -27,7 +27,7 @@ API_KINDS = {
 }
 # What goes with each; shown before anything is asked for.
 CONSEQUENCES = {
-    Kind.JOB: "the Job and its pods",
+    Kind.JOB: "the Job and its pods, and the credentials and network rules that it was given",
     Kind.NAMESPACE: "the namespace and everything in it: claims, Secrets, pods",
     Kind.CLAIM: "the claim; its volume goes with it where the reclaim policy is Delete, else it stays as “Released”",
     Kind.VOLUME: "the PersistentVolume; where its policy is Retain, the storage behind it stays with the provider",

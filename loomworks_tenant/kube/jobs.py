@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from ..reconciler.spec import ClusterSpec
 from . import manifests, names
-
-Manifest = dict[str, Any]
+from .client import KubeClient, Manifest
 
 KEPT = 24 * 3600  # seconds after its end for which a Job that nobody removed stays
 
@@ -88,3 +86,23 @@ def job(metadata: Manifest, pod_labels: dict[str, str], pod: Manifest, deadline:
             "template": {"metadata": {"labels": pod_labels}, "spec": {**common, **pod}},
         },
     }
+
+
+def start(kube: KubeClient, wanted: Manifest, *needed: Manifest) -> None:
+    """Have a Job run, and own what it needs: what removes the Job, a day after its end or an operator, removes it all.
+
+    No pod is made before everything is there. Killed anywhere, a new call goes on: see :func:`has_begun`.
+
+    :param needed: manifests of the Job's namespace, what is secret or guards the pod
+    """
+    made = kube.apply({**wanted, "spec": {**wanted["spec"], "suspend": True}})
+    owner = {name: made[name] for name in ("apiVersion", "kind")}
+    owner |= {name: made["metadata"][name] for name in ("name", "uid")}
+    for one in needed:
+        kube.apply({**one, "metadata": {**one["metadata"], "ownerReferences": [owner]}})
+    kube.apply(wanted)
+
+
+def has_begun(found: Manifest | None) -> bool:
+    """Tell whether a Job is there, and not one whose :func:`start` did not come to its end."""
+    return bool(found and (not found.get("spec", {}).get("suspend") or found["metadata"].get("deletionTimestamp")))

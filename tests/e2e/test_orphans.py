@@ -7,7 +7,8 @@ import pytest
 import requests
 import test_files
 import test_restore
-from addons.loomworks_tenant.kube import manifests, names
+from addons.loomworks_snapshot.restoring import job as restore_job
+from addons.loomworks_tenant.kube import jobs, manifests, names
 from addons.loomworks_tenant.postgres import statements, template
 from addons.loomworks_tenant.postgres.server import compose
 from conftest import Refused
@@ -15,6 +16,29 @@ from conftest import Refused
 bucket, run_cron = test_files.bucket, test_files.run_cron  # fixtures
 ORPHAN = "loomworks.orphan"
 FIELDS = ["kind", "name", "missing", "evidence", "size_bytes", "state", "error_message", "remedy", "deletable"]
+
+
+def resting_job(meta):
+    pod = {"spec": {"restartPolicy": "Never", "containers": [{"name": "a", "image": "nothing", "command": ["true"]}]}}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": meta, "spec": {"suspend": True, "template": pod}}
+
+
+def needed_by_job(meta):
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": {"key": "of the store"}}
+    return jobs.network_policy(meta, []), secret
+
+
+def left_of_job(kube, name, namespace):
+    """Return what the Job needed and is still there."""
+    return [kind for kind in ("Secret", "NetworkPolicy") if kube.get(kind, name, namespace)]
+
+
+def binding(meta):
+    """What lets the control plane work in a namespace."""
+    subject = {"kind": "ServiceAccount", "name": "control-plane", "namespace": "loomworks"}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": names.TENANT_ROLE}
+    kind = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding"}
+    return {**kind, "metadata": meta, "roleRef": role, "subjects": [subject]}
 
 
 class Lost:
@@ -29,8 +53,9 @@ class Lost:
         self.template = f"loomworks_template_gone_{secrets.token_hex(6)}"
 
     def leave(self):
-        for manifest in (self._namespace(), self._binding(), self._claim(), self._job(), self._volume()):
+        for manifest in (self._namespace(), self._binding(), self._claim(), self._volume()):
             self.kube.apply(manifest)
+        jobs.start(self.kube, self._job(), *needed_by_job(self._meta(self.job)))
         self.server.ensure_role(self.database, secrets.token_hex(8), 2)
         with self.server.connect(autocommit=True) as cr:
             cr.execute(f"CREATE DATABASE {self.database} OWNER {self.database} TEMPLATE template0")
@@ -57,6 +82,9 @@ class Lost:
             "exports": list(self.bucket.objects.filter(Prefix=f"exports/{self.uuid}/")),
         }
 
+    def left_of_job(self):
+        return left_of_job(self.kube, self.job, self.home)
+
     def _role(self):
         with self.server.connect() as cr:
             cr.execute(statements.ROLE_EXISTS, {"role": self.database})
@@ -82,10 +110,7 @@ class Lost:
         return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.home, "labels": labels}}
 
     def _binding(self):
-        subject = {"kind": "ServiceAccount", "name": "control-plane", "namespace": "loomworks"}
-        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": names.TENANT_ROLE}
-        kind = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding"}
-        return {**kind, "metadata": self._meta(names.TENANT_ROLE), "roleRef": role, "subjects": [subject]}
+        return binding(self._meta(names.TENANT_ROLE))
 
     def _claim(self):
         spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "64Mi"}}}
@@ -93,10 +118,7 @@ class Lost:
         return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": self._meta(self.claim), "spec": spec}
 
     def _job(self):
-        container = {"name": "a", "image": "nothing", "command": ["true"]}
-        pod = {"spec": {"restartPolicy": "Never", "containers": [container]}}
-        spec = {"suspend": True, "template": pod}
-        return {"apiVersion": "batch/v1", "kind": "Job", "metadata": self._meta(self.job), "spec": spec}
+        return resting_job(self._meta(self.job))
 
     def _volume(self):
         reference = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": self.home, "name": self.claim}
@@ -167,6 +189,7 @@ def test_orphans_of_every_kind_are_seen_and_deleted(acme, call, lost, run_cron, 
     ids.remove(namespace)
     with pytest.raises(Refused, match="Type how many"):
         call(ORPHAN, "action_clean", ids=ids)
+    assert lost.left_of_job() == ["Secret", "NetworkPolicy"]
     for chosen in (ids, [namespace]):
         call(ORPHAN, "action_clean", ids=chosen, confirm_count=len(chosen))
         test_restore.wait_for(
@@ -175,12 +198,29 @@ def test_orphans_of_every_kind_are_seen_and_deleted(acme, call, lost, run_cron, 
             ),
             otherwise=lambda chosen=chosen: call(ORPHAN, "read", ids=chosen, fields=FIELDS),
         )
+        test_restore.wait_for(lambda: not lost.left_of_job())
     assert not any(lost.left().values()), lost.left()
     assert acme.get("/web/login").status_code == 200
     assert lost.server.database(acme.database)
     assert lost.kube.get("PersistentVolumeClaim", names.volume_claim(acme.uuid), acme.namespace)
     domain = [["action", "=", "orphan_deleted"], ["record_id", "in", [*ids, namespace]]]
     assert call("loomworks.audit", "search_count", domain=domain) == len(ids) + 1
+
+
+def test_job_of_a_restore_without_a_row_goes_with_what_it_was_given(acme, call, kube, run_cron, found, no_grace):
+    no_grace()
+    home, name = restore_job.NAMESPACE, f"restore-{10**8 + secrets.randbelow(10**8)}"
+    meta = {"name": name, "namespace": home, "labels": {**restore_job.LABELS, names.TENANT_LABEL: acme.uuid}}
+    kube.apply(restore_job.namespace())
+    kube.apply(binding({"name": names.TENANT_ROLE, "namespace": home, "labels": restore_job.LABELS}))
+    jobs.start(kube, resting_job(meta), *needed_by_job(meta))
+    run_cron("cron_sweep_orphans")
+    row = found(name, state="open")["job"]
+    assert left_of_job(kube, name, home) == ["Secret", "NetworkPolicy"]
+    call(ORPHAN, "action_clean", ids=[row["id"]], confirm_count=1)
+    test_restore.wait_for(lambda: found(name, state="deleted"), otherwise=lambda: found(name))
+    assert not kube.get("Job", name, home)
+    test_restore.wait_for(lambda: not left_of_job(kube, name, home))
 
 
 class Foreign(Lost):
