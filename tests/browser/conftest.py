@@ -5,12 +5,13 @@ import os
 import re
 import secrets
 import shlex
-import subprocess
 import time
 import urllib.request
+from functools import partial
 from pathlib import Path
 
 import pytest
+from harness import cluster
 from playwright.sync_api import Error, sync_playwright
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -136,21 +137,16 @@ def call(stack):
 @pytest.fixture
 def kubectl(stack):
     """Run kubectl as the cluster's administrator."""
-
-    def run(*arguments, stdin=None):
-        command = [stack["LOOMWORKS_KUBECTL"], f"--kubeconfig={stack['KUBECONFIG']}", *arguments]
-        return subprocess.run(command, input=stdin, text=True, check=True, capture_output=True, timeout=60).stdout
-
-    return run
+    return partial(cluster.kubectl, stack)
 
 
 @pytest.fixture
-def in_pod(call, kubectl):
+def in_pod(call, stack):
     """Run a command in a tenant's Odoo."""
 
     def run(number, *command):
         home = f"lw-{call('loomworks.tenant', 'read', ids=[number], fields=['uuid'])[0]['uuid']}"
-        return kubectl("-n", home, "exec", "deployment/odoo", "-c", "odoo", "--", *command)
+        return cluster.in_odoo(stack, home, *command)
 
     return run
 

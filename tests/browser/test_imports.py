@@ -2,7 +2,6 @@
 
 import base64
 import secrets
-import subprocess
 import time
 
 import pytest
@@ -13,14 +12,13 @@ PATIENCE = 240  # seconds
 
 
 @pytest.fixture
-def account(stack):
+def account(kubectl):
     """Read a value of the Secret of the owner of the buckets."""
 
     def read(key):
         path = "{.data." + key.replace(".", "\\.") + "}"
-        kubectl = [stack["LOOMWORKS_KUBECTL"], f"--kubeconfig={stack['KUBECONFIG']}", "-n", "loomworks"]
-        command = [*kubectl, "get", "secret", "pgbackrest-s3", "-o", f"jsonpath={path}"]
-        return base64.b64decode(subprocess.run(command, check=True, capture_output=True).stdout).decode()
+        encoded = kubectl("-n", "loomworks", "get", "secret", "pgbackrest-s3", "-o", f"jsonpath={path}")
+        return base64.b64decode(encoded).decode()
 
     return read
 

@@ -6,7 +6,6 @@ import os
 import re
 import secrets
 import shlex
-import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 import requests
 from harness import engines
+from harness.cluster import control_sql, in_odoo
 from psycopg2 import sql
 
 engines.register()
@@ -93,12 +93,6 @@ def call(stack):
 def kube(stack):
     """The cluster, as its administrator."""
     return KubeClient(f"file:{stack['KUBECONFIG']}")
-
-
-def kubectl(stack, *arguments):
-    """Run kubectl as the cluster's administrator; return what it prints."""
-    command = [stack["LOOMWORKS_KUBECTL"], f"--kubeconfig={stack['KUBECONFIG']}", *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
 
 
 class LookedInto(DatabaseServer):
@@ -270,6 +264,12 @@ def administrator():
 
 
 @pytest.fixture
+def in_pod(stack):
+    """Run a command in a tenant's Odoo."""
+    return lambda tenant, *command: in_odoo(stack, tenant.namespace, *command)
+
+
+@pytest.fixture
 def secret(kube):
     """Read one value of a Secret."""
 
@@ -305,10 +305,7 @@ def mails(stack, customer):
     """Read the subjects of what is or was in the control plane's queue about a tenant for the customer."""
 
     def read(tenant):
-        kubectl = [stack["LOOMWORKS_KUBECTL"], f"--kubeconfig={stack['KUBECONFIG']}", "-n", "loomworks"]
-        query = MAILS.format(tenant=tenant.id, address=customer[1])
-        psql = ["exec", "postgres-0", "-c", "postgres", "--", "psql", "-At", "-d", "loomworks", "-c", query]
-        return subprocess.run([*kubectl, *psql], check=True, capture_output=True, text=True).stdout.splitlines()
+        return control_sql(stack, MAILS.format(tenant=tenant.id, address=customer[1]))
 
     return read
 

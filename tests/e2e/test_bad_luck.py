@@ -8,6 +8,7 @@ import time
 import pytest
 from addons.loomworks_tenant.errors import RetryableError
 from conftest import Refused
+from harness.cluster import PLATFORM, argv
 
 NO_SUCH_CLASS = "loomworks-no-such-class"
 
@@ -167,16 +168,9 @@ def test_database_that_a_superuser_looks_at_is_dropped_once_he_is_gone(server, s
     name = f"t_{secrets.token_hex(16)}"
     with server.connect(autocommit=True) as cr:
         cr.execute(f"CREATE DATABASE {name} TEMPLATE template0")
-    kubectl = [
-        stack["LOOMWORKS_KUBECTL"],
-        f"--kubeconfig={stack['KUBECONFIG']}",
-        "-n",
-        "loomworks",
-        "exec",
-        "postgres-0",
-    ]
-    psql = [*kubectl, "-c", "steward", "--", "psql", "-XU", "postgres", "-d", name, "-c", "SELECT pg_sleep(12)"]
-    with subprocess.Popen(psql, stdout=subprocess.DEVNULL) as superuser:
+    psql = ("psql", "-XU", "postgres", "-d", name, "-c", "SELECT pg_sleep(12)")
+    command = argv(stack, "-n", PLATFORM, "exec", "postgres-0", "-c", "steward", "--", *psql)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as superuser:
         with server.connect() as cr:
             wait_for(lambda: connected(cr, name))
         with pytest.raises(RetryableError):

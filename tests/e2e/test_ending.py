@@ -14,7 +14,7 @@ from addons.loomworks_tenant.kube import names
 from conftest import Refused
 
 small = test_volumes.small  # a fixture
-in_pod, row_of, finished = test_files.in_pod, test_files.row_of, test_files.finished  # fixtures
+row_of, finished = test_files.row_of, test_files.finished  # fixtures
 
 LOOKS = 12  # suspended, told, archived; told, erased; and those that another transaction was in the way of
 YESTERDAY = f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import json
 import os
-import subprocess
 import threading
 import time
 
@@ -13,6 +12,7 @@ import pytest
 import test_restore
 from botocore.exceptions import ClientError
 from conftest import Refused
+from harness.cluster import control_sql, kubectl
 from stack import s3
 from stack.settings import BRIDGE_ADDRESS, S3_PORT
 from test_bad_luck import own_cluster  # noqa: F401 (a fixture)
@@ -35,18 +35,6 @@ def tenant(make_tenant):
     made = make_tenant()
     made.wait_settled("active")
     return made
-
-
-@pytest.fixture
-def in_pod(stack):
-    """Run a command in a tenant's Odoo."""
-
-    def run(tenant, *command):
-        kubectl = [stack["LOOMWORKS_KUBECTL"], f"--kubeconfig={stack['KUBECONFIG']}", "-n", tenant.namespace]
-        whole = [*kubectl, "exec", "deployment/odoo", "-c", "odoo", "--", *command]
-        return subprocess.run(whole, check=True, capture_output=True, text=True, timeout=60).stdout
-
-    return run
 
 
 @pytest.fixture
@@ -171,9 +159,8 @@ def test_backup_whose_pod_is_killed_is_done_all_the_same(tenant, kube, stack, ad
     (number,) = tenant.act("action_back_up_files")
     selector = f"job-name=files-backup-{number}"
     test_restore.wait_for(lambda: list(kube.list("Pod", tenant.namespace, label_selector=selector)))
-    kubectl = [stack["LOOMWORKS_KUBECTL"], f"--kubeconfig={stack['KUBECONFIG']}", "-n", tenant.namespace]
     test_restore.wait_for(lambda: row_of(number)["stage"] == "files")
-    subprocess.run([*kubectl, "delete", "pod", "--grace-period=0", "--force", "-l", selector], check=True, timeout=60)
+    kubectl(stack, "-n", tenant.namespace, "delete", "pod", "--grace-period=0", "--force", "-l", selector)
     row = finished(number)
     assert row["attempts"] == 1
     assert row["files"] >= 20
@@ -354,10 +341,8 @@ def long_ago(stack):
     """Have a backup have begun long ago."""
 
     def make(number):
-        kubectl = [stack["LOOMWORKS_KUBECTL"], f"--kubeconfig={stack['KUBECONFIG']}", "-n", "loomworks"]
         query = f"UPDATE loomworks_files_backup SET began_at = began_at - interval '400 days' WHERE id = {int(number)}"
-        psql = ["exec", "postgres-0", "-c", "postgres", "--", "psql", "-d", "loomworks", "-c", query]
-        subprocess.run([*kubectl, *psql], check=True, capture_output=True, timeout=60)
+        control_sql(stack, query)
 
     return make
 

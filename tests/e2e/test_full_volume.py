@@ -13,8 +13,6 @@ FILLER = test_volumes.FILLER
 MI = 1024**2
 TOLD = "storage of this Odoo is full"
 
-in_pod = test_volumes.in_pod  # a fixture
-
 
 def store(work, count=3 * MI):
     """Store a file of so many bytes as an attachment; return its id."""

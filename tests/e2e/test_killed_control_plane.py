@@ -1,10 +1,10 @@
 """The control plane's own process killed with SIGKILL while it works on a tenant: the next one ends the work."""
 
-import subprocess
 import time
 
 import pytest
 import requests
+from harness.cluster import kubectl
 
 CONTROL_PLANE = ("loomworks", "app.kubernetes.io/name=control-plane")
 RESTART_SECONDS = 180
@@ -15,9 +15,7 @@ def kill(kube, stack):
     namespace, selector = CONTROL_PLANE
     pods = [pod["metadata"]["name"] for pod in kube.list("Pod", namespace, label_selector=selector)]
     assert pods
-    kubectl = [stack["LOOMWORKS_KUBECTL"], f"--kubeconfig={stack['KUBECONFIG']}", "-n", namespace]
-    command = [*kubectl, "delete", "pod", "--grace-period=0", "--force", "--wait=false", *pods]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    kubectl(stack, "-n", namespace, "delete", "pod", "--grace-period=0", "--force", "--wait=false", *pods)
 
 
 def wait_back(stack):

@@ -11,7 +11,7 @@ import test_reset
 from test_ending import rows_of
 from test_killed_control_plane import kill, wait_back
 
-in_pod, over = test_files.in_pod, test_reset.over  # fixtures
+over = test_reset.over  # a fixture
 RESET = test_reset.RESET
 PATIENCE = 90  # seconds until a reset gets to a moment
 TABLES = ("res_partner", "ir_attachment")

@@ -25,8 +25,6 @@ MI, GI = 1024**2, 1024**3
 FILLED = 3 * GI
 TABLES = ("res_partner", "res_users", "ir_attachment")
 
-in_pod = test_volumes.in_pod  # a fixture
-
 
 @dataclass
 class Kept:

@@ -1,12 +1,12 @@
 """An Odoo that starts itself anew, as it does when a thread of it hangs: in the same container."""
 
-import subprocess
 import time
 
 import pytest
 import requests
 from addons.loomworks_tenant.kube import names
 from conftest import PATIENCE
+from harness.cluster import kubectl
 from test_killed_control_plane import CONTROL_PLANE
 
 
@@ -24,8 +24,7 @@ class Pod:
 
     def kubectl(self, *words):
         """Run kubectl about it."""
-        command = [self.stack["LOOMWORKS_KUBECTL"], f"--kubeconfig={self.stack['KUBECONFIG']}", "-n", self.namespace]
-        return subprocess.run([*command, *words], check=True, capture_output=True, text=True, timeout=60).stdout
+        return kubectl(self.stack, "-n", self.namespace, *words)
 
     def starts(self):
         """How often its log says that Odoo listens."""

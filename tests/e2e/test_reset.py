@@ -10,7 +10,6 @@ from addons.loomworks_tenant.kube import names
 from conftest import Refused
 from test_ending import rows_of
 
-in_pod = test_files.in_pod  # fixture
 RESET = "loomworks.reset"
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 import pytest
 import requests
-from conftest import PATIENCE, Refused, business, kubectl, provisioning_server, repeated
+from conftest import PATIENCE, Refused, business, provisioning_server, repeated
+from harness.cluster import kubectl
 from test_killed_control_plane import kill, wait_back
 
 HELD = 10  # seconds; 3 are the goal, which `make bench-restore` measures on a machine that does nothing else

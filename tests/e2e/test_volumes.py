@@ -2,29 +2,15 @@
 
 import re
 import secrets
-import subprocess
 import time
 
 import pytest
 from addons.loomworks_tenant.kube import names, quantity
-from conftest import PATIENCE, Refused, kubectl
+from conftest import PATIENCE, Refused
+from harness.cluster import kubectl
 
 GI = 1024**3
 FILLER = "/var/lib/odoo/filler"
-
-
-@pytest.fixture
-def in_pod(stack):
-    """Run a command in a tenant's Odoo."""
-
-    def run(tenant, *command):
-        kubectl = [stack["LOOMWORKS_KUBECTL"], f"--kubeconfig={stack['KUBECONFIG']}", "-n", tenant.namespace]
-        whole = [*kubectl, "exec", "deployment/odoo", "-c", "odoo", "--", *command]
-        done = subprocess.run(whole, check=False, capture_output=True, text=True, timeout=120)
-        assert not done.returncode, (command, done.stderr)
-        return done.stdout
-
-    return run
 
 
 @pytest.fixture
