@@ -19,7 +19,7 @@ test-e2e: up browser ## test the running stack: manifests, end to end, in a brow
 test-long: up browser ## run the tests that take longer than a developer waits
 	@$(WITH_STACK) -m harness long $(ARGS)
 
-lint: ## run every checker: Python, Odoo's idiom, Dockerfiles, shell, manifests, the import contract
+lint: ## run every checker: Python, Odoo's idiom, Dockerfiles, shell, alerts, manifests, the import contract
 	@$(HOSTTOOLS) up
 	@$(WITH_TOOLS) -m harness.lint
 

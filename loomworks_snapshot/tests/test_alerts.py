@@ -16,7 +16,7 @@ from .looks import info_of, look
 ALERTS = Path(__file__).resolve().parents[2] / "infrastructure" / "monitoring" / "alerts.yaml"
 COMPARISON = re.compile(r"(\w+)(?:\{(\w+)(=~?)\"([^\"]+)\"\})? (>|>=|==) ([\d* ]+)")
 OPERATORS = {">": operator.gt, ">=": operator.ge, "==": operator.eq}
-# Of more than one moment, or of nothing: Prometheus' own, beyond what is compared here.
+# Of more than one moment, or of nothing: infrastructure/monitoring/alerts_test.yaml has series for these.
 IN_TIME = {"LoomworksArchiveFails", "LoomworksRepositoryGrows", "LoomworksMetricsAreAbsent"}
 NAMES = re.compile(r"\bloomworks_\w+")
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from stack import python_env
+from stack import promtool, python_env
 from stack.settings import Settings
 
 from . import import_contract
@@ -32,6 +32,7 @@ class Linter:
         self._repository = settings.repository
         self._bin = python_env.ensure(settings) / "bin"
         self._lint_bin = python_env.ensure_lint(settings) / "bin"
+        self._promtool = promtool.ensure(settings)
         self.failed: list[str] = []
 
     def python(self) -> None:
@@ -45,6 +46,11 @@ class Linter:
         """Dockerfiles and shell scripts."""
         self._run("hadolint", self._lint_bin / "hadolint", *self._tracked(lambda path: path.name == "Dockerfile"))
         self._run("shellcheck", self._lint_bin / "shellcheck", *self._tracked(_is_shell_script))
+
+    def alerts(self) -> None:
+        """The alerts' rules, and what they do with series of figures."""
+        self._run("promtool", self._promtool, "check", "rules", "infrastructure/monitoring/alerts.yaml")
+        self._run("alerts", self._promtool, "test", "rules", "infrastructure/monitoring/alerts_test.yaml")
 
     def contract(self) -> None:
         """Who imports whom."""
@@ -82,7 +88,7 @@ def _is_shell_script(path: Path) -> bool:
 def main() -> int:
     """Run all checkers and return the exit code."""
     linter = Linter(Settings.from_environment())
-    for check in (linter.python, linter.docker_and_shell, linter.contract, linter.kubernetes):
+    for check in (linter.python, linter.docker_and_shell, linter.alerts, linter.contract, linter.kubernetes):
         check()
     print(f"\n{len(linter.failed)} checks failed" + (f": {', '.join(linter.failed)}" if linter.failed else ""))
     return 1 if linter.failed else 0
