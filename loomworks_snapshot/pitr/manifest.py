@@ -193,8 +193,11 @@ def _as_json(lines: bytes) -> bytes:
     """Return the lines of files as members of a JSON object, each with a comma before it.
 
     Each is ``name={facts}``. A name that JSON would write otherwise is none that PostgreSQL makes; the checksum tells.
+    Python replaces one byte fifteen times as fast as two: no facts have a "=", as a rule.
     """
-    return lines.replace(b"={", b'":{').replace(b"\n", b',"')
+    one_each = lines.count(b"=") == lines.count(b"\n")
+    named = lines.replace(b"=", b'":') if one_each else lines.replace(b"={", b'":{')
+    return named.replace(b"\n", b',"')
 
 
 def _of_databases(lines: bytes, numbers: list[bytes]) -> bytes:
