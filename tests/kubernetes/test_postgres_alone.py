@@ -15,6 +15,7 @@ HOME = ("--namespace", "loomworks")
 SECRETS = ("postgres-credentials", "postgres-tls", "pgbackrest-s3")
 CONFIGURED_TIMEOUT, TIMEOUT = 15, 3  # seconds: archive-timeout in the image, and here
 NOWHERE = {
+    "POSTGRES_EMPTY_VOLUME": "make",  # or it would wait for a repository that says whether it is new
     "PGBACKREST_ARCHIVE_TIMEOUT": str(TIMEOUT),
     "PGBACKREST_REPO1_S3_ENDPOINT": "https://127.0.0.1:1",
     "PGBACKREST_REPO1_S3_BUCKET": "nowhere",
