@@ -13,7 +13,8 @@ CHANGES = """
     SELECT CASE r.schema_name WHEN 'public' THEN r.table_name ELSE r.schema_name || '.' || r.table_name END AS table,
            loomworks.key_to_json(n.key) AS key,
            CASE n.act WHEN 'D' THEN 'created' WHEN 'I' THEN 'deleted' ELSE 'changed' END AS act,
-           loomworks.key_to_json(n.target) AS before, loomworks.key_to_json(n.expected) AS after, n.copies, n.rows
+           loomworks.key_to_json(n.target) AS before, loomworks.key_to_json(n.expected) AS after, n.secret, n.copies,
+           n.rows
     FROM (
         SELECT n.*, count(*) OVER (PARTITION BY relation) AS rows,
                row_number() OVER (PARTITION BY relation ORDER BY key) AS place
@@ -48,8 +49,9 @@ def changes(
     """Return the net change to each row, at most ``limit`` of each table.
 
     Each has ``table``, ``key`` (columns of its key), ``act`` (created, changed, deleted), ``before`` and ``after``
-    (column -> the value as PostgreSQL writes it; of a changed row its changed columns only), ``copies``, and ``rows``
-    (how many of its table have changed, with those beyond the limit).
+    (column -> the value as PostgreSQL writes it; of a changed row its changed columns only), ``secret`` (columns that
+    changed and whose values the journal does not hold), ``copies``, and ``rows`` (how many of its table have changed,
+    with those beyond the limit).
 
     Reads only, so it works on a replica.
 

@@ -196,14 +196,14 @@ class Held:
 
 
 def query(h: Part) -> Part:
-    """Return a query for the net change, for reading only: relation, key, act, target, expected, copies.
+    """Return a query for the net change, for reading only: relation, key, act, target, expected, secret, copies.
 
     Its parameters are ``operations`` and ``relations`` (their numbers; NULL for all).
     """
     entries = compose(ENTRIES, h=h)
     return compose(
         """
-        SELECT relation, key, act, target, expected, copies
+        SELECT relation, key, act, target, expected, secret, copies
         FROM (({one}) UNION ALL {other}) netted(relation, key, act, target, expected, entries, secret, copies)
         """,
         one=compose(NETTED, h=h, entries=entries),

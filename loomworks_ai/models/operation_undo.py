@@ -10,9 +10,8 @@ from .. import journal
 from ..recording import Call, Operation, cursors
 from . import requests
 from .follow_up import FollowUp
-from .operation_log import LISTED
 from .plain_words import ConflictWords
-from .values import Changes
+from .values import SHOWN_ROWS, Changes
 
 POLICIES = ("refuse", "skip", "theirs", "ours")
 
@@ -25,9 +24,11 @@ class OperationLog(models.Model):
     def preview_undo(self, on_conflict="refuse", choices=None, records=None):
         """Return what `action_undo` would do, and change nothing.
 
-        :return: as `action_undo`, with ``done`` false, and where it could be done with ``changes``: for each table its
-            ``label``, ``rows`` (``name`` of the record, ``act``, and of each of its ``fields`` the ``label``, the value
-            ``before``, which is the present one, and ``after``), and how many ``more`` there are
+        :return: as `action_undo`, with ``done`` false, and where it could be done with ``changes``: by ``table`` the
+            ``model`` (None of links), its ``label``, ``rows``, and how many ``more`` there are. Each row has the
+            record's ``id`` and ``name``, the ``act`` (changed, created, deleted), and ``fields``: ``label``, the value
+            ``before``, which is the present one, and ``after``. ``hidden``: the user may not see it, and it has no
+            name; ``bookkeeping``: nothing but who changed it last, and when
         """
         return self._take_back("preview", on_conflict, choices, records)
 
@@ -135,7 +136,7 @@ class OperationLog(models.Model):
 
         def meanwhile():
             self._check_closed(closed)
-            listed.extend(journal.changes(cr, [journal.PREVIEW], limit=LISTED))
+            listed.extend(journal.changes(cr, [journal.PREVIEW], limit=SHOWN_ROWS))
 
         try:
             with self.env.cr._cnx.cursor() as cr:

@@ -40,13 +40,17 @@ class Changes:
         groups = {}
         for change in sorted(self._listed, key=lambda one: ACTS.index(one["act"])):
             model = self._models.get(change["table"])
-            empty = {"table": change["table"], "label": self.label(change["table"]), "rows": [], "more": change["rows"]}
-            group = groups.setdefault(change["table"], empty)
+            group = groups.setdefault(change["table"], self._group(model, change))
             if len(group["rows"]) < SHOWN_ROWS:
                 group["rows"].append(self._described(model, change))
                 group["more"] -= 1
         ordered = sorted(groups, key=lambda table: (table.startswith("mail_"), groups[table]["label"]))
         return [groups[table] for table in ordered]
+
+    def _group(self, model, change):
+        name = None if model is None else model._name
+        label = self.label(change["table"])
+        return {"table": change["table"], "model": name, "label": label, "rows": [], "more": change["rows"]}
 
     def left_out(self):
         """Return of how many records `values` has nothing, as there are too many: model -> number."""
@@ -80,14 +84,15 @@ class Changes:
         return self._links.label(table) if model is None else model._description
 
     def _described(self, model, change):
-        described = {"act": change["act"], "name": _key_words(change["key"]), "fields": []}
-        described |= {"hidden": False, "bookkeeping": False}
+        described = {"act": change["act"], "name": "", "fields": [], "hidden": False, "bookkeeping": False}
         if not self.may_see(model, change):
-            return {**described, "hidden": True, "name": described["name"] if model is not None else ""}
+            return {**described, "hidden": True}
         if model is None:
-            return {**described, **self._described_link(change)}
-        described["name"] = self._name(model, change)
-        described["bookkeeping"] = change["act"] == "changed" and not change["before"].keys() - BOOKKEEPING
+            return {**described, "name": _key_words(change["key"]), **self._described_link(change)}
+        described |= {"id": int(change["key"]["id"]), "name": self._name(model, change)}
+        if change["act"] == "changed":
+            described["fields"] = self._described_secrets(model, change["secret"] or ())
+            described["bookkeeping"] = not change["secret"] and not change["before"].keys() - BOOKKEEPING
         for name, field in self._fields(model):
             before, after = ((change[side] or {}).get(name) for side in ("before", "after"))
             if before != after and self._is_worth_showing(name, field, change):
@@ -99,6 +104,17 @@ class Changes:
                     }
                 )
         return described
+
+    def _described_secrets(self, model, names):
+        """Say which credentials were changed; their values are not in the journal."""
+        known = [model._fields[name] for name in names if name in model._fields]
+        strings = [
+            one.get_description(self.env, ["string"])["string"]
+            for one in known
+            if self.env.su or model._has_field_access(one, "read")
+        ]
+        unknown = self.env._("not kept")
+        return [{"label": string, "before": unknown, "after": unknown} for string in sorted(strings)]
 
     def _described_link(self, change):
         """Say what a row links: the one record by its name, the other one as a value of the field that people know."""

@@ -59,8 +59,7 @@ class TestPreview(AgentCase):
         self.assertNotIn("Phone", fields)
         rule = {"model_id": self.env["ir.model"]._get_id("res.partner"), "name": "hide"}
         self.env["ir.rule"].create({**rule, "domain_force": f"[('id', '!=', {self.partner.id})]"})
-        (hidden,) = self.preview(self.operation, self.manager).values()
-        self.assertEqual(hidden, ("changed", {}))
+        self.assertEqual(self.preview(self.operation, self.manager), {("res_partner", ""): ("changed", {})})
 
     def test_the_dialog_shows_it(self):
         gone = self.env["res.partner"].create({"name": "Gone", "city": "Ghent"})
@@ -90,6 +89,27 @@ class TestPreview(AgentCase):
         log = self.operation.with_user(self.manager)
         self.assertIn("Only when it was last changed, and by whom.", log.changes_html)
         self.assertNotIn("No visible field.", log.changes_html)
+
+    def test_a_changed_credential_is_told_without_its_value(self):
+        with self.request() as env:
+            self.bystander.with_env(env).sudo().password = "correct horse battery staple"
+        html = self.operation.with_user(self.manager).changes_html
+        self.assertRegex(html, r"(?s)<td>Password</td>.*not kept.*not kept")
+        self.assertNotIn("Only when it was last changed", html)
+        self.assertNotIn("pbkdf2", html)
+
+    def test_rows_can_be_named_for_an_undo_of_some(self):
+        with self.request() as env:
+            env["res.partner"].create({"name": "New"})
+            self.partner.with_env(env).phone = "2"
+        (group,) = [
+            one
+            for one in self.operation.with_user(self.manager).preview_undo()["changes"]
+            if one["model"] == "res.partner"
+        ]
+        record = next({"model": group["model"], "id": one["id"]} for one in group["rows"] if one["name"] == "Azure")
+        told = self.preview(self.operation, records=[record])
+        self.assertEqual(set(told), {("res_partner", "Azure")})
 
     def operation_log(self):
         return self.env["loomworks.ai.operation.log"].with_user(self.manager)

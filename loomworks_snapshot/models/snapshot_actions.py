@@ -38,10 +38,10 @@ class SnapshotActions(models.Model):
         self.tenant_id._check_admin()
         return self.env["loomworks.restore"]._request(self.tenant_id, self._restore_values()).id
 
-    def action_clone(self, name, subdomain, neutralise=True):
+    def action_clone(self, name, subdomain, neutralise=True, plan_id=None):
         """Make a new tenant with the data of this snapshot, and return its id (see ``action_clone`` of the tenant)."""
         self.ensure_one()
-        return self.tenant_id._clone(name, subdomain, neutralise, self._restore_values()).id
+        return self.tenant_id._clone(name, subdomain, neutralise, self._restore_values(), plan_id).id
 
     def action_drill(self):
         """Restore this moment on scratch space, see whether it is whole, wipe it, and return the new restore's id.

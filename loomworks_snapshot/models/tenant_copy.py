@@ -3,6 +3,7 @@
 from functools import partial
 
 from odoo import api, fields, models
+from odoo.addons.loomworks_tenant.kube import quantity
 from odoo.addons.loomworks_tenant.models.tenant import LIMITS
 from odoo.addons.loomworks_tenant.reconciler.engine import StepState
 from odoo.addons.loomworks_tenant.reconciler.steps.awaited import Awaited
@@ -12,7 +13,9 @@ from ..reconciler.steps import Neutralised
 from ..restoring.flow import RestoreFailed
 from .restore import STAGES
 
-COPIED_FIELDS = ("plan_id", "cluster_id", "subscription_expires", "volume_size", *LIMITS)
+COPIED_FIELDS = ("cluster_id", "subscription_expires")
+PLANNED_FIELDS = ("volume_size", *LIMITS)  # copied with the plan; another plan says its own
+FULL = 0.9  # of a volume: files that take more of a smaller one are not brought there
 COPY_FIELDS = frozenset({"origin_id", "copied_moment", "copied_by_id", "neutralised"})
 
 
@@ -39,24 +42,28 @@ class TenantCopy(models.Model):
         for tenant in self:
             tenant.copy_count = len(tenant.copy_ids.filtered(lambda one: not one.erased_at))
 
-    def action_clone(self, name, subdomain, neutralise=True, moment=None):
+    def action_clone(self, name, subdomain, neutralise=True, moment=None, plan_id=None):
         """Make a new tenant with this one's data, and return its id; it serves within a minute or so.
 
         It has an identity of its own: its users log in as they do here; sessions, API keys and links of this tenant are
         nothing there. A neutralised copy sends, fetches, pays and calls nothing; that is checked before it is served.
 
         :param moment: the data of when, UTC; without one, of now
-        :raises UserError: when the plan's number of copies is reached, or the moment is none of this tenant's
+        :param plan_id: of operators: another plan than this tenant's, with its limits and its size of the volume
+        :raises UserError: when the plan's number of copies is reached, the moment is none of this tenant's, or the
+            files do not fit the other plan's volume
         """
         self.ensure_one()
-        return self._clone(name, subdomain, neutralise, self._moment_values(self._moment_or_now(moment))).id
+        target = self._moment_values(self._moment_or_now(moment))
+        return self._clone(name, subdomain, neutralise, target, plan_id).id
 
-    def _clone(self, name, subdomain, neutralise, target):
+    def _clone(self, name, subdomain, neutralise, target, plan_id=None):
         """Make the copy's row and the restore that fills it.
 
         :param target: what of ``loomworks.restore`` names the moment
         """
         self._check_may_copy(neutralise)
+        plan = self._plan_of_copy(plan_id)
         origin = self.sudo()
         if not origin.cluster_id._files_place():
             raise UserError(
@@ -65,8 +72,10 @@ class TenantCopy(models.Model):
                     "fill in where they go, on the cluster's form."
                 )
             )
-        values = {field: self._fields[field].convert_to_write(origin[field], origin) for field in COPIED_FIELDS}
-        values |= {"name": name, "subdomain": subdomain, "admin_ids": [(6, 0, origin.admin_ids.ids)]}
+        same = COPIED_FIELDS if plan != origin.plan_id else (*COPIED_FIELDS, *PLANNED_FIELDS)
+        values = {field: self._fields[field].convert_to_write(origin[field], origin) for field in same}
+        values |= {"plan_id": plan.id, "name": name, "subdomain": subdomain}
+        values |= {"admin_ids": [(6, 0, origin.admin_ids.ids)]}
         values |= {"origin_id": origin.id, "copied_moment": target["moment"], "neutralised": neutralise}
         copy = origin.create({**values, "server_id": origin.server_id.id})
         restore = self.env["loomworks.restore"]._request(self, {**target, "purpose": "copy", "copy_id": copy.id})
@@ -95,6 +104,34 @@ class TenantCopy(models.Model):
                 if origin.plan_id.copies
                 else self.env._("The plan of “%s” has no copies. Ask your platform's operators.", self.name)
             )
+
+    def _plan_of_copy(self, plan_id):
+        """Return the copy's plan.
+
+        :raises AccessError: when somebody else than an operator names another than this tenant's
+        :raises UserError: when the files do not fit its volume, or it is not offered
+        """
+        origin = self.sudo()
+        plan = origin.env["loomworks.plan"].browse(plan_id or origin.plan_id.id).exists()
+        if plan == origin.plan_id:
+            return plan
+        if not self.env.su and not self.env.user.has_group("loomworks_tenant.group_operator"):
+            raise AccessError(self.env._("Only platform operators may give a copy another plan."))
+        if not plan.active:
+            raise UserError(self.env._("There is no such plan, or it is archived."))
+        used, room = origin.volume_ids.used_bytes, quantity.size(plan.volume_size)
+        if used > FULL * room:
+            raise UserError(
+                self.env._(
+                    "The files of “%(name)s” take %(used)s, and volumes of the plan “%(plan)s” have %(room)s: choose a "
+                    "larger plan, or have files removed first.",
+                    name=self.name,
+                    used=quantity.readable(used),
+                    plan=plan.name,
+                    room=quantity.canonical(room),
+                )
+            )
+        return plan
 
     def action_remove_copy(self, confirm_name=None):
         """Take a neutralised copy away with all that is in it.

@@ -35,8 +35,8 @@ class Neutralised(Step):
             _clean_up(spec, world)
             return Done("nothing leaves this copy")
         namespace, name = names.namespace(spec.uuid), neutralise_job.name(spec)
-        found = world.kube.get("Job", name, namespace)
-        if not jobs.has_begun(found):
+        found = jobs.begun(world.kube, name, namespace)
+        if found is None:
             jobs.start(world.kube, neutralise_job.job(spec), neutralise_job.network_policy(spec))
             return Waiting("started", LOOK)
         if found["metadata"].get("deletionTimestamp"):

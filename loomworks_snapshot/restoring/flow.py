@@ -71,8 +71,8 @@ def advance(spec: RestoreSpec, world: Boundaries) -> Progress:
         starts anew
     """
     _ensure_namespace(spec, world)
-    found = world.kube.get("Job", spec.name, job.NAMESPACE)
-    if not jobs.has_begun(found):
+    found = jobs.begun(world.kube, spec.name, job.NAMESPACE)
+    if found is None:
         _start(spec, world)
         return Progress("start")
     pods = job_output.pods(world.kube, found)

@@ -124,7 +124,7 @@ def _stop_filling(tenant: TenantSpec, database: str, world: Boundaries) -> None:
         name, state = found["metadata"]["name"], diagnosis.job(found, [])
         if not name.startswith(FILES_JOB):
             continue
-        if not state.ready and not state.fatal:
+        if not state.ready and not state.fatal and not jobs.is_unfinished(found):
             raise LeftoverStays("files are still being brought to the tenant's volume")
         for kind in ("Secret", "Job", "NetworkPolicy"):
             world.kube.delete(kind, name, namespace)

@@ -6,6 +6,7 @@ from copy import deepcopy
 from datetime import UTC, datetime
 
 import psycopg2
+from odoo.addons.loomworks_tenant.errors import Conflict
 from odoo.addons.loomworks_tenant.kube import names
 
 from ..restoring import job
@@ -26,7 +27,7 @@ REPORT = {"backup": "label", "fetched": 1, "segments": 2, "tables": 3, "rows": R
 class MemoryCluster:
     """Answers like ``KubeClient``. A Job runs when it is looked at: half of its work each time."""
 
-    CALLS = ("apply", "get", "delete", "list")
+    CALLS = ("apply", "create", "merge", "get", "delete", "list")
 
     def __init__(self, server):
         self.objects = {}
@@ -38,6 +39,17 @@ class MemoryCluster:
 
     def apply(self, manifest):
         return self._put(manifest)
+
+    def create(self, manifest):
+        meta = manifest["metadata"]
+        if (manifest["kind"], meta["namespace"], meta["name"]) in self.objects:
+            raise Conflict("it is there")
+        return self._put(manifest)
+
+    def merge(self, kind, name, namespace, change):
+        found = self.objects[kind, namespace, name]
+        assert change["metadata"]["uid"] == found["metadata"]["uid"]
+        found["spec"].update(change["spec"])
 
     def _put(self, manifest):
         meta = manifest["metadata"]
@@ -56,7 +68,8 @@ class MemoryCluster:
             self._work(found)
         return deepcopy(found)
 
-    def delete(self, kind, name, namespace=None):
+    def delete(self, kind, name, namespace=None, *, uid=""):
+        assert not uid or uid == self.objects[kind, namespace, name]["metadata"]["uid"]
         if kind == "Job":
             self.objects.pop(("Pod", namespace, name), None)
         return self.objects.pop((kind, namespace, name), None) is not None

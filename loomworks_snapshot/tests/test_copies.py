@@ -78,6 +78,32 @@ class TestCopies(SnapshotCase):
         self.assertEqual(copy.volume_size, "40Gi")
         self.assertEqual(copy.sudo()._to_spec().volume.size, "40Gi")
 
+    def test_copy_on_a_smaller_plan_has_its_limits_and_its_volume(self):
+        self.tenant.with_user(self.operator).resize_volume("40Gi")
+        self.tenant.sudo().max_users = 99
+        small = self.plan.sudo().copy({"name": "Small", "code": "small", "volume_size": "2Gi", "max_users": 3})
+        volume = {"tenant_id": self.tenant.id, "read_at": fields.Datetime.now(), "used_bytes": 1.9 * 2**30}
+        volume = self.env["loomworks.volume"].sudo().create(volume)
+        with self.assertRaisesRegex(UserError, "take 1.9Gi, and volumes of the plan “Small” have 2Gi"):
+            self.copy(plan_id=small.id)
+        volume.used_bytes = 1.5 * 2**30
+        copy = self.copy(plan_id=small.id)
+        self.assertEqual((copy.plan_id, copy.volume_size, copy.max_users), (small, "2Gi", 3))
+        self.assertEqual(copy.sudo()._to_spec().volume.size, "2Gi")
+        again = self.env["loomworks.tenant"].browse(
+            self.tenant.with_user(self.operator).action_clone("Again", "acme-again", plan_id=small.id)
+        )
+        self.assertEqual(again.plan_id, small)
+        small.active = False
+        with self.assertRaisesRegex(UserError, "no such plan"):
+            self.copy(plan_id=small.id, subdomain="acme-third")
+
+    def test_another_plan_is_the_operators_matter(self):
+        other = self.plan.sudo().copy({"name": "Large", "code": "large"})
+        with self.assertRaises(AccessError), mute_logger("odoo.http"):
+            self.copy(self.customer, plan_id=other.id)
+        self.assertEqual(self.copy(self.customer, plan_id=self.plan.id).plan_id, self.plan)
+
     def test_copy_waits_for_its_data_and_is_neutralised_before_it_is_served(self):
         copy = self.copy(self.customer)
         restore = copy.sudo().copied_by_id

@@ -45,8 +45,8 @@ def advance(work: FilesWork, key: Key, world: Boundaries) -> Progress:
     :raises PlaceUnset, VolumeHeld: when it cannot be started
     """
     namespace = names.namespace(work.tenant.uuid)
-    found = world.kube.get("Job", work.name, namespace)
-    if not jobs.has_begun(found):
+    found = jobs.begun(world.kube, work.name, namespace)
+    if found is None:
         _start(work, key, world)
         return Progress("start")
     if found["metadata"].get("deletionTimestamp"):

@@ -43,8 +43,8 @@ def _advance(
     work: ImportWork, name: str, start: Callable[[ImportWork, Boundaries], None], world: Boundaries
 ) -> Progress:
     namespace = names.namespace(work.tenant.uuid)
-    found = world.kube.get("Job", name, namespace)
-    if not jobs.has_begun(found) and not _pods_left(work, name, world):
+    found = jobs.begun(world.kube, name, namespace)
+    if found is None and not _pods_left(work, name, world):
         start(work, world)
         return Progress("start")
     if found is None or found["metadata"].get("deletionTimestamp"):

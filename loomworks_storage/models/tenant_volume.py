@@ -96,7 +96,7 @@ class Tenant(models.Model):
             raise UserError(
                 self.env._(
                     "The volume of “%(name)s” has %(has)s: a volume only grows, it cannot become %(wanted)s. "
-                    "For a smaller one, make a copy of the tenant with a smaller plan.",
+                    "For a smaller one, make a copy of the tenant on a plan with a smaller volume.",
                     name=self.name,
                     has=quantity.canonical(has),
                     wanted=quantity.canonical(wanted),

@@ -25,7 +25,7 @@ def check(state: ClaimState, wanted: int, storage_class: Manifest | None, quotas
     if state.capacity is not None and wanted < state.requested and wanted <= state.capacity:
         raise VolumeShrinks(
             f"the volume has {quantity.canonical(state.capacity)}: it cannot become {quantity.canonical(wanted)}",
-            "No volume shrinks. For a smaller one, copy the tenant to a new one of a smaller plan.",
+            "No volume shrinks. For a smaller one, copy the tenant to a new one on a plan with a smaller volume.",
         )
     if wanted > state.requested:
         _check_class(state, storage_class)

@@ -88,21 +88,32 @@ def job(metadata: Manifest, pod_labels: dict[str, str], pod: Manifest, deadline:
     }
 
 
-def start(kube: KubeClient, wanted: Manifest, *needed: Manifest) -> None:
-    """Have a Job run, and own what it needs: what removes the Job, a day after its end or an operator, removes it all.
+def begun(kube: KubeClient, name: str, namespace: str) -> Manifest | None:
+    """Return a Job that is there. One whose :func:`start` was killed is removed: what runs now may want another one."""
+    found = kube.get("Job", name, namespace)
+    if not found or not is_unfinished(found):
+        return found
+    kube.delete("Job", name, namespace, uid=found["metadata"]["uid"])
+    return None
 
-    No pod is made before everything is there. Killed anywhere, a new call goes on: see :func:`has_begun`.
+
+def is_unfinished(found: Manifest) -> bool:
+    """Tell whether a Job's :func:`start` has not come to its end: it has never run."""
+    return bool(found.get("spec", {}).get("suspend") and not found["metadata"].get("deletionTimestamp"))
+
+
+def start(kube: KubeClient, wanted: Manifest, *needed: Manifest) -> None:
+    """Have a Job run, and own what it needs: what removes the Job (an operator, its age) removes all of it.
+
+    No pod is made before everything is there. Killed anywhere, it may be called again after :func:`begun`.
 
     :param needed: manifests of the Job's namespace, what is secret or guards the pod
+    :raises Conflict: when there is a Job of that name: somebody else is at it
     """
-    made = kube.apply({**wanted, "spec": {**wanted["spec"], "suspend": True}})
-    owner = {name: made[name] for name in ("apiVersion", "kind")}
-    owner |= {name: made["metadata"][name] for name in ("name", "uid")}
+    made = kube.create({**wanted, "spec": {**wanted["spec"], "suspend": True}})
+    meta = made["metadata"]
+    owner = {"apiVersion": wanted["apiVersion"], "kind": "Job", "name": meta["name"], "uid": meta["uid"]}
     for one in needed:
         kube.apply({**one, "metadata": {**one["metadata"], "ownerReferences": [owner]}})
-    kube.apply(wanted)
-
-
-def has_begun(found: Manifest | None) -> bool:
-    """Tell whether a Job is there, and not one whose :func:`start` did not come to its end."""
-    return bool(found and (not found.get("spec", {}).get("suspend") or found["metadata"].get("deletionTimestamp")))
+    # With its uid: one that has come in its place meanwhile is refused.
+    kube.merge("Job", meta["name"], meta["namespace"], {"metadata": {"uid": meta["uid"]}, "spec": {"suspend": False}})

@@ -137,7 +137,7 @@ def test_several_operations_are_undone_from_their_list(page, picture, log_in, st
     page.click(".o_control_panel button[name=action_open_undo]:visible")
     page.wait_for_selector(".modal .o_form_view")
     summary = page.locator(".modal .o_field_widget[name=summary_html]").inner_text()
-    assert "Contact1 restored" in "".join(summary.split("\n")[:1])
+    assert summary.splitlines()[0] == "Contact 1 restored"
     assert "Phone\t+1 555 3333\t+1 555 0100" in summary
     picture("undo-several")
     page.click(".modal button[name=action_apply]:visible")

@@ -19,7 +19,7 @@ TABLES = """
     CREATE TABLE fetchmail_server (id int, active boolean);
 """
 NEUTRAL = "INSERT INTO ir_config_parameter (key, value) VALUES ('database.is_neutralized', 'true')"
-STARTED = ["NetworkPolicy", "Job"]
+STARTED = ["Job", "NetworkPolicy"]
 CLEANED_UP = ["Job", "NetworkPolicy"]
 
 
@@ -40,6 +40,12 @@ class World:
 
     def apply(self, manifest):
         self.applied.append(manifest["kind"])
+        return {**manifest, "metadata": {**manifest["metadata"], "uid": "1"}}
+
+    create = apply
+
+    def merge(self, kind, name, namespace, change):
+        assert change["spec"] == {"suspend": False}
 
     def delete(self, kind, name, namespace):
         self.deleted.append(kind)

@@ -78,6 +78,9 @@ class Cluster:
             raise Conflict("there")
         return self.apply(manifest)
 
+    def merge(self, kind, name, namespace, change):
+        self.objects[kind, namespace, name]["spec"].update(change["spec"])
+
     def list(self, kind, namespace=None, label_selector=""):
         if "job-name" not in label_selector:
             return self.odoo_pods
@@ -90,7 +93,7 @@ class Cluster:
     def pod_log(self, *args):
         return self.log
 
-    def delete(self, kind, name, namespace):
+    def delete(self, kind, name, namespace, *, uid=""):
         self.deleted.append(kind)
         return self.objects.pop((kind, namespace, name), None) is not None
 
