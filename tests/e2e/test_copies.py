@@ -108,6 +108,15 @@ def test_copy_for_tests_reaches_nobody_and_leaves_the_original_alone(
     assert tenant.get("/web/login").status_code == 200
 
 
+def test_copy_of_a_tenant_whose_database_somebody_has_dropped(mistaken, server, copy_of):
+    tenant = mistaken.tenant
+    server.drop_database(tenant.database)
+    values = {"name": "Back", "subdomain": f"{tenant.subdomain}-back", "neutralise": False, "moment": mistaken.moment}
+    copy = copy_of("loomworks.tenant", tenant.id, **values)
+    copy.wait_settled("active")
+    assert business(server, copy.database)["res_partner"] == mistaken.before["res_partner"]
+
+
 def test_copy_for_good_of_a_moment(mistaken, call, server, copy_of):
     tenant, partner = mistaken.tenant, mistaken.partner
     values = {"name": "Next", "subdomain": f"{tenant.subdomain}-next", "neutralise": False, "moment": mistaken.moment}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 import requests
 from conftest import PATIENCE, Refused, business, provisioning_server, repeated
-from harness.cluster import kubectl
+from harness.cluster import control_sql, in_odoo, kubectl
 from test_killed_control_plane import kill, wait_back
 
 HELD = 10  # seconds; 3 are the goal, which `make bench-restore` measures on a machine that does nothing else
@@ -174,8 +174,7 @@ def week_over(stack, call):
 
     def make(number):
         query = f"UPDATE loomworks_restore SET kept_until = kept_until - interval '8 days' WHERE id = {int(number)}"
-        psql = ["exec", "postgres-0", "-c", "postgres", "--", "psql", "-d", "loomworks", "-c", query]
-        kubectl(stack, "-n", "loomworks", *psql)
+        control_sql(stack, query)
         call("ir.cron", "method_direct_trigger", ids=[cron["res_id"]])
 
     return make
@@ -186,10 +185,9 @@ def test_database_and_files_of_before_go_after_a_week(mistaken, call, stack, ser
     data = base64.b64encode(b"so that there is a folder").decode()
     mistaken.work("ir.attachment", "create", [{"name": "a.txt", "datas": data}])
     row = settled(mistaken.take_back())
-    listing = ["exec", "deployment/odoo", "-c", "odoo", "--", "ls", "-A", "/var/lib/odoo/filestore"]
 
     def folders():
-        return set(kubectl(stack, "-n", tenant.namespace, *listing).split())
+        return set(in_odoo(stack, tenant.namespace, "ls", "-A", "/var/lib/odoo/filestore").split())
 
     assert {row["old_database"], row["new_database"]} <= folders()
     week_over(row["id"])
@@ -219,6 +217,15 @@ def one_of_two_at_once(ask):
     (number,) = answers - {None}
     assert None in answers
     return number
+
+
+def test_tenant_whose_database_somebody_has_dropped_comes_back(mistaken, server, settled):
+    gone = mistaken.tenant.database
+    server.drop_database(gone)
+    row = settled(mistaken.take_back())
+    assert (row["old_database"], server.database(gone)) == (gone, None)
+    assert business(server, row["new_database"]) == mistaken.before
+    assert mistaken.name() == "as it was"
 
 
 def test_moments_that_cannot_be_restored(acme, call):
