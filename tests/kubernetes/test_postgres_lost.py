@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Iterator
 
 import pytest
-from api_server import Kubectl, wait_until
+from api_server import Kubectl, Refused, wait_until
 
 pytestmark = pytest.mark.cluster
 
@@ -32,7 +32,10 @@ class Server:
         wait_until(lambda: "first_backup: done" in self.log("steward"), 90)
 
     def log(self, container: str = "postgres", *options: str) -> str:
-        return self.kubectl("logs", NAME, "-c", container, *options)
+        try:
+            return self.kubectl("logs", NAME, "-c", container, *options)
+        except Refused:
+            return ""  # it has not begun
 
     def sql(self, text: str, database: str = "postgres") -> str:
         command = ("--", "psql", "-XAtU", "postgres", "-d", database, "-c", text)
@@ -51,13 +54,13 @@ class Server:
 @pytest.fixture
 def start(kubectl: Kubectl, tenant_namespace: str) -> Iterator[Start]:
     """Start it, with variables for its own container."""
-    for kind, name in [("secret", one) for one in SECRETS] + [("configmap", "pgbackrest-config")]:
-        data = kubectl.get(kind, name, *HOME)["data"]
-        metadata = {"name": name, "namespace": tenant_namespace}
-        names = {"secret": "Secret", "configmap": "ConfigMap"}
-        kubectl.apply({"apiVersion": "v1", "kind": names[kind], "metadata": metadata, "data": data})
     server = Server(kubectl, tenant_namespace)
     spec = kubectl.get("statefulset", "postgres", *HOME)["spec"]["template"]["spec"]
+    (place,) = {one["configMapRef"]["name"] for container in spec["containers"] for one in container["envFrom"]}
+    for kind, name in [("Secret", one) for one in SECRETS] + [("ConfigMap", place)]:
+        data = kubectl.get(kind, name, *HOME)["data"]
+        metadata = {"name": name, "namespace": tenant_namespace}
+        kubectl.apply({"apiVersion": "v1", "kind": kind, "metadata": metadata, "data": data})
     spec["volumes"].append({"name": "data", "emptyDir": {}})
     path = f"/lost-{secrets.token_hex(4)}"
     for container in spec["containers"]:
