@@ -110,6 +110,8 @@ def test_copy_for_tests_reaches_nobody_and_leaves_the_original_alone(
 
 def test_copy_of_a_tenant_whose_database_somebody_has_dropped(mistaken, server, copy_of):
     tenant = mistaken.tenant
+    content = base64.b64encode(b"a file, as every tenant that was used has").decode()
+    mistaken.work("ir.attachment", "create", [{"name": "kept.txt", "datas": content}])
     server.drop_database(tenant.database)
     values = {"name": "Back", "subdomain": f"{tenant.subdomain}-back", "neutralise": False, "moment": mistaken.moment}
     copy = copy_of("loomworks.tenant", tenant.id, **values)
