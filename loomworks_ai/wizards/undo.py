@@ -115,10 +115,11 @@ class Undo(models.TransientModel):
         }
 
     def _planned(self, report):
-        """Return what the summary shows of a preview's changes."""
+        """Return what the summary shows of a preview's changes; of messages and what tracks changes, their number."""
         groups = report.get("changes", [])
         said = {table: self._counted(counts) for table, counts in report["rows"].items()}
         shown = [{**one, "said": said.get(one["table"], "")} for one in groups[:SHOWN_TABLES]]
+        shown = [{**one, "rows": [], "more": 0} if one["table"].startswith("mail_") else one for one in shown]
         return {"planned": True, "groups": shown, "more": len(groups[SHOWN_TABLES:]), "forgotten": False}
 
     def _counted(self, counts):
