@@ -82,18 +82,6 @@ class TestPreview(AgentCase):
             self.assertIn(words, html)
         self.assertNotIn("created", html)
 
-    def test_of_messages_the_dialog_shows_the_number(self):
-        for phone in ("2", "3"):
-            with self.request() as env:
-                self.partner.with_env(env).phone = phone
-                self.partner.with_env(env).message_post(body="A note of the agent's")
-        operation = self.operation.with_user(self.manager)
-        action = operation.action_open_undo()
-        html = self.env[action["res_model"]].browse(action["res_id"]).summary_html
-        self.assertRegex(html, r"(?s)Message<small[^>]*> ?\d removed")
-        self.assertNotIn("A note of the agent's", html)
-        self.assertIn("A note of the agent", operation.changes_html)
-
     def test_bookkeeping_is_told_as_such(self):
         tag = self.env["res.partner.category"].create({"name": "Tag"})
         with self.request() as env:

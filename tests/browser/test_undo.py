@@ -139,6 +139,8 @@ def test_several_operations_are_undone_from_their_list(page, picture, log_in, st
     summary = page.locator(".modal .o_field_widget[name=summary_html]").inner_text()
     assert summary.splitlines()[0] == "Contact 1 restored"
     assert "Phone\t+1 555 3333\t+1 555 0100" in summary
+    assert "Message 3 removed" in summary
+    assert "Message ID" not in summary
     picture("undo-several")
     page.click(".modal button[name=action_apply]:visible")
     page.wait_for_selector(".modal", state="detached")
