@@ -61,7 +61,7 @@ def read_manifest(
 
 
 def _cut(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield ``pieces`` in smaller ones, which stay in the processor's cache: it is read in half the time so."""
+    """Yield ``pieces`` in smaller ones, which stay in the processor's cache."""
     return (piece[at : at + PART] for piece in pieces for at in range(0, len(piece), PART))
 
 
