@@ -18,9 +18,10 @@ ORPHAN = "loomworks.orphan"
 FIELDS = ["kind", "name", "missing", "evidence", "size_bytes", "state", "error_message", "remedy", "deletable"]
 
 
-def resting_job(meta):
+def job_of_nothing(meta):
+    """A Job whose pod the namespace's "restricted" profile never admits."""
     pod = {"spec": {"restartPolicy": "Never", "containers": [{"name": "a", "image": "nothing", "command": ["true"]}]}}
-    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": meta, "spec": {"suspend": True, "template": pod}}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": meta, "spec": {"template": pod}}
 
 
 def needed_by_job(meta):
@@ -118,7 +119,7 @@ class Lost:
         return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": self._meta(self.claim), "spec": spec}
 
     def _job(self):
-        return resting_job(self._meta(self.job))
+        return job_of_nothing(self._meta(self.job))
 
     def _volume(self):
         reference = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": self.home, "name": self.claim}
@@ -213,7 +214,7 @@ def test_job_of_a_restore_without_a_row_goes_with_what_it_was_given(acme, call, 
     meta = {"name": name, "namespace": home, "labels": {**restore_job.LABELS, names.TENANT_LABEL: acme.uuid}}
     kube.apply(restore_job.namespace())
     kube.apply(binding({"name": names.TENANT_ROLE, "namespace": home, "labels": restore_job.LABELS}))
-    jobs.start(kube, resting_job(meta), *needed_by_job(meta))
+    jobs.start(kube, job_of_nothing(meta), *needed_by_job(meta))
     run_cron("cron_sweep_orphans")
     row = found(name, state="open")["job"]
     assert left_of_job(kube, name, home) == ["Secret", "NetworkPolicy"]

@@ -14,19 +14,13 @@ from typing import Any
 from .backrest import Backrest, RepositoryError
 
 PAUSE = 5.0  # seconds between two questions
-KNOWN_AND_BARE = 2  # pgBackRest's status code "no valid backups"
 
 
 def meaning(stanzas: list[dict[str, Any]]) -> str:
     """Return ``new``, ``lost`` or ``bare``; see the module."""
     if any(stanza.get("backup") for stanza in stanzas):
         return "lost"
-    known = any(stanza.get("db") or stanza.get("archive") for stanza in stanzas)
-    return "bare" if known or any(_code(stanza) == KNOWN_AND_BARE for stanza in stanzas) else "new"
-
-
-def _code(stanza: dict[str, Any]) -> int:
-    return int(stanza.get("status", {}).get("code", 0))
+    return "bare" if any(stanza.get("db") for stanza in stanzas) else "new"
 
 
 def main() -> None:
