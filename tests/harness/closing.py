@@ -1,4 +1,4 @@
-"""What came of all runs: coverage of engines and of the rest, and the closing line."""
+"""What came of all runs: coverage of engines and of the rest, the tests that failed, and the closing line."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ MODEL_FOLDERS = ("models", "wizards", "controllers")
 ADDON_ITSELF = "*/loomworks_*/__init__.py"  # neither
 ENGINES_MINIMUM = 90  # percent
 REST_MINIMUM = 80  # percent
+FAILED = {"failure", "error"}  # tags of a test's report
+LAST_LINES = 12  # of what a failed test's report says
 
 
 def coverage(reports: Path) -> bool:
@@ -46,13 +48,28 @@ def line(reports: Path) -> str:
     return f"{count['passed']} passed, {count['failed']} failed{skipped}"
 
 
+def failures(reports: Path) -> str:
+    """Return which tests failed and how each ended: a run says it long before its end, and a log may be cut."""
+    return "\n".join(
+        f"\nFAILED {path.stem}: {case.get('classname') or ''}::{case.get('name')}\n{_last_words(case)}"
+        for path in sorted(reports.glob("*.xml"))
+        for case in ET.parse(path).iter("testcase")
+        if _outcome(case) == "failed"
+    )
+
+
+def _last_words(case: ET.Element) -> str:
+    texts = [child.text or child.get("message") or "" for child in case if child.tag in FAILED]
+    return "\n".join("\n".join(text.splitlines()[-LAST_LINES:]) for text in texts)
+
+
 def _outcomes(path: Path) -> Counter:
-    count = Counter()
-    for case in ET.parse(path).iter("testcase"):
-        tags = {child.tag for child in case}
-        outcome = "failed" if tags & {"failure", "error"} else "skipped" if "skipped" in tags else "passed"
-        count[outcome] += 1
-    return count
+    return Counter(_outcome(case) for case in ET.parse(path).iter("testcase"))
+
+
+def _outcome(case: ET.Element) -> str:
+    tags = {child.tag for child in case}
+    return "failed" if tags & FAILED else "skipped" if "skipped" in tags else "passed"
 
 
 def _coverage(*arguments: str) -> bool:

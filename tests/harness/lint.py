@@ -57,6 +57,11 @@ class Linter:
         found = import_contract.breaches(self._repository)
         self._report("import contract", not found, "\n".join(map(str, found)))
 
+    def tests(self) -> None:
+        """Every folder of tests can be collected, as a whole: two files of one name beside each other cannot."""
+        for folder in sorted(path for path in (self._repository / "tests").iterdir() if any(path.rglob("test_*.py"))):
+            self._run(f"tests of {folder.name}", self._bin / "python", "-m", "pytest", "-q", "--collect-only", folder)
+
     def kubernetes(self) -> None:
         """Every overlay against the schemas of the Kubernetes release that is built here."""
         tests = "tests/kubernetes/test_manifests.py"
@@ -88,7 +93,8 @@ def _is_shell_script(path: Path) -> bool:
 def main() -> int:
     """Run all checkers and return the exit code."""
     linter = Linter(Settings.from_environment())
-    for check in (linter.python, linter.docker_and_shell, linter.alerts, linter.contract, linter.kubernetes):
+    style = (linter.python, linter.docker_and_shell, linter.alerts)
+    for check in (*style, linter.contract, linter.tests, linter.kubernetes):
         check()
     print(f"\n{len(linter.failed)} checks failed" + (f": {', '.join(linter.failed)}" if linter.failed else ""))
     return 1 if linter.failed else 0

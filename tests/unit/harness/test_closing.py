@@ -40,3 +40,25 @@ def test_failure_at_teardown_of_a_test_that_passed_counts_as_failed(tmp_path):
 def test_run_that_died_without_a_report_counts_as_failed(tmp_path):
     closing.record_death(tmp_path, "browser", 137)
     assert closing.line(tmp_path) == "0 passed, 1 failed"
+
+
+def test_a_failed_test_is_named_with_how_it_ended(tmp_path):
+    lines = "".join(f"line {number}\n" for number in range(100))
+    failed = f"<testcase classname='tests.e2e.test_life' name='test_a'><failure>{lines}E  wrong</failure></testcase>"
+    body = f"{failed}<testcase name='fine'/>"
+    (tmp_path / "life.xml").write_text(f"<testsuites><testsuite>{body}</testsuite></testsuites>")
+    told = closing.failures(tmp_path)
+    assert "FAILED life: tests.e2e.test_life::test_a" in told
+    assert told.endswith("line 99\nE  wrong")
+    assert "line 0\n" not in told
+    assert "fine" not in told
+
+
+def test_nothing_is_told_where_all_passed(tmp_path):
+    report(tmp_path, "unit", "passed", "skipped")
+    assert closing.failures(tmp_path) == ""
+
+
+def test_what_could_not_be_collected_is_told(tmp_path):
+    closing.record_death(tmp_path, "browser", 137)
+    assert "pytest ended with 137 and left no report" in closing.failures(tmp_path)
