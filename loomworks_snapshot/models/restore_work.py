@@ -354,7 +354,8 @@ class RestoreWork(models.Model):
         message = step.message or self.env._("its Odoo did not answer in time")
         values = {"database_name": before, "previous_database": self.previous_database, "switching": False}
         tenant.write({**values, **tenant._no_files(), "files_restored": False})  # they leave the volume again
-        tenant._reconcile_if_changed()
+        tenant._lay_out_steps(anew=True)  # a volume of one pod was given up for the files: its Odoo may be stopped
+        tenant._request_reconcile()
         self.switch_began_at = False
         raise flow.RestoreFailed(
             f"the tenant could not be changed to the other database: {message}", code="switch_failed"

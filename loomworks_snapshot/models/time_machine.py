@@ -4,6 +4,7 @@ from dataclasses import asdict
 from datetime import timedelta
 
 from odoo import fields, models
+from odoo.addons.loomworks_storage.files.flow import ONE_POD
 from odoo.addons.loomworks_tenant.errors import LoomworksError
 from odoo.addons.loomworks_tenant.postgres.server import DatabaseServer as Server
 from odoo.exceptions import UserError
@@ -78,9 +79,9 @@ class Tenant(models.Model):
     def time_machine_at(self, moment=None, operation_id=None, snapshot_id=None):
         """Return what one moment is: that of a snapshot, that just before an operation, or the one that is given.
 
-        :return: ``moment``; ``restorable``, or ``why`` not, in words; ``note``; ``estimate`` (``seconds``, ``low``,
-            ``high``, ``measured`` restores that it rests on); ``lost`` (``seconds`` and ``operations`` since then, the
-            latter null where nobody knows); ``operation`` or ``snapshot``
+        :return: ``moment``; ``restorable``, or ``why`` not, in words; ``note``; ``held``: what its users will notice;
+            ``estimate`` (``seconds``, ``low``, ``high``, ``measured`` restores that it rests on); ``lost`` (``seconds``
+            and ``operations`` since then, the latter null where nobody knows); ``operation`` or ``snapshot``
         """
         self.ensure_one()
         self.check_access("read")
@@ -97,6 +98,7 @@ class Tenant(models.Model):
             "restorable": not why,
             "why": why,
             "note": self._note_on(moment),
+            "held": self._held(),
             "estimate": past.estimate(moment),
             "lost": {"seconds": max(0, int(past.now - stamp(moment))), "operations": self._count_since(exact)},
             "operation": told(operation) if operation else False,
@@ -242,6 +244,17 @@ class Tenant(models.Model):
         return self.env._(
             "A restore has given the tenant another database since. It is brought back to the one of that time; what "
             "agents did there after the moment of that restore is not listed."
+        )
+
+    def _held(self):
+        """Say what users notice of a restore: where one pod may have the volume, the old one ends first."""
+        if self.sudo()._access_mode() == ONE_POD:
+            return self.env._(
+                "Its users work on until the restored database is ready and checked. Then its Odoo stops, as its "
+                "volume is for one pod only, until its files have been compared and it has started again."
+            )
+        return self.env._(
+            "Its users work on until the restored database is ready and checked; then they are held for a moment."
         )
 
     def _born(self):

@@ -255,4 +255,7 @@ class TestRestoreKilled(SnapshotCase):
         self.assertEqual((self.tenant.database_name, self.kube.served(self.tenant)), (self.first, self.first))
         self.assert_only(restore, self.first)
         self.assertEqual(self.kube.removed, {f"{path}/filestore/{restore.new_database}"})
+        workload = self.tenant.step_ids.filtered(lambda one: one.code == "workload")
+        self.assertEqual(workload.state, "pending")  # what stopped its Odoo for the files is looked at again
+        self.assertTrue(self.tenant.reconcile_at)
         self.assertFalse([name for kind, _place, name in self.kube.objects if kind == "Job"])

@@ -249,6 +249,11 @@ class TestMoment(TimeMachineCase):
         self.log = [replace(first, number=number, at=first.at + timedelta(milliseconds=number)) for number in (5, 4, 3)]
         self.assertEqual(self.as_user().time_machine_at(operation_id=4)["lost"]["operations"], 2)
 
+    def test_what_users_notice_of_it_is_said(self):
+        self.assertIn("held for a moment", self.as_user().time_machine_at(self.now)["held"])
+        self.tenant.sudo().plan_id.access_mode = "ReadWriteOncePod"
+        self.assertIn("its Odoo stops", self.as_user().time_machine_at(self.now)["held"])
+
     def test_moment_before_a_restore_was_of_another_database(self):
         hour = timedelta(hours=1)
         self.make_restore(state="done", placed_at=self.now - hour, old_database="before", new_database="after")

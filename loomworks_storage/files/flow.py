@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...loomworks_tenant.kube import diagnosis, job_output, jobs, names
+from ...loomworks_tenant.reconciler.spec import TenantSpec
 from ...loomworks_tenant.reconciler.step import Boundaries
 from ..filestore.key import Key
 from . import job
@@ -109,6 +110,11 @@ def _require_volume(work: FilesWork, world: Boundaries) -> None:
         )
 
 
+def has_one_pod(tenant: TenantSpec) -> bool:
+    """Tell whether nobody else can have the tenant's volume while its Odoo runs."""
+    return bool(tenant.volume and tenant.volume.access_mode == ONE_POD)
+
+
 def _node(work: FilesWork, world: Boundaries) -> str:
     """Return where the tenant's Odoo has the volume; empty while none has.
 
@@ -117,7 +123,7 @@ def _node(work: FilesWork, world: Boundaries) -> str:
     uuid = work.tenant.uuid
     pods = world.kube.list("Pod", names.namespace(uuid), label_selector=names.selector(uuid))
     nodes = [pod["spec"]["nodeName"] for pod in pods if pod.get("spec", {}).get("nodeName") and _lives(pod)]
-    if nodes and work.tenant.volume and work.tenant.volume.access_mode == ONE_POD:
+    if nodes and has_one_pod(work.tenant):
         raise VolumeHeld(
             "the plan lets one pod have the volume, and the tenant's Odoo is that",
             "Choose the access mode “One node” for new tenants; suspend this one to back up its files.",

@@ -28,11 +28,16 @@ class Tenant(models.Model):
             claim=names.volume_claim(self.uuid),
             size=self.volume_size,
             storage_class=plan.storage_class or self.cluster_id.storage_class or "",
-            access_mode=plan.access_mode,
+            access_mode=self._access_mode(),
             mount_path=plan.mount_path,
             missed=self._misses_volume(),
         )
         return {**super()._spec_values(), "volume": volume, "files": self._files_spec()}
+
+    def _access_mode(self):
+        """Return who may have the volume: that of the plan counts for a new one only."""
+        own = self.reset_id.state != "replacing" and self.volume_access_mode
+        return own or self.plan_id.access_mode
 
     def _misses_volume(self):
         """Tell whether a claim that is gone has taken files with it that nothing brings back just now.

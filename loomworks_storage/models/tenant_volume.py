@@ -34,6 +34,7 @@ class Tenant(models.Model):
     volume_ids = fields.One2many("loomworks.volume", "tenant_id", readonly=True)
     volume_phase = fields.Selection(related="volume_ids.phase", help="Of the claim. Empty: unknown.")
     volume_phase_reason = fields.Char(related="volume_ids.reason", string="Cause", help="Why it is not bound.")
+    volume_access_mode = fields.Selection(related="volume_ids.access_mode", string="Volume's access mode")
     volume_requested = fields.Char(compute="_compute_volume_status", help="What the claim asks for.")
     volume_capacity = fields.Char(compute="_compute_volume_status", help="What the cluster says that it has.")
     volume_used = fields.Char(compute="_compute_volume_status", help="What the kubelet measured.")

@@ -2,6 +2,7 @@
 
 from odoo import api, fields, models
 from odoo.addons.loomworks_tenant.kube import names, quantity
+from odoo.addons.loomworks_tenant.models.plan import ACCESS_MODES
 
 from ..volumes.claim import Growth
 from ..volumes.forecast import Outlook
@@ -41,6 +42,7 @@ class Volume(models.Model):
     phase = fields.Selection(PHASES, readonly=True)
     reason = fields.Char(readonly=True, help="Why it is not bound.")
     storage_class = fields.Char(readonly=True)
+    access_mode = fields.Selection(ACCESS_MODES, readonly=True, help="Who may have it. Empty: unknown.")
     requested_bytes = fields.Float(digits=(20, 0), readonly=True)
     capacity_bytes = fields.Float(digits=(20, 0), readonly=True, help="0 until there is a volume.")
     growth = fields.Selection(GROWTHS, readonly=True)

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from odoo import api, fields, models
 from odoo.addons.loomworks_tenant.errors import LoomworksError
+from odoo.addons.loomworks_tenant.models.plan import ACCESS_MODES
 
 from ..volumes.claim import Growth
 from ..volumes.forecast import WINDOW, forecast
@@ -12,9 +13,10 @@ from ..volumes.survey import survey
 
 _logger = logging.getLogger(__name__)
 
+KNOWN_MODES = dict(ACCESS_MODES)
 UNANSWERED = timedelta(minutes=10)  # after which a claim that asks for more has nobody who grows it
 FORECAST_EVERY = timedelta(hours=1)
-NO_CLAIM = {"phase": False, "capacity_bytes": 0, "growth": False, "growth_message": False}
+NO_CLAIM = {"phase": False, "access_mode": False, "capacity_bytes": 0, "growth": False, "growth_message": False}
 
 
 class Cluster(models.Model):
@@ -96,6 +98,7 @@ class Volume(models.Model):
                 "phase": state.phase,
                 "reason": state.reason or False,
                 "storage_class": state.storage_class or False,
+                "access_mode": state.access_mode if state.access_mode in KNOWN_MODES else False,
                 "requested_bytes": state.requested,
                 "capacity_bytes": state.capacity or 0,
                 "growth": "unanswered" if late else state.growth.value,

@@ -12,12 +12,17 @@ from ..files.errors import FilesLost, PlaceUnset
 from ..files.spec import FilesWork, folder
 from ..filestore.needed import needed
 from ..filestore.request import Command, Request
+from .stopping import stopping
 
+STOPPING_LOOK = 1.0  # seconds between two looks at pods that stop
 JOB = "files-restore-"  # with which the name of the Job begins that brings a database's files
 
 
 class Files(Step):
-    """The files of a manifest are on the tenant's volume: linked where it has them, fetched where it has not."""
+    """The files of a manifest are on the tenant's volume: linked where it has them, fetched where it has not.
+
+    A volume of one pod has to be given up by the tenant's Odoo, which is started with them.
+    """
 
     code = "files"
     title = "Files"
@@ -28,6 +33,8 @@ class Files(Step):
     def ensure(self, spec: TenantSpec, world: Boundaries) -> Answer:
         if spec.files.restored:
             return Done("there already")
+        if flow.has_one_pod(spec) and (pods := stopping(spec, world)):
+            return Waiting(f"the plan lets one pod have the volume: {pods} pod(s) are stopping", STOPPING_LOOK)
         work = files_work(spec)
         found = flow.advance(work, keys.read(world.kube, spec.files.source), world)
         if not found.done:

@@ -8,6 +8,7 @@ from ...loomworks_tenant.kube import names
 from ...loomworks_tenant.reconciler.spec import TenantSpec
 from ...loomworks_tenant.reconciler.step import Answer, Boundaries, Done, Step, Waiting
 from ...loomworks_tenant.reconciler.steps.access import ALWAYS
+from .stopping import stopping
 
 LOOK = 1.0  # seconds between two looks at pods that stop, and at a claim that goes
 CLAIM = "PersistentVolumeClaim"
@@ -28,17 +29,8 @@ class FreshVolume(Step):
         found = world.kube.get(CLAIM, claim, namespace)
         if not found or found["metadata"]["uid"] != spec.old_claim:
             return Done("the old volume is gone")
-        if pods := _stopping(spec, world):
+        if pods := stopping(spec, world):
             return Waiting(f"{pods} pod(s) are stopping", LOOK)
         if not found["metadata"].get("deletionTimestamp"):
             world.kube.delete(CLAIM, claim, namespace, uid=spec.old_claim)
         return Waiting("the old volume is being removed", LOOK)
-
-
-def _stopping(spec: TenantSpec, world: Boundaries) -> int:
-    """Have the tenant's Odoo stop, whatever keeps its other steps from it, and return how many pods are left."""
-    namespace = names.namespace(spec.uuid)
-    found = world.kube.get("Deployment", names.ODOO, namespace)
-    if found and found["spec"].get("replicas", 1):
-        world.kube.merge("Deployment", names.ODOO, namespace, {"spec": {"replicas": 0}})
-    return len(list(world.kube.list("Pod", namespace, label_selector=names.selector(spec.uuid))))

@@ -75,9 +75,7 @@ def _ask(spec: TenantSpec, world: Boundaries, found: dict[str, Any]) -> None:
         return
     kind = world.kube.get("StorageClass", state.storage_class) if state.storage_class else None
     expansion.check(state, wanted, kind, world.kube.list("ResourceQuota", names.namespace(spec.uuid)))
-    volume = replace(
-        spec.volume, storage_class=state.storage_class, access_mode=found["spec"].get("accessModes", [""])[0]
-    )
+    volume = replace(spec.volume, storage_class=state.storage_class, access_mode=state.access_mode)
     world.kube.apply(manifests.volume_claim(replace(spec, volume=volume)))
 
 

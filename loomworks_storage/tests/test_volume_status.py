@@ -31,7 +31,12 @@ class VolumeCase(TenantCase):
         self.env["loomworks.cluster"].search([("id", "!=", self.cluster.id)]).active = False
         self.tenant = self.make_active(admin_ids=[(6, 0, self.customer.ids)])
         self.claim = {"phase": "Bound", "reason": "", "requested": 5 * GI, "capacity": 5 * GI}
-        self.claim |= {"growth": Growth.NONE, "growth_message": "", "storage_class": "standard"}
+        self.claim |= {
+            "growth": Growth.NONE,
+            "growth_message": "",
+            "storage_class": "standard",
+            "access_mode": "ReadWriteOnce",
+        }
 
     @property
     def volume(self):
@@ -103,6 +108,16 @@ class TestVolumeStatus(VolumeCase):
         self.env.invalidate_all()
         self.look(40, silent={"node7": "away"})
         self.assertFalse(self.tenant.reconcile_at)
+
+    def test_access_mode_is_the_claims_own_whatever_the_plan_says_since(self):
+        def spec():
+            return self.tenant.sudo()._to_spec().volume.access_mode
+
+        self.look()
+        self.plan.access_mode = "ReadWriteOncePod"
+        self.assertEqual((spec(), self.tenant.volume_access_mode), ("ReadWriteOnce", "ReadWriteOnce"))
+        self.look(access_mode="one of another Kubernetes")
+        self.assertEqual((spec(), self.tenant.volume_access_mode), ("ReadWriteOncePod", False))
 
     def test_claim_without_a_volume_says_why(self):
         self.look(phase="Pending", reason="no volume yet: no class", capacity=None)

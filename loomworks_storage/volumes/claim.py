@@ -42,6 +42,7 @@ class ClaimState:
     growth: Growth
     growth_message: str
     storage_class: str
+    access_mode: str  # Kubernetes' name, such as ReadWriteOnce
 
 
 def read(claim: Manifest, events: Iterable[Manifest] = ()) -> ClaimState:
@@ -64,7 +65,13 @@ def read(claim: Manifest, events: Iterable[Manifest] = ()) -> ClaimState:
         growth,
         message,
         claim["spec"].get("storageClassName") or "",
+        _access_mode(claim),
     )
+
+
+def _access_mode(claim: Manifest) -> str:
+    """Return who may have the claim's volume; Loomworks asks for one mode."""
+    return next(iter(claim["spec"].get("accessModes", ())), "")
 
 
 def _growth(status: Manifest, requested: int, capacity: int | None, events: list[Manifest]) -> tuple[Growth, str]:

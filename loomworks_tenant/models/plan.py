@@ -9,6 +9,11 @@ from ..errors import InvalidQuantity
 from ..kube import quantity
 
 TIERS = [("basic", "Basic"), ("pro", "Pro"), ("enterprise", "Enterprise")]
+ACCESS_MODES = [
+    ("ReadWriteOnce", "One node"),
+    ("ReadWriteOncePod", "One pod"),
+    ("ReadWriteMany", "Several nodes"),
+]  # Kubernetes' own
 MODULE_NAME = re.compile(r"^[a-z][a-z0-9_]*$")
 CLIENT_MODULES = ("base", "web", "loomworks_client", "loomworks_ai")  # every tenant has these
 
@@ -33,9 +38,11 @@ class Plan(models.Model):
     mount_path = fields.Char(required=True, default="/var/lib/odoo")
     storage_class = fields.Char(help="Empty: the cluster's own setting.")
     access_mode = fields.Selection(
-        [("ReadWriteOnce", "One node"), ("ReadWriteOncePod", "One pod"), ("ReadWriteMany", "Several nodes")],
+        ACCESS_MODES,
         required=True,
         default="ReadWriteOnce",
+        help="Who may have a new tenant's volume; one that is there keeps its own. With “One pod” files are backed up "
+        "only while the tenant is suspended, and a restore stops its Odoo for as long as its files are compared.",
     )
     cpu_request = fields.Char(required=True, default="100m")
     cpu_limit = fields.Char(required=True, default="2")

@@ -13,6 +13,7 @@ from test_restore import snapshot_of, wait_for  # noqa: F401 (a fixture)
 engines.register()
 
 from addons.loomworks_snapshot.restoring import neutral  # noqa: E402  (only importable once registered)
+from addons.loomworks_tenant.kube.names import volume_claim as claim_name  # noqa: E402
 from addons.loomworks_tenant.reconciler.spec import first_database  # noqa: E402
 
 
@@ -119,11 +120,17 @@ def test_copy_of_a_tenant_whose_database_somebody_has_dropped(mistaken, server, 
     assert business(server, copy.database)["res_partner"] == mistaken.before["res_partner"]
 
 
-def test_copy_for_good_of_a_moment(mistaken, call, server, copy_of):
+def test_copy_for_good_of_a_moment_on_another_plan(mistaken, call, kube, server, copy_of):
     tenant, partner = mistaken.tenant, mistaken.partner
+    (larger,) = call("loomworks.plan", "search", domain=[["code", "=", "pro"]])
     values = {"name": "Next", "subdomain": f"{tenant.subdomain}-next", "neutralise": False, "moment": mistaken.moment}
-    copy = copy_of("loomworks.tenant", tenant.id, **values)
+    copy = copy_of("loomworks.tenant", tenant.id, plan_id=larger, **values)
     copy.wait_settled("active")
+    sizes = [
+        kube.get("PersistentVolumeClaim", claim_name(one.uuid), one.namespace)["status"]["capacity"]["storage"]
+        for one in (tenant, copy)
+    ]
+    assert sizes == ["5Gi", "20Gi"]
     there = log_in(copy, mistaken.work("res.users", "read", [2], ["login"])[0]["login"])
     assert there("res.partner", "read", [partner], ["name"])[0]["name"] == "as it was"
     with server.connect(copy.database) as cr:

@@ -6,11 +6,15 @@ import os
 import pytest
 import test_files
 import test_restore
+import test_volumes
 from addons.loomworks_tenant.kube import names
 from conftest import Refused
 from test_ending import rows_of
 
 RESET = "loomworks.reset"
+
+finished, row_of = test_files.finished, test_files.row_of  # fixtures
+lose, claim_of = test_volumes.lose, test_volumes.claim_of  # more of them
 
 
 @pytest.fixture
@@ -64,6 +68,25 @@ def test_reset_makes_a_fresh_volume_with_the_same_data(tenant, call, kube, serve
     assert sorted(actions) == ["reset", "reset_done", "reset_replace"]
     name = tenant.read("name")["name"]
     assert tenant.mails() == [f"“{name}” gets a fresh volume", f"“{name}” has a fresh volume"]
+
+
+def test_claim_that_somebody_deleted_comes_back_with_the_files_of_the_last_backup(
+    tenant, server, administrator, over, finished, lose
+):
+    work = administrator(tenant)
+    saved, unsaved = os.urandom(200_000), os.urandom(100_000)
+    number, _name = test_files.attach(work, saved)
+    backup = finished(tenant.act("action_back_up_files")[0])["id"]
+    later, _name = test_files.attach(work, unsaved)
+    before = rows_of(server, tenant.database, "res_partner", "ir_attachment")
+    lose(tenant)
+    row = over(tenant.act("action_reset", confirm_name=tenant.read("name")["name"]))
+    tenant.wait_settled("active")
+    assert (row["old_claim"], row["files_backup_id"][0]) == (False, backup)
+    assert rows_of(server, tenant.database, "res_partner", "ir_attachment") == before
+    assert test_files.content_of(work, number) == saved
+    assert test_files.content_of(work, later) == b""
+    assert any("fresh volume" in subject for subject in tenant.mails())
 
 
 def test_cancelled_reset_leaves_the_volume(make_tenant, call, kube):

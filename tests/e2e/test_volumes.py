@@ -1,16 +1,22 @@
 """The volume of a tenant on the running stack: measured by the kubelet, grown while it serves, never made smaller."""
 
+import os
 import re
 import secrets
 import time
 
 import pytest
+import test_files
+import test_restore
 from addons.loomworks_tenant.kube import names, quantity
 from conftest import PATIENCE, Refused
 from harness.cluster import kubectl
 
 GI = 1024**3
 FILLER = "/var/lib/odoo/filler"
+
+taken, snapshot_of, settled = test_files.taken, test_restore.snapshot_of, test_restore.settled  # fixtures
+finished, row_of = test_files.finished, test_files.row_of  # more of them
 
 
 @pytest.fixture
@@ -232,3 +238,99 @@ def test_claim_without_a_volume_says_why_before_and_after_it_had_one(placed, kub
     assert lost["volume_phase_reason"].startswith("its volume is gone: ")
     assert "lost its PersistentVolume" in lost["volume_phase_reason"]
     assert claim_of(tenant)["status"]["phase"] == "Lost"
+
+
+@pytest.fixture
+def one_pod(small, call, make_tenant):
+    """Make a tenant whose volume is for one pod only, at a path of its own."""
+    number, code = small
+    before = call("loomworks.plan", "read", ids=[number], fields=["access_mode", "mount_path", "volume_size"])[0]
+    asked = {"access_mode": "ReadWriteOncePod", "mount_path": "/srv/files", "volume_size": "1G"}
+    call("loomworks.plan", "write", ids=[number], vals=asked)
+    tenant = make_tenant(plan=code)
+    tenant.wait_settled("active")
+    yield tenant
+    del before["id"]
+    call("loomworks.plan", "write", ids=[number], vals=before)
+
+
+def test_volume_of_one_pod_at_a_path_of_its_own_is_backed_up_and_restored(
+    one_pod, call, claim_of, administrator, in_pod, finished, taken
+):
+    snapshot_of, settled = taken
+    assert claim_of(one_pod)["spec"]["accessModes"] == ["ReadWriteOncePod"]
+    work, content = administrator(one_pod), os.urandom(300_000)
+    number, name = test_files.attach(work, content)
+    path = f"/srv/files/filestore/{one_pod.database}/{name}"
+    assert in_pod(one_pod, "sha1sum", path).split()[0] == name.split("/")[1]
+    snapshot = snapshot_of(one_pod)
+    (backup,) = one_pod.act("action_back_up_files")
+    assert finished(backup, "failed")["error_code"] == "files_volume_held"
+
+    one_pod.act("action_suspend", reason="so that its files are backed up")
+    one_pod.wait_settled("suspended")
+    finished(one_pod.act("action_back_up_files")[0])
+    test_files.wait_whole(one_pod, snapshot)
+    one_pod.act("action_resume")
+    one_pod.wait_settled("active")
+    in_pod(one_pod, "rm", path)
+    assert test_files.content_of(work, number) == b""
+
+    with test_restore.watched(one_pod) as seen:
+        restored = settled(call("loomworks.snapshot", "action_restore", ids=[snapshot]))
+    assert test_files.content_of(work, number) == content  # fetched by a Job that had the volume meanwhile
+    assert restored["report"]
+    for status, retry_after, page in seen.held:
+        assert (status, retry_after is not None, "Its data is not affected" in page) == (503, True, True)
+    print(f"{len(seen.held)} pages said so, the longest gap was {max(seen.gaps):.0f} s")
+
+    call("loomworks.restore", "action_go_back", ids=[restored["id"]])
+    settled(restored["id"], "gone_back")
+    assert one_pod.get("/web/login").status_code == 200
+    assert test_files.content_of(work, number) == b""
+
+
+@pytest.fixture
+def lose(stack, claim_of):
+    """Delete a tenant's claim, and the pods that keep it from going, by mistake; wait until Loomworks misses it."""
+
+    def delete(tenant):
+        kubectl(stack, "-n", tenant.namespace, "delete", "pvc", names.volume_claim(tenant.uuid), "--wait=false")
+        kubectl(stack, "-n", tenant.namespace, "delete", "pods", "--all", "--wait=false", "--grace-period=1")
+        test_restore.wait_for(lambda: claim_of(tenant) is None)
+        tenant.act("action_retry")
+        lost = tenant.wait(lambda values: values["error_code"] == "volume_lost")
+        assert "no empty one is made in its place" in lost["error_message"]
+        assert claim_of(tenant) is None
+
+    return delete
+
+
+def test_kept_volume_is_claimed_again_with_its_data_and_named_at_the_end(placed, stack, kube, claim_of, in_pod, lose):
+    """As docs/operations/volumes.md says it."""
+    tenant, _kind = placed(reclaimPolicy="Retain")
+    tenant.wait_settled("active")
+    in_pod(tenant, "sh", "-c", "echo still here > /var/lib/odoo/kept.txt")
+    claim = claim_of(tenant)
+    volume = claim["spec"]["volumeName"]
+    lose(tenant)
+
+    kubectl(stack, "patch", "pv", volume, "--type=merge", "--patch", '{"spec": {"claimRef": null}}')
+    asked = {name: claim["spec"][name] for name in ("accessModes", "resources", "storageClassName", "volumeName")}
+    meta = {"name": names.volume_claim(tenant.uuid), "namespace": tenant.namespace}
+    kube.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": meta, "spec": asked})
+    tenant.act("action_retry")
+    tenant.wait_settled("active")
+    assert tenant.get("/web/login").status_code == 200
+    assert in_pod(tenant, "cat", "/var/lib/odoo/kept.txt").strip() == "still here"
+
+    tenant.act("action_archive", reason="the test is over")
+    tenant.act("action_erase", confirm_name=tenant.read("name")["name"], reason="the test is over")
+    tenant.wait(lambda values: values["erased_at"])
+    try:
+        assert kube.get("PersistentVolume", volume)["status"]["phase"] == "Released"
+        domain = [["res_model", "=", "loomworks.tenant"], ["res_id", "=", tenant.id]]
+        told = tenant.call("mail.activity", "search_read", domain=domain, fields=["summary", "note"])
+        assert [one for one in told if volume in f"{one['summary']} {one['note']}"], told
+    finally:
+        kubectl(stack, "delete", "pv", volume, "--wait=false")

@@ -333,6 +333,24 @@ def test_files_of_another_tenant_are_restored_with_its_key():
     assert not [kind for kind, where, _ in cluster.objects if UUID in (where or "")]
 
 
+def test_volume_of_one_pod_is_given_up_before_files_come_and_not_once_they_are_there():
+    volume = VolumeSpec("claim", "5Gi", "", "ReadWriteOncePod", "/var/lib/odoo")
+    cluster = Cluster("Complete", report(whole=True), pods=[odoo_pod("node")])
+    meta = {"name": names.ODOO, "namespace": names.namespace(UUID)}
+    cluster.apply({"kind": "Deployment", "metadata": meta, "spec": {"replicas": 1}})
+    told = Waiting("the plan lets one pod have the volume: 1 pod(s) are stopping", 1.0)
+    assert step(cluster, replace(to_restore(), volume=volume)) == told
+    assert cluster.get("Deployment", names.ODOO, names.namespace(UUID))["spec"]["replicas"] == 0
+    assert not [one for (kind, *_), one in cluster.objects.items() if kind == "Job"]
+    cluster.odoo_pods = []
+    assert isinstance(step(cluster, replace(to_restore(), volume=volume)), Done)
+
+    cluster.odoo_pods = [odoo_pod("node")]  # that of the workload's step, which follows
+    cluster.merge("Deployment", names.ODOO, names.namespace(UUID), {"spec": {"replicas": 1}})
+    assert isinstance(step(cluster, replace(to_restore(restored=True), volume=volume)), Done)
+    assert cluster.get("Deployment", names.ODOO, names.namespace(UUID))["spec"]["replicas"] == 1
+
+
 def test_files_that_are_there_are_not_restored_again():
     cluster = Cluster()
     assert isinstance(step(cluster, to_restore(restored=True)), Done)

@@ -13,6 +13,7 @@ export class RestoreDialog extends Component {
         where: String,
         about: String,
         lost: String,
+        held: String,
         confirm: Function,
     };
 

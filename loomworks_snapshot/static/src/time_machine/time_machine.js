@@ -380,6 +380,7 @@ export class TimeMachine extends Component {
             where: snapshot ? _t("snapshot “%(name)s”, %(at)s", { name: snapshot.name, at: this.pickedText }) : moment,
             about: this.about,
             lost: this.lost,
+            held: this.state.said.held,
             confirm: () => this.restore(),
         });
     }
