@@ -129,6 +129,13 @@ def timed(cr, work):
     return seconds, wal(cr) - before
 
 
+def clocked(work):
+    """Return the seconds of ``work``, and what it returned."""
+    began = time.perf_counter()
+    result = work()
+    return time.perf_counter() - began, result
+
+
 def wal(cr):
     """Return the position in the write-ahead log, in bytes."""
     cr.execute("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn")
@@ -154,9 +161,7 @@ def mix(figures, office, none, arguments):
             took[name], size = runs[name](f"{name} {pair}")
             if pair:
                 written[name].append(size)
-        began = time.perf_counter()
-        report = agent.undo()
-        took["undo"] = time.perf_counter() - began
+        took["undo"], report = clocked(agent.undo)
         assert report["done"], report
         rows = sum(sum(counts.values()) for counts in report["rows"].values())
         for name in seconds if pair else ():
@@ -166,6 +171,19 @@ def mix(figures, office, none, arguments):
     compare(figures, "mix_captured", seconds["captured"], seconds["none"], 1.05)
     compare(figures, "mix_wal_captured", written["captured"], written["none"], None)
     compare(figures, "mix_undo", seconds["undo"], seconds["captured"], 0.05)
+    preview(figures, office, agent, arguments)
+
+
+def preview(figures, office, agent, arguments):
+    """Compare what is shown of an undo, names and values, with doing; apart, as it reads what the undo reads."""
+    seconds = {"captured": [], "preview": []}
+    for number in range(max(3, arguments.pairs // 3)):
+        took, _size = as_agent(office, agent, lambda env, tag=f"shown {number}": day(env, arguments.orders, tag))
+        seconds["captured"].append(took)
+        took, shown = clocked(agent.preview)
+        seconds["preview"].append(took)
+        assert agent.undo()["rows"] == shown["rows"]
+    compare(figures, "mix_preview", seconds["preview"], seconds["captured"], None)
 
 
 def idle(figures, resting, bare, arguments):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...loomworks_tenant.errors import PermanentError
-from ...loomworks_tenant.kube import diagnosis, jobs, names
+from ...loomworks_tenant.kube import job_output, jobs, names
 from ...loomworks_tenant.reconciler.spec import TenantSpec
 from ...loomworks_tenant.reconciler.step import Answer, Boundaries, Done, Step, Waiting
 from ...loomworks_tenant.reconciler.steps.data import owner
@@ -41,13 +41,12 @@ class Neutralised(Step):
             return Waiting("started", LOOK)
         if found["metadata"].get("deletionTimestamp"):
             return Waiting("an earlier try is being cleared away", LOOK)
-        pods = list(world.kube.list("Pod", namespace, label_selector=f"job-name={name}"))
-        state = diagnosis.job(found, pods)
-        if state.fatal and state.code == "job_failed":
+        seen = job_output.look(world.kube, found)
+        if seen.failed:
             _clean_up(spec, world)
-            raise NeutralisingFailed(f"neutralising the copy failed: {state.message}", "See why, then use Retry.")
-        if not state.ready:
-            return Waiting(state.message, LOOK, state.code)
+            raise NeutralisingFailed(f"neutralising the copy failed: {seen.state.message}", "See why, then use Retry.")
+        if not seen.ended:
+            return Waiting(seen.state.message, LOOK, seen.state.code)
         try:
             neutral.finish(world.server, own, spec.database, spec.uuid)
         finally:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...loomworks_tenant.errors import PermanentError, RetryableError
-from ...loomworks_tenant.kube import diagnosis, job_output, jobs, names
+from ...loomworks_tenant.kube import job_output, jobs, names
 from ...loomworks_tenant.postgres.empty import make_empty
 from ...loomworks_tenant.reconciler.step import Boundaries
 from . import databases, job
@@ -75,20 +75,19 @@ def advance(spec: RestoreSpec, world: Boundaries) -> Progress:
     if found is None:
         _start(spec, world)
         return Progress("start")
-    pods = job_output.pods(world.kube, found)
-    state = diagnosis.job(found, pods)
-    said = job_output.last_line(world.kube, pods, job.CONTAINER)
-    if state.ready:
+    seen = job_output.look(world.kube, found, job.CONTAINER)
+    said = seen.said
+    if seen.state.ready:
         if "report" not in said:
             discard(spec, world)
             raise RestoreBrokeOff("the restore's last words are lost")
         return Progress("restored", 1.0, said["report"])
-    if state.fatal and state.code == "job_failed":
+    if seen.failed:
         discard(spec, world)
-        silent = f"the restore ended without a word: {state.message}"
+        silent = f"the restore ended without a word: {seen.state.message}"
         away = said.get("error", {}).get("code") in STORES_AWAY
         raise job_output.failure(said, StoreAway if away else RestoreBrokeOff, RestoreFailed, silent)
-    return Progress(said.get("stage", "start"), said.get("share", 0.0), code=state.code)
+    return Progress(said.get("stage", "start"), said.get("share", 0.0), code=seen.state.code)
 
 
 def clean_up(spec: RestoreSpec, world: Boundaries) -> None:

@@ -12,7 +12,7 @@ from ...loomworks_storage.files.flow import ONE_POD
 from ...loomworks_storage.files.job import on_node
 from ...loomworks_storage.reconciler.files import JOB as FILES_JOB
 from ...loomworks_tenant.errors import PermanentError, RetryableError
-from ...loomworks_tenant.kube import diagnosis, jobs, manifests, names
+from ...loomworks_tenant.kube import diagnosis, job_output, jobs, manifests, names
 from ...loomworks_tenant.reconciler.spec import TenantSpec
 from ...loomworks_tenant.reconciler.step import Boundaries
 
@@ -54,13 +54,12 @@ def remove(tenant: TenantSpec, database: str, world: Boundaries) -> bool:
         _stop_filling(tenant, database, world)
         world.kube.apply(job(tenant, database, _node(tenant, world)))
         return False
-    pods = list(world.kube.list("Pod", namespace, label_selector=f"job-name={name}"))
-    state = diagnosis.job(found, pods)
-    if not state.ready and not (state.fatal and state.code == "job_failed"):
+    seen = job_output.look(world.kube, found)
+    if not seen.ended:
         return False
     world.kube.delete("Job", name, namespace)
-    if not state.ready:
-        raise LeftoverStays(f"the files of the database {database} could not be removed: {state.message}")
+    if seen.failed:
+        raise LeftoverStays(f"the files of the database {database} could not be removed: {seen.state.message}")
     return True
 
 

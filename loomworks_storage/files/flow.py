@@ -52,22 +52,19 @@ def advance(work: FilesWork, key: Key, world: Boundaries) -> Progress:
         return Progress("start")
     if found["metadata"].get("deletionTimestamp"):
         return Progress("start", message="an earlier attempt is being removed")
-    pods = job_output.pods(world.kube, found)
-    state = diagnosis.job(found, pods)
-    said = job_output.last_line(world.kube, pods, job.CONTAINER)
-    ended = state.ready or (state.fatal and state.code == "job_failed")
-    if not ended:
-        if state.code:
+    seen = job_output.look(world.kube, found, job.CONTAINER)
+    if not seen.ended:
+        if seen.state.code:
             _require_volume(work, world)  # a pod of a claim that is gone is never placed
-        return _said(said, state)
-    if "report" in said:
-        return Progress("done", 1.0, _whole(said["report"], pods, world))
+        return _said(seen.said, seen.state)
+    if "report" in seen.said:
+        return Progress("done", 1.0, _whole(seen.said["report"], seen.pods, world))
     clean_up(work, world)
-    error = said.get("error", {})
+    error = seen.said.get("error", {})
     if error.get("code") in STORE_AWAY:
         raise FilesStoreAway(error["message"], error["hint"], error["code"])
-    silent = f"the Job on the files ended without a word: {state.message}"
-    raise job_output.failure(said, FilesJobBrokeOff, FilesJobFailed, silent)
+    silent = f"the Job on the files ended without a word: {seen.state.message}"
+    raise job_output.failure(seen.said, FilesJobBrokeOff, FilesJobFailed, silent)
 
 
 def _said(said: dict[str, Any], state: diagnosis.Diagnosis) -> Progress:

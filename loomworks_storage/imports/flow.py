@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from ...loomworks_tenant.kube import diagnosis, job_output, jobs, names
+from ...loomworks_tenant.kube import job_output, jobs, names
 from ...loomworks_tenant.postgres.empty import make_empty
 from ...loomworks_tenant.reconciler.step import Boundaries
 from ..files.flow import Progress
@@ -49,11 +49,9 @@ def _advance(
         return Progress("start")
     if found is None or found["metadata"].get("deletionTimestamp"):
         return Progress("start", message="an earlier attempt is being removed")
-    pods = job_output.pods(world.kube, found)
-    state = diagnosis.job(found, pods)
-    said = job_output.last_line(world.kube, pods, job.CONTAINER)
-    ended = state.ready or (state.fatal and state.code == "job_failed")
-    if not ended:
+    seen = job_output.look(world.kube, found, job.CONTAINER)
+    said, state = seen.said, seen.state
+    if not seen.ended:
         return Progress(said.get("stage", "start"), said.get("share", 0.0), message=state.message, code=state.code)
     if "report" in said:
         return Progress("done", 1.0, said["report"])

@@ -3,12 +3,43 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from ..errors import LoomworksError, PermanentError, RetryableError
+from . import diagnosis
 from .client import KubeClient, Manifest
 
 LOG_LINES = 5
+FAILED = "job_failed"  # code of the diagnosis
+
+
+@dataclass(frozen=True)
+class Look:
+    """A Job as it was found: its pods, how it stands, and its newest line, empty while it has said nothing."""
+
+    pods: list[Manifest]
+    state: diagnosis.Diagnosis
+    said: dict[str, Any]
+
+    @property
+    def failed(self) -> bool:
+        """Whether it has come to a bad end: what is in its way otherwise may pass."""
+        return self.state.fatal and self.state.code == FAILED
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has come to its end."""
+        return self.state.ready or self.failed
+
+
+def look(kube: KubeClient, job: Manifest, container: str = "") -> Look:
+    """Look at a Job.
+
+    :param container: whose words are read; none: nobody's
+    """
+    found = pods(kube, job)
+    return Look(found, diagnosis.job(job, found), last_line(kube, found, container) if container else {})
 
 
 def pods(kube: KubeClient, job: Manifest) -> list[Manifest]:

@@ -6,7 +6,7 @@ import base64
 import secrets
 
 from ..errors import PermanentError
-from ..kube import diagnosis, template_job
+from ..kube import job_output, template_job
 from ..postgres import template
 from .spec import TemplateSpec
 from .step import Answer, Boundaries, Done, Waiting
@@ -66,13 +66,12 @@ def _builder_password(world: Boundaries) -> str:
 
 
 def _follow(spec: TemplateSpec, world: Boundaries, job: dict) -> Answer:
-    pods = list(world.kube.list("Pod", template_job.NAMESPACE, label_selector=f"job-name={spec.job}"))
-    state = diagnosis.job(job, pods)
-    if state.fatal and state.code == "job_failed":
+    seen = job_output.look(world.kube, job)
+    if seen.failed:
         _discard(spec, world)
-        raise TemplateBuildFailed(f"building the template of plan {spec.plan} failed: {state.message}")
-    if not state.ready:
-        return Waiting(state.message, LOOK, state.code)
+        raise TemplateBuildFailed(f"building the template of plan {spec.plan} failed: {seen.state.message}")
+    if not seen.ended:
+        return Waiting(seen.state.message, LOOK, seen.state.code)
     world.server.open_database(spec.building)  # a call killed inside finish() has closed it
     template.check(world.server, spec.building, spec.modules)
     template.finish(world.server, spec.building, spec.database)

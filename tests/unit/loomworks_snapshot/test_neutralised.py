@@ -22,6 +22,8 @@ NEUTRAL = "INSERT INTO ir_config_parameter (key, value) VALUES ('database.is_neu
 STARTED = ["Job", "NetworkPolicy"]
 CLEANED_UP = ["Job", "NetworkPolicy"]
 
+JOB = {"name": "neutralise", "namespace": "lw", "uid": "1"}
+
 
 class World:
     """A cluster in which the Job is not there yet, or goes on, or has come to its end; and the copy's database."""
@@ -36,7 +38,8 @@ class World:
 
     def list(self, kind, namespace, label_selector):
         terminated = {"state": {"terminated": {"exitCode": 1, "message": self.words}}}
-        return [{"metadata": {"name": "pod"}, "status": {"phase": "Failed", "containerStatuses": [terminated]}}]
+        meta = {"name": "pod", "ownerReferences": [{"uid": "1"}]}
+        return [{"metadata": meta, "status": {"phase": "Failed", "containerStatuses": [terminated]}}]
 
     def apply(self, manifest):
         self.applied.append(manifest["kind"])
@@ -62,7 +65,7 @@ class World:
 
     def end_job(self, condition, words=""):
         self.words = words
-        self.job = {"metadata": {}, "status": {"conditions": [{"type": condition, "status": "True"}]}}
+        self.job = {"metadata": JOB, "status": {"conditions": [{"type": condition, "status": "True"}]}}
 
 
 @pytest.fixture
@@ -103,7 +106,7 @@ def test_copy_is_neutral_once_its_job_has_ended_and_nothing_is_on(world):
 
 def test_job_that_goes_on_or_goes_away_is_waited_for(world):
     for job in (
-        {"metadata": {}, "status": {}},
+        {"metadata": JOB, "status": {}},
         {"metadata": {"deletionTimestamp": "now"}, "status": {"conditions": [{"type": "Complete", "status": "True"}]}},
     ):
         world.job = job
