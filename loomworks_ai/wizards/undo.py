@@ -29,7 +29,7 @@ class Undo(models.TransientModel):
     line_ids = fields.One2many("loomworks.ai.undo.line", "undo_id", "Conflicts")
     refused = fields.Text(readonly=True)
     ready = fields.Boolean(readonly=True)
-    summary_html = fields.Html(readonly=True, sanitize=False)
+    summary_html = fields.Html(readonly=True, sanitize_style=True)
 
     @api.model
     def _for_operations(self, operations, kind):

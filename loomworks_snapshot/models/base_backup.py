@@ -14,6 +14,7 @@ class BaseBackup(models.Model):
     """A base backup in a server's repository, one that is being made, or one that was."""
 
     _name = "loomworks.base.backup"
+    _inherit = ["loomworks.own.defaults"]
     _description = "Base backup"
     _order = "started_at desc, id desc"
     _rec_name = "label"

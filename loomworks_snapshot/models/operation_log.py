@@ -10,7 +10,8 @@ USABLE = ("creating", "ready", "restoring")  # states of a snapshot that another
 class OperationLog(models.Model):
     """The control plane's own operations, and those of tenants on which somebody has acted."""
 
-    _inherit = "loomworks.ai.operation.log"
+    _name = "loomworks.ai.operation.log"
+    _inherit = ["loomworks.ai.operation.log", "loomworks.own.defaults"]
 
     tenant_id = fields.Many2one(
         "loomworks.tenant",

@@ -57,6 +57,10 @@ class DatabaseServer(models.Model):
                 except SecretUnavailable as error:
                     raise ValidationError(str(error)) from error
 
+    @api.model
+    def _system_fields(self):
+        return super()._system_fields() | {*REFERENCES, "repository_ca_file"}
+
     def _repository_location(self):
         """Return where the server's repository is, secrets included; never kept in a row or a log.
 

@@ -8,6 +8,7 @@ from odoo.addons.loomworks_tenant.errors import LoomworksError, PermanentError
 from odoo.addons.loomworks_tenant.postgres.server import DatabaseServer as Server
 from odoo.addons.loomworks_tenant.reconciler import backoff
 from odoo.addons.loomworks_tenant.reconciler.engine import StepState
+from odoo.addons.loomworks_tenant.reconciler.spec import is_database_of
 from odoo.addons.loomworks_tenant.reconciler.step import Boundaries
 from odoo.addons.loomworks_tenant.reconciler.steps.data import owner
 from odoo.addons.loomworks_tenant.tenant_http import TenantHttp
@@ -246,6 +247,7 @@ class RestoreWork(models.Model):
             return 0
         other = self._other_database()
         if other and other not in self._databases_still_needed():
+            self._require_own(other)
             Server(self.server_id._to_spec()).drop_database(other)
             if not leftover.remove(self.tenant_id._to_spec(), other, self._world()):
                 return self._pause(leftover.LOOK)
@@ -395,7 +397,16 @@ class RestoreWork(models.Model):
         )
         system = int(self.system_identifier) if self.system_identifier else None
         name, drill = self.tenant_id._database_at(self.moment), self.purpose == "drill"
+        self._require_own(name)
         return Request(name, target, self.backup_label or "", system, drill=drill)
+
+    def _require_own(self, database):
+        """Refuse to touch another tenant's database, whatever this row says.
+
+        :raises RestoreFailed: when it is one
+        """
+        if not is_database_of(self.tenant_id.uuid, database):
+            raise flow.RestoreFailed(f"{database} is no database of the tenant's", code="foreign_database")
 
     def _world(self):
         tenant = self.tenant_id

@@ -64,9 +64,10 @@ class Tenant(models.Model):
         """Take a snapshot, and return the ids of the new rows; they are ready within seconds."""
         self._check_admin()
         self._check_state(TAKEN_IN, "create_snapshot")
-        for tenant in self:
+        each = self.browse(dict.fromkeys(self.ids))  # whoever calls may name one many times, past its limit
+        for tenant in each:
             tenant._check_snapshot_limit()
-        made = self.env["loomworks.snapshot"]._request(self, "manual", name)
+        made = self.env["loomworks.snapshot"]._request(each, "manual", name)
         self.env["loomworks.audit"]._record("snapshot_create", made)
         return made.ids
 
@@ -115,11 +116,13 @@ class Tenant(models.Model):
 
     def action_archive(self, reason=None):
         """Give up what is being restored, too: there is nothing to put it in place of."""
+        self._check_operator()
         self._end_restores(self.sudo().restore_ids.filtered(lambda one: one.purpose != "copy"))
         return super().action_archive(reason)
 
     def action_erase(self, confirm_name=None, reason=None):
         """As before; a restore that is under way must not bring back what is erased."""
+        self._check_operator()
         self._end_restores(self.sudo().restore_ids)
         return super().action_erase(confirm_name, reason)
 

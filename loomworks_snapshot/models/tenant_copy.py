@@ -54,6 +54,7 @@ class TenantCopy(models.Model):
             files do not fit the other plan's volume
         """
         self.ensure_one()
+        self._check_admin()
         target = self._moment_values(self._moment_or_now(moment))
         return self._clone(name, subdomain, neutralise, target, plan_id).id
 

@@ -5,7 +5,6 @@ Files are links (loomworks-adopt-files), so that no other database loses one; wh
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from ...loomworks_storage.files.flow import ONE_POD
@@ -13,7 +12,7 @@ from ...loomworks_storage.files.job import on_node
 from ...loomworks_storage.reconciler.files import JOB as FILES_JOB
 from ...loomworks_tenant.errors import PermanentError, RetryableError
 from ...loomworks_tenant.kube import diagnosis, job_output, jobs, manifests, names
-from ...loomworks_tenant.reconciler.spec import TenantSpec
+from ...loomworks_tenant.reconciler.spec import TenantSpec, is_database_of
 from ...loomworks_tenant.reconciler.step import Boundaries
 
 Manifest = dict[str, Any]
@@ -104,8 +103,7 @@ def job(tenant: TenantSpec, database: str, node: str) -> Manifest:
 
 
 def _refuse(tenant: TenantSpec, database: str) -> None:
-    own = re.fullmatch(rf"{re.escape(tenant.role)}(_r[0-9]+)?", database)
-    if not own or database == tenant.database:
+    if not is_database_of(tenant.uuid, database) or database == tenant.database:
         raise FolderInUse(f"the folder {database} is not that of a database that the tenant {tenant.name} has left")
 
 

@@ -1,10 +1,14 @@
 """Who may do what to a snapshot, tried from the wrong side; and how often."""
 
+import json
 from datetime import timedelta
+from unittest.mock import patch
 
+from odoo import fields
 from odoo.exceptions import AccessError, UserError
 from odoo.tests import new_test_user, tagged
 
+from ..models import restore_work
 from .common import SnapshotCase
 
 ACTIONS = ("action_verify", "action_keep", "action_unkeep", "action_delete", "action_create_snapshot")
@@ -129,3 +133,71 @@ class TestAccess(SnapshotCase):
         self.assertEqual(self.tenant.with_user(self.customer).last_snapshot_at, self.mine.created_at)
         action = self.tenant.with_user(self.customer).action_snapshots()
         self.assertEqual(action["domain"], [("tenant_id", "=", self.tenant.id)])
+
+
+FORGED = {"state": "done", "old_database": "t_of_a_neighbour", "new_database": "t_of_another", "dropped": True}
+FORGED |= {"kept_until": "2020-01-01 00:00:00", "placed_at": "2020-01-01 00:00:00", "purpose": "drill"}
+
+
+@tagged("post_install", "-at_install")
+class TestForgedDefaults(SnapshotCase):
+    """What a tenant's administrator keeps as a default, or sends as the context of a call, makes no row of theirs."""
+
+    def assert_own(self, restore):
+        values = {name: restore[name] for name in FORGED}
+        nothing = dict.fromkeys(("old_database", "new_database", "dropped", "kept_until", "placed_at"), False)
+        self.assertEqual(values, {"state": "waiting", "purpose": "in_place", **nothing})
+        self.assertEqual(restore.tenant_id, self.tenant)
+
+    def test_context_makes_no_restore_that_is_done_already(self):
+        context = {f"default_{name}": value for name, value in FORGED.items()}
+        mine = self.tenant.with_user(self.customer).with_context(**context)
+        self.assert_own(self.env["loomworks.restore"].browse(mine.restore_to(fields.Datetime.now())))
+
+    def test_personal_defaults_make_none_either(self):
+        for name, value in FORGED.items():
+            field = self.env["ir.model.fields"].sudo()._get("loomworks.restore", name)
+            kept = {"field_id": field.id, "user_id": self.customer.id, "json_value": json.dumps(value)}
+            self.env["ir.default"].with_user(self.customer).create(kept)
+        mine = self.tenant.with_user(self.customer)
+        self.assert_own(self.env["loomworks.restore"].browse(mine.restore_to(fields.Datetime.now())))
+
+    def test_snapshot_brings_no_rows_along(self):
+        other = self.make_active("other")
+        asked = [[0, 0, {"tenant_id": other.id, "target_kind": "time", "target_value": "x"}]]
+        mine = self.tenant.with_user(self.customer).with_context(default_restore_ids=asked, default_state="ready")
+        made = self.snapshots.browse(mine.action_create_snapshot())
+        self.assertEqual((made.state, len(other.sudo().restore_ids)), ("creating", 0))
+
+    def test_one_tenant_named_many_times_has_one_snapshot(self):
+        mine = self.tenant.with_user(self.customer)
+        self.assertEqual(len(mine.browse(mine.ids * 50).action_create_snapshot()), 1)
+
+    def test_database_of_another_tenant_is_never_dropped_nor_restored(self):
+        restore = self.env["loomworks.restore"].sudo().browse(self.tenant.restore_to(fields.Datetime.now()))
+        past = fields.Datetime.now() - timedelta(days=1)
+        restore.write({"state": "done", "old_database": "t_" + 32 * "0", "kept_until": past, "dropped": True})
+        with patch.object(restore_work, "Server") as server:
+            restore._reconcile_step()
+        server.return_value.drop_database.assert_not_called()
+        self.assertEqual(restore.error_code, "foreign_database")
+        restore.write({"placed_at": past, "moment": past, "old_database": "t_" + 32 * "0", "new_database": "x"})
+        with self.assertRaisesRegex(restore_work.flow.RestoreFailed, "no database of the tenant's"):
+            restore._to_request()
+
+    def test_name_of_a_tenant_is_not_told_to_those_who_may_not_see_it(self):
+        theirs = self.make_active("secret-name").with_user(self.stranger)
+        calls = {
+            "action_clone": {"name": "x", "subdomain": "abc", "moment": "1999-01-01 00:00:00"},
+            "action_archive": {},
+            "action_erase": {"confirm_name": "x"},
+        }
+        for name, arguments in calls.items():
+            theirs.invalidate_recordset()
+            with self.subTest(name), self.assertRaises(AccessError) as refused:
+                getattr(theirs, name)(**arguments)
+            self.assertNotIn("Secret-Name", str(refused.exception))
+        for model in ("loomworks.restore.to", "loomworks.tenant.copy", "loomworks.tenant.export"):
+            with self.subTest(model), self.assertRaises(AccessError):
+                asked = {"name": "x", "subdomain": "abc"} if model == "loomworks.tenant.copy" else {}
+                self.env[model].with_user(self.stranger).create({"tenant_id": theirs.id, **asked})

@@ -14,6 +14,12 @@ class MomentChoice(models.AbstractModel):
     tenant_name = fields.Char(related="tenant_id.name")
     moment = fields.Datetime(required=True, default=fields.Datetime.now)
 
+    @api.constrains("tenant_id", "snapshot_id")
+    def _check_own(self):
+        """Refuse what the user may not see: the dialog names it."""
+        self.sudo(False).tenant_id.check_access("read")  # constraints run as superuser
+        self.sudo(False).snapshot_id.check_access("read")
+
     @api.model
     def default_get(self, names):
         """Start from a snapshot's moment, where it is opened from one."""

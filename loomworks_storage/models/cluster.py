@@ -50,6 +50,10 @@ class Cluster(models.Model):
                     raise ValidationError(str(error)) from error
 
     @api.model
+    def _system_fields(self):
+        return super()._system_fields() | {*REFERENCES, *IMPORT_REFERENCES, "files_ca_file", "imports_ca_file"}
+
+    @api.model
     def _tenant_fields(self):
         """Add the class of volumes, and the place whose lack keeps a tenant's files from coming back."""
         return super()._tenant_fields() | {"storage_class", "files_ca_file", *NEEDED}

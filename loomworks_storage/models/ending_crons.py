@@ -176,7 +176,7 @@ class EndingCrons(models.Model):
         body = _paragraphs(lines)
         values = {"subject": subject, "body": body, "body_html": body, "auto_delete": False}
         recipients = {"recipient_ids": [fields.Command.set(partners.ids)], "model": self._name, "res_id": self.id}
-        self.env["mail.mail"].sudo().create({**values, **recipients})
+        self.env["mail.mail"].sudo().create({**values, "attachment_ids": [], **recipients})
 
     def _close_ending_activities(self):
         self._alarms(ALARM).unlink()

@@ -174,6 +174,10 @@ class Import(models.Model):
         return super().write(vals)
 
     @api.model
+    def _may_be_proposed(self, name):
+        return super()._may_be_proposed(name) and name in EDITABLE
+
+    @api.model
     def _guard(self, vals):
         touched = sorted(set(vals) - EDITABLE)
         if touched and not self.env.su:

@@ -197,6 +197,7 @@ class Tenant(models.Model):
 
         :param reason: needed before the day that was foreseen
         """
+        self._check_operator()
         now = fields.Datetime.now()
         self.filtered(lambda one: one.foreseen_erase_at and now < one.foreseen_erase_at)._check_reason(reason)
         return super().action_erase(confirm_name, reason)

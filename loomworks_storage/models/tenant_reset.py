@@ -66,6 +66,7 @@ class Tenant(models.Model):
 
     def action_archive(self, reason=None):
         """As before; a reset that has taken nothing away yet is given up."""
+        self._check_operator()
         for reset in self.sudo().reset_id.filtered(lambda one: one.state == "saving"):
             reset._end("cancelled")
         return super().action_archive(reason)

@@ -30,6 +30,7 @@ class Volume(models.Model):
     """One tenant's volume. Rows are made and changed by looks at the cluster only."""
 
     _name = "loomworks.volume"
+    _inherit = ["loomworks.own.defaults"]
     _description = "Volume"
     _order = "used_percent desc, id"
     _rec_name = "tenant_id"

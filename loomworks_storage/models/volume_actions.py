@@ -67,11 +67,9 @@ class Volume(models.Model):
         for user in people.filtered("active"):
             quiet.activity_schedule(ALARM, summary=summary, note=note, user_id=user.id)
         addresses = people.filtered("active").filtered("email").mapped("email_formatted")
-        mails = [
-            {"subject": f"{tenant.name}: {summary}", "body_html": note, "email_to": address, "auto_delete": True}
-            for address in addresses
-        ]
-        self.env["mail.mail"].sudo().create([{**one, "model": tenant._name, "res_id": tenant.id} for one in mails])
+        mail = {"subject": f"{tenant.name}: {summary}", "body_html": note, "auto_delete": True, "attachment_ids": []}
+        mail |= {"model": tenant._name, "res_id": tenant.id}
+        self.env["mail.mail"].sudo().create([{**mail, "email_to": address} for address in addresses])
         tenant.message_post(body=note)
 
     def _summary(self):

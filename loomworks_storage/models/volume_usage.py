@@ -47,6 +47,7 @@ class VolumeUsage(models.Model):
     """One reading of a volume."""
 
     _name = "loomworks.volume.usage"
+    _inherit = ["loomworks.own.defaults"]
     _description = "Reading of a volume"
     _order = "read_at desc, id desc"
     _rec_name = "read_at"

@@ -137,7 +137,7 @@ class TestOrphans(FilesCase):
         self.assertEqual(set(found.mapped("state")), {"gone"})
 
     def test_of_rows_for_one_server_the_one_in_use_is_asked(self):
-        server = self.tenant.server_id
+        server = self.tenant.server_id.sudo()
         second = server.copy({"name": "The same server, with the new password"})
         server.active = False  # it keeps its tenants, and comes before the other
         areas = self.env["loomworks.orphan"].sudo()._areas()
@@ -146,7 +146,7 @@ class TestOrphans(FilesCase):
 
     def test_place_that_several_rows_name_is_looked_at_once(self):
         second = self.cluster.copy({"name": "The same cluster, with another storage class", "sequence": 99})
-        server = self.tenant.server_id.copy({"name": "The same server", "cluster_id": second.id})
+        server = self.tenant.server_id.sudo().copy({"name": "The same server", "cluster_id": second.id})
         self.in_cluster += [namespace()]
         self.on_server += [role()]
         self.in_bucket += [Sighting(Kind.FILES, LOST, LOST)]

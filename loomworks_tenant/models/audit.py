@@ -36,6 +36,7 @@ class Audit(models.Model):
     """One privileged action: who, what, on what, from where, and what came of it."""
 
     _name = "loomworks.audit"
+    _inherit = ["loomworks.own.defaults"]
     _description = "Audit entry"
     _order = "id desc"
     _rec_name = "action"

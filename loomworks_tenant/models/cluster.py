@@ -27,6 +27,7 @@ class Cluster(models.Model):
     """A Kubernetes cluster in which tenants run."""
 
     _name = "loomworks.cluster"
+    _inherit = ["loomworks.setting"]
     _description = "Cluster"
     _order = "sequence, id"
 
@@ -92,6 +93,10 @@ class Cluster(models.Model):
             "tag": "display_notification",
             "params": {"type": "success", "message": message},
         }
+
+    @api.model
+    def _system_fields(self):
+        return super()._system_fields() | {"kubeconfig", "context"}
 
     @api.model
     def _tenant_fields(self):

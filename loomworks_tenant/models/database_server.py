@@ -8,11 +8,14 @@ from ..errors import LoomworksError, SecretUnavailable
 from ..postgres.server import DatabaseServer as Server
 from ..reconciler.spec import ServerSpec
 
+ACCESS = frozenset("host port sslmode ca_file provisioning_role password_reference".split())
+
 
 class DatabaseServer(models.Model):
     """A PostgreSQL server on which the control plane may create roles and databases."""
 
     _name = "loomworks.database.server"
+    _inherit = ["loomworks.setting"]
     _description = "Database server"
     _order = "sequence, id"
 
@@ -64,6 +67,11 @@ class DatabaseServer(models.Model):
                 secret_reference.check(server.password_reference)
             except SecretUnavailable as error:
                 raise ValidationError(str(error)) from error
+
+    @api.model
+    def _system_fields(self):
+        """Return where the provisioning role's password is, and to whom it is sent."""
+        return super()._system_fields() | ACCESS
 
     @api.model
     def _least_loaded(self, cluster):

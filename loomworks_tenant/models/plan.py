@@ -22,6 +22,7 @@ class Plan(models.Model):
     """A plan: sizes and limits of its tenants, and the modules of its template database."""
 
     _name = "loomworks.plan"
+    _inherit = ["loomworks.setting"]
     _description = "Plan"
     _order = "sequence, id"
 

@@ -23,6 +23,7 @@ class Reconcilable(models.AbstractModel):
     """A row whose outside world is brought step by step to what the row says."""
 
     _name = "loomworks.reconcilable"
+    _inherit = ["loomworks.own.defaults"]
     _description = "Reconciled record"
 
     reconcile_at = fields.Datetime(

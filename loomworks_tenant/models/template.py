@@ -75,8 +75,9 @@ class Template(models.Model):
 
     def action_rebuild(self):
         """Look again at once, even after a failure."""
-        self.write({"attempts": 0, "state": "building"})
-        self._request_reconcile()
+        self.env["loomworks.tenant"]._check_operator()
+        self.sudo().write({"attempts": 0, "state": "building"})
+        self.sudo()._request_reconcile()
 
     def _reconcile_step(self):
         template = self.try_lock_for_update()

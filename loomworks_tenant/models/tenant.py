@@ -30,7 +30,7 @@ RECONCILED_FIELDS = frozenset(
 LIMITS = ("max_users", "max_storage_gb", "max_ai_operations_daily")
 # Set by the model itself, never by hand: each has an action, or follows from one.
 GUARDED_FIELDS = frozenset(
-    "state uuid database_name previous_database switching server_id erased_at erase_requested".split()
+    "state uuid database_name previous_database switching server_id erased_at erase_requested converged_at".split()
 )
 
 
@@ -177,12 +177,22 @@ class Tenant(models.Model):
     def write(self, vals):
         """Change what may be changed; what concerns the cluster is audited, and reconciled."""
         self._guard(vals)
+        admins = {tenant: tenant.admin_ids for tenant in self} if "admin_ids" in vals else {}
         done = super().write(vals)
+        for tenant, before in admins.items():
+            tenant._note_admins(before)
         changed = sorted(RECONCILED_FIELDS.intersection(vals))
         if changed:
             self.env["loomworks.audit"]._record("change", self, ", ".join(changed))
             self._reconcile_if_changed()
         return done
+
+    def _note_admins(self, before):
+        """Write down who has become one of the tenant's administrators, and who is none any more."""
+        gained, lost = self.admin_ids - before, before - self.admin_ids
+        told = [*(f"+{user.login}" for user in gained), *(f"-{user.login}" for user in lost)]
+        if told:
+            self.env["loomworks.audit"]._record("change_admins", self, ", ".join(told))
 
     def _after_undo(self):
         """Bring the outside world back to the rows: an undo has changed them past `write`."""
@@ -193,6 +203,10 @@ class Tenant(models.Model):
     def _guarded_fields(self):
         """Return the names of the fields that only actions set; addons add theirs."""
         return GUARDED_FIELDS
+
+    @api.model
+    def _may_be_proposed(self, name):
+        return super()._may_be_proposed(name) and name not in self._guarded_fields()
 
     def _guard(self, vals):
         """Refuse fields that only actions set, whoever asks through the ORM or JSON-2."""

@@ -17,6 +17,7 @@ class TenantStep(models.Model):
     """Where one step of a tenant stands, since when, and why."""
 
     _name = "loomworks.tenant.step"
+    _inherit = ["loomworks.own.defaults"]
     _description = "Tenant step"
     _order = "tenant_id, sequence, id"
     _rec_name = "title"

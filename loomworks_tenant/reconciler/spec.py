@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -157,6 +158,11 @@ class TemplateSpec:
 def first_database(uuid: str) -> str:
     """Name the database that a tenant is provisioned with."""
     return f"t_{uuid.replace('-', '')}"
+
+
+def is_database_of(uuid: str, name: str) -> bool:
+    """Tell by its name whether a database is or was the tenant's: the first one, or that of a restore or an import."""
+    return bool(re.fullmatch(rf"{first_database(uuid)}(_r[0-9]+)?", name))
 
 
 def fingerprint(value: Any) -> str:

@@ -1,3 +1,6 @@
+import json
+
+from odoo import fields
 from odoo.exceptions import AccessError
 from odoo.tests import tagged
 
@@ -67,3 +70,95 @@ class TestAccess(TenantCase):
         from odoo.tests import new_test_user
 
         return new_test_user(self.env, "ordinary@example.test", groups="base.group_user")
+
+    def test_nobody_looks_into_the_dialogs_of_others(self):
+        asked = {"tenant_id": self.other.id, "action": "archive", "confirm_name": "Other"}
+        dialog = self.env["loomworks.tenant.confirm"].with_user(self.operator).create(asked)
+        colleague = self.make_user("colleague", "group_operator")
+        self.assertFalse(dialog.with_user(colleague).search([]))
+        with self.assertRaises(AccessError):
+            dialog.with_user(colleague).write({"tenant_id": self.tenant.id})
+
+    def test_only_a_system_administrator_says_where_secrets_and_servers_are(self):
+        cluster, server = self.cluster.with_user(self.operator), self.server.with_user(self.operator)
+        for row, name in ((cluster, "kubeconfig"), (server, "host"), (server, "password_reference")):
+            with self.subTest(name), self.assertRaisesRegex(AccessError, "only a system administrator"):
+                row.write({name: "file:/tmp/of/ones/own"})
+            with self.subTest(name), self.assertRaisesRegex(AccessError, "only a system administrator"):
+                row.create([{"name": "another", name: "file:/tmp/of/ones/own"}])
+        cluster.write({"domain": "other.test"})
+        server.write({"capacity": 12})
+        self.env.user.group_ids += self.env.ref("base.group_system")
+        self.cluster.write({"kubeconfig": "file:/somewhere"})
+
+
+@tagged("post_install", "-at_install")
+class TestDefaults(TenantCase):
+    """A caller's context, and personal defaults, set nothing that only actions set."""
+
+    FORGED = {"state": "active", "erase_requested": True, "database_name": "t_of_somebody", "uuid": "mine"}
+
+    def prefer(self, model, user, **values):
+        """Have a user's personal defaults be ``values``, as any user may by JSON-2."""
+        defaults = self.env["ir.default"].with_user(user)
+        for name, value in values.items():
+            field = self.env["ir.model.fields"].sudo()._get(model, name)
+            defaults.create({"field_id": field.id, "user_id": user.id, "json_value": json.dumps(value)})
+
+    def assert_own(self, tenant):
+        self.assertEqual((tenant.state, tenant.erase_requested), ("draft", False))
+        self.assertNotIn(self.FORGED["uuid"], (tenant.uuid, tenant.database_name))
+        self.assertNotEqual(tenant.database_name, self.FORGED["database_name"])
+
+    def test_context_of_the_caller_sets_none_of_the_guarded_fields(self):
+        context = {f"default_{name}": value for name, value in self.FORGED.items()}
+        tenants = self.env["loomworks.tenant"].with_user(self.operator).with_context(**context)
+        values = {"name": "A", "subdomain": "forged", "plan_id": self.plan.id, "cluster_id": self.cluster.id}
+        self.assert_own(tenants.create(values))
+        self.assert_own(tenants.sudo().create({**values, "subdomain": "forged-too"}))
+
+    def test_personal_defaults_set_none_either(self):
+        self.prefer("loomworks.tenant", self.operator, **self.FORGED)
+        self.assert_own(self.make_tenant())
+
+    def test_default_of_what_anybody_may_choose_counts_where_they_choose(self):
+        tenants = self.env["loomworks.tenant"].with_user(self.operator).with_context(default_plan_id=self.plan.id)
+        tenant = tenants.create({"name": "A", "subdomain": "by-default", "cluster_id": self.cluster.id})
+        self.assertEqual(tenant.plan_id, self.plan)
+
+    def test_time_of_an_entry_is_that_of_the_action(self):
+        tenant = self.make_active()
+        self.prefer("loomworks.audit", self.operator, result="nothing to see here")
+        since = fields.Datetime.now()
+        tenant.with_context(default_date="2001-01-01 00:00:00", default_login="somebody").action_restart()
+        entry = self.env["loomworks.audit"].search([("action", "=", "restart")], limit=1)
+        self.assertGreaterEqual(entry.date, since)
+        self.assertEqual(entry.login, self.operator.login)
+
+
+@tagged("post_install", "-at_install")
+class TestSettings(TenantCase):
+    """Who changes what the platform rests on is written down."""
+
+    def entries(self, record):
+        domain = [("model_name", "=", record._name), ("record_id", "=", record.id)]
+        return [(one.login, one.action, one.result) for one in self.env["loomworks.audit"].search(domain, order="id")]
+
+    def test_changes_of_clusters_servers_and_plans_are_written_down_without_values(self):
+        for record, values in (
+            (self.cluster, {"image": "x"}),
+            (self.server, {"capacity": 3}),
+            (self.plan, {"name": "y"}),
+        ):
+            before = len(self.entries(record))
+            record.with_user(self.operator).write(values)
+            record.sudo().write(values)  # the deployment's own, at each start
+            self.assertEqual(self.entries(record)[before:], [(self.operator.login, "change", *values)])
+
+    def test_whoever_becomes_an_administrator_of_a_tenant_is_named(self):
+        tenant = self.make_active(admin_ids=[(6, 0, self.customer.ids)])
+        tenant.write({"admin_ids": [(3, self.customer.id), (4, self.stranger.id)]})
+        tenant.write({"admin_ids": [(4, self.stranger.id)]})
+        told = [one for one in self.entries(tenant) if one[1] == "change_admins"]
+        said = f"+{self.stranger.login}, -{self.customer.login}"
+        self.assertEqual(told, [(self.operator.login, "change_admins", said)])

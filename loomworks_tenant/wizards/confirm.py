@@ -18,6 +18,11 @@ class TenantConfirm(models.TransientModel):
     reason = fields.Char(help="It is kept on the tenant and in the audit log.")
     matches = fields.Boolean(compute="_compute_matches")
 
+    @api.constrains("tenant_id")
+    def _check_own(self):
+        """Refuse a tenant that the user may not see: the dialog names it."""
+        self.sudo(False).tenant_id.check_access("read")  # constraints run as superuser
+
     @api.depends("confirm_name", "tenant_id")
     def _compute_matches(self):
         for wizard in self:
