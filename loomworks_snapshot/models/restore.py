@@ -82,6 +82,7 @@ class Restore(models.Model):
     report = fields.Json(readonly=True, help="Base backup, bytes, WAL segments and seconds by stage.")
     report_text = fields.Text("What it took", compute="_compute_report_text")
     switch_began_at = fields.Datetime(readonly=True)
+    files_seen_at = fields.Datetime(readonly=True, help="When its files were last being brought without an error.")
     cancelled_mails = fields.Integer(
         "Not sent again", readonly=True, help="Mails and SMS that waited at the moment, and have been sent since."
     )
@@ -191,6 +192,14 @@ class Restore(models.Model):
         states = self._requested_in(purpose)
         if tenant.erased_at or tenant.sudo().erase_requested or tenant.state not in states:
             raise UserError(self.env._("“%s” is neither active nor suspended: it cannot be restored now.", tenant.name))
+        if purpose == "in_place" and tenant.sudo()._awaits_files():
+            raise UserError(
+                self.env._(
+                    "The files of “%s” are still to come to its volume, and would be forgotten: wait for that, and "
+                    "resume it where it is suspended.",
+                    tenant.name,
+                )
+            )
 
     @api.model
     def _requested_in(self, purpose):

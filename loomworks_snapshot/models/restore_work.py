@@ -1,9 +1,11 @@
 """The reconciler's work on a restore: a step of the flow at a time, each in a transaction of its own."""
 
+import math
 from datetime import UTC, datetime, timedelta
 
 from odoo import api, fields, models
-from odoo.addons.loomworks_storage.reconciler.files import Files
+from odoo.addons.loomworks_storage.files.flow import has_one_pod
+from odoo.addons.loomworks_storage.reconciler import files as tenant_files
 from odoo.addons.loomworks_tenant.errors import LoomworksError, PermanentError
 from odoo.addons.loomworks_tenant.postgres.server import DatabaseServer as Server
 from odoo.addons.loomworks_tenant.reconciler import backoff
@@ -234,7 +236,7 @@ class RestoreWork(models.Model):
         world, made = self._world(), self.new_database
         flow.discard(self._restore_spec(), world)
         has_files = self.purpose == "in_place" and made and made not in self._databases_still_needed()
-        if has_files and not leftover.remove(self.tenant_id._to_spec(), made, world):
+        if has_files and not self.tenant_id.erased_at and not leftover.remove(self.tenant_id._to_spec(), made, world):
             return self._pause(leftover.LOOK)
         return self._rest()
 
@@ -249,7 +251,8 @@ class RestoreWork(models.Model):
         if other and other not in self._databases_still_needed():
             self._require_own(other)
             Server(self.server_id._to_spec()).drop_database(other)
-            if not leftover.remove(self.tenant_id._to_spec(), other, self._world()):
+            gone = self.tenant_id.erased_at  # and the volume with it
+            if not gone and not leftover.remove(self.tenant_id._to_spec(), other, self._world()):
                 return self._pause(leftover.LOOK)
             self.write(QUIET)
         return self._rest()
@@ -275,7 +278,8 @@ class RestoreWork(models.Model):
         tenant, world = self.tenant_id, self._world()
         world.server.open_database(database)
         outgoing.hold(world.server, self._owner(world), database)
-        self.write({"switch_began_at": fields.Datetime.now(), "previous_database": tenant.previous_database})
+        begun = {"switch_began_at": fields.Datetime.now(), "files_seen_at": False}
+        self.write({**begun, "previous_database": tenant.previous_database})
         values = {"previous_database": tenant.database_name, "database_name": database}
         # What the volume does not have any more comes from S3, where a backup has it.
         values |= tenant._files_values(self.moment if database == self.new_database else None)
@@ -308,12 +312,15 @@ class RestoreWork(models.Model):
         """Return the seconds that count for patience: none while the files are brought without an error.
 
         All of them are read and compared, which takes hours where there are many; their Job has a deadline of its own,
-        and users work on the database that they had.
+        and users work on the database that they had. Where they cannot, no error that stays is waited for.
         """
-        step = self.tenant_id.step_ids.filtered(lambda one: one.code == Files.code)
+        step = self.tenant_id.step_ids.filtered(lambda one: one.code == tenant_files.Files.code)
         if step.state in AT_WORK:
+            self.files_seen_at = fields.Datetime.now()
             return 0.0
-        began = max(self.switch_began_at, step.finished_at or self.switch_began_at)
+        if step.state == StepState.FAILED.value and not step.next_at and has_one_pod(self.tenant_id._to_spec()):
+            return math.inf
+        began = max(filter(None, (self.switch_began_at, self.files_seen_at, step.finished_at)))
         return (fields.Datetime.now() - began).total_seconds()
 
     def _note_traffic(self, world):
@@ -354,6 +361,7 @@ class RestoreWork(models.Model):
         step = tenant.step_ids.filtered(lambda one: one.code in ("files", "switch") and one.state != "done")
         step = step.sorted("sequence")[:1]
         message = step.message or self.env._("its Odoo did not answer in time")
+        tenant_files.give_up(tenant._to_spec(), self._world())
         values = {"database_name": before, "previous_database": self.previous_database, "switching": False}
         tenant.write({**values, **tenant._no_files(), "files_restored": False})  # they leave the volume again
         tenant._lay_out_steps(anew=True)  # a volume of one pod was given up for the files: its Odoo may be stopped

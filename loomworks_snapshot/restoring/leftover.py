@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...loomworks_storage.files.flow import ONE_POD
+from ...loomworks_storage.files.flow import has_one_pod
 from ...loomworks_storage.files.job import on_node
 from ...loomworks_storage.reconciler.files import JOB as FILES_JOB
 from ...loomworks_tenant.errors import PermanentError, RetryableError
@@ -115,7 +115,8 @@ def _stop_filling(tenant: TenantSpec, database: str, world: Boundaries) -> None:
     :raises LeftoverStays: while something still does
     """
     namespace, selector = names.namespace(tenant.uuid), names.selector(tenant.uuid)
-    if any(world.kube.list("Pod", namespace, label_selector=f"{selector},{names.DATABASE_LABEL}={database}")):
+    served = f"{selector},{names.DATABASE_LABEL}={database}"
+    if any(map(diagnosis.lives, world.kube.list("Pod", namespace, label_selector=served))):
         raise LeftoverStays(f"pods of the database {database} have not ended yet")
     for found in list(world.kube.list("Job", namespace)):
         name, state = found["metadata"]["name"], diagnosis.job(found, [])
@@ -133,7 +134,7 @@ def _node(tenant: TenantSpec, world: Boundaries) -> str:
     :raises LeftoverStays: when no other pod may have it meanwhile
     """
     pods = world.kube.list("Pod", names.namespace(tenant.uuid), label_selector=names.selector(tenant.uuid))
-    nodes = [pod["spec"]["nodeName"] for pod in pods if pod.get("spec", {}).get("nodeName")]
-    if nodes and tenant.volume.access_mode == ONE_POD:
+    nodes = [pod["spec"]["nodeName"] for pod in pods if pod.get("spec", {}).get("nodeName") and diagnosis.lives(pod)]
+    if (nodes or tenant.running) and has_one_pod(tenant):
         raise LeftoverStays("the plan lets one pod have the volume, and the tenant's Odoo is that")
     return nodes[0] if nodes else ""

@@ -151,6 +151,7 @@ class TestRestore(SnapshotCase):
         tenant = self.tenant.sudo()
         self.assertEqual((tenant.files_source_uuid, tenant.files_manifest), (tenant.uuid, "of the moment"))
         self.assertIn("files", tenant.step_ids.mapped("code"))
+        tenant.files_restored = tenant._files_wanted()
         restore.with_user(self.customer).action_go_back()
         self.place(restore)
         self.assertFalse(tenant.files_manifest)
@@ -193,7 +194,7 @@ class TestRestore(SnapshotCase):
         files.write({"state": "done", "finished_at": now - patience + timedelta(minutes=1)})
         self.step(restore)
         self.assertEqual(restore.state, "placing")
-        files.finished_at = now - patience
+        restore.files_seen_at = files.finished_at = now - patience
         self.step(restore)
         self.assertEqual((restore.state, restore.error_code), ("failed", "switch_failed"))
 
@@ -213,6 +214,53 @@ class TestRestore(SnapshotCase):
         self.assertEqual((restore.state, restore.error_code), ("failed", "switch_failed"))
         self.assertIn("7 file(s)", restore.error_message)
         self.assertEqual((self.tenant.database_name, self.tenant.switching), (self.first, False))
+
+    def test_an_error_that_passes_after_hours_of_files_has_its_time_and_so_has_a_retry(self):
+        restore, files = self.switching_with_files()
+        now = fields.Datetime.now()
+        restore.switch_began_at = now - timedelta(hours=3)
+        soon = {"next_at": now + timedelta(seconds=1), "message": "the Job broke off"}
+        for state in ("running", "pending", "failed"):
+            files.write({"state": state, **(soon if state == "failed" else {})})
+            self.step(restore)
+            self.assertEqual((restore.state, self.tenant.switching), ("placing", True))
+        restore.files_seen_at = now - timedelta(seconds=restore_work.SWITCH_PATIENCE + 1)
+        self.step(restore)
+        self.assertEqual((restore.state, restore.error_code), ("failed", "switch_failed"))
+
+    def test_where_odoo_was_stopped_for_files_that_cannot_come_it_is_not_kept_waiting(self):
+        self.tenant.sudo().plan_id.access_mode = "ReadWriteOncePod"
+        restore, files = self.switching_with_files()
+        files.write({"state": "failed", "message": "the key is gone"})
+        self.step(restore)
+        self.assertEqual((restore.state, restore.error_code), ("failed", "switch_failed"))
+        self.assertEqual((self.tenant.database_name, self.tenant.switching), (self.first, False))
+
+    def test_files_that_are_still_to_come_are_not_forgotten_for_a_restore(self):
+        row = self.tenant.sudo()
+        row.write({"files_source_uuid": row.uuid, "files_manifest": "of before the volume was lost"})
+        with self.assertRaisesRegex(UserError, "still to come"):
+            self.ask()
+        row.files_restored = row._files_wanted()
+        restore = self.ask()
+        self.served = True
+        self.place(restore)
+        row.write({"files_source_uuid": row.uuid, "files_manifest": "m", "files_restored": False})
+        with self.assertRaisesRegex(UserError, "still to come"):
+            restore.with_user(self.customer).action_go_back()
+
+    def test_restore_of_a_tenant_that_is_erased_rests(self):
+        restore = self.ask()
+        self.served = True
+        self.place(restore)
+        past = fields.Datetime.now() - timedelta(days=1)
+        self.tenant.sudo().erased_at = past
+        restore.sudo().kept_until = past
+        self.events.clear()
+        for _step in range(3):
+            self.step(restore)
+        self.assertFalse([event for event in self.events if event[0] == "files"])  # its namespace is gone
+        self.assertEqual((restore.dropped, restore.reconcile_at, restore.error_code), (True, False, False))
 
     def test_nothing_is_closed_while_pods_of_the_database_run(self):
         restore = self.ask()
@@ -853,6 +901,7 @@ class TestRestore(SnapshotCase):
                     call()
             tenant[name] = before
         self.assertEqual((done.state, failed.state, tenant.files_manifest), ("done", "failed", "of the reset"))
+        tenant.files_restored = tenant._files_wanted()
         actions["go back"]()
         self.assertEqual(done.state, "going_back")
 

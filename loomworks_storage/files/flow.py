@@ -45,6 +45,9 @@ def advance(work: FilesWork, key: Key, world: Boundaries) -> Progress:
         starts anew
     :raises PlaceUnset, VolumeHeld: when it cannot be started
     """
+    if has_one_pod(work.tenant) and work.tenant.running and not work.writes:
+        clean_up(work, world)  # one of the time while it was suspended would keep its Odoo from starting
+        raise held()
     namespace = names.namespace(work.tenant.uuid)
     found = jobs.begun(world.kube, work.name, namespace)
     if found is None:
@@ -119,17 +122,18 @@ def _node(work: FilesWork, world: Boundaries) -> str:
     """
     uuid = work.tenant.uuid
     pods = world.kube.list("Pod", names.namespace(uuid), label_selector=names.selector(uuid))
-    nodes = [pod["spec"]["nodeName"] for pod in pods if pod.get("spec", {}).get("nodeName") and _lives(pod)]
+    nodes = [pod["spec"]["nodeName"] for pod in pods if pod.get("spec", {}).get("nodeName") and diagnosis.lives(pod)]
     if nodes and has_one_pod(work.tenant):
-        raise VolumeHeld(
-            "the plan lets one pod have the volume, and the tenant's Odoo is that",
-            "Choose the access mode “One node” for new tenants; suspend this one to back up its files.",
-        )
+        raise held()
     return nodes[0] if nodes else ""
 
 
-def _lives(pod: dict[str, Any]) -> bool:
-    return pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+def held() -> VolumeHeld:
+    """Return the error of a volume that its tenant's Odoo has for itself."""
+    return VolumeHeld(
+        "the plan lets one pod have the volume, and the tenant's Odoo is that",
+        "Choose the access mode “One node” for new tenants; suspend this one to back up its files.",
+    )
 
 
 def _whole(report: dict[str, Any], pods: list[dict[str, Any]], world: Boundaries) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from .files_backup import AT_ONCE
 ATTEMPTS = 5  # Jobs that break off
 PATIENCE = 3600  # seconds in which whatever else goes wrong may pass
 QUEUE_LOOK = 2.0  # seconds between two looks for the end of the backups before, for each round of these
+FILLING_LOOK = 5.0  # seconds between two looks at a volume that is being filled
 LONGEST_QUEUE_LOOK = 60.0  # seconds, however many are before
 AUDIT_DAYS = 7  # after which every file is read again
 ALARM = "loomworks_storage.activity_files"
@@ -45,8 +46,9 @@ class FilesWorkRow(models.Model):
         self._require_tenant()
         if self.search_count([("tenant_id", "=", tenant.id), ("state", "=", "running")], limit=1):
             return self._pause(QUEUE_LOOK)
-        if tenant.reset_id.state == "replacing":
-            return self._pause(QUEUE_LOOK)  # what is on the volume is not whole yet
+        if tenant._is_being_filled():
+            self._require_filling()
+            return self._pause(FILLING_LOOK)  # what is on the volume is not whole yet, and would count as whole
         if rounds := self._count_before() // AT_ONCE:
             return self._pause(min(LONGEST_QUEUE_LOOK, QUEUE_LOOK * rounds))
         tenant.cluster_id._require_files_place()
@@ -115,6 +117,19 @@ class FilesWorkRow(models.Model):
         tenant = self.tenant_id
         if tenant.erased_at or tenant.erase_requested or tenant.state == "draft":
             raise FilesJobFailed("the tenant has no volume, or not for much longer", code="tenant_gone")
+
+    def _require_filling(self):
+        """Refuse to wait for files that nobody brings now.
+
+        :raises FilesJobFailed: when the tenant would have to be resumed for that
+        """
+        tenant = self.tenant_id
+        if tenant.state in ("suspended", "archived") and not tenant.switching and tenant._awaits_files():
+            raise FilesJobFailed(
+                "the files of its database have not come to its volume yet: that has nothing worth a backup",
+                "Resume it; they come before its Odoo starts.",
+                "files_to_come",
+            )
 
     def _count_before(self):
         """Return how many backups run, or begin sooner, of those in the same queue of the cluster: the oldest go first.

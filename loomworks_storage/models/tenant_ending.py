@@ -198,6 +198,7 @@ class Tenant(models.Model):
         :param reason: needed before the day that was foreseen
         """
         self._check_operator()
+        self._check_nobody_takes_files()
         now = fields.Datetime.now()
         self.filtered(lambda one: one.foreseen_erase_at and now < one.foreseen_erase_at)._check_reason(reason)
         return super().action_erase(confirm_name, reason)
@@ -333,7 +334,7 @@ class Tenant(models.Model):
     def _save_archived(self):
         """Have the files backed up, once; addons add what they save. Nothing here makes archiving fail."""
         made = self.files_backup_ids.filtered(lambda one: one.started_at >= self.archived_at)
-        if not made and self.cluster_id._files_place():
+        if not made and not self._is_being_filled() and self.cluster_id._files_place():
             self._request_files_backup().sudo().reconcile_at = self._look_again(SAVE_AFTER)
 
     def _spec_values(self):

@@ -145,6 +145,32 @@ class Tenant(models.Model):
         """Tell whether the database is to have files that its volume does not have yet."""
         return bool(self.files_manifest and self.files_restored != self._files_wanted())
 
+    def _is_being_filled(self):
+        """Tell whether files are still being brought to the volume, or are to be."""
+        return bool(self.switching or self.reset_id.state == "replacing" or self._awaits_files())
+
+    def _check_nobody_takes_files(self):
+        """See whether all that get files of these tenants, as copies, have them.
+
+        :raises UserError: when one has not: with the key of the files they would be lost to it
+        """
+        domain = [("files_source_uuid", "in", self.mapped("uuid")), ("id", "not in", self.ids)]
+        others = self.sudo().search([*domain, ("erased_at", "=", False), ("erase_requested", "=", False)])
+        if takers := others.filtered(lambda one: one._awaits_files()):
+            raise UserError(
+                self.env._(
+                    "“%(taker)s” has not got its files from “%(name)s” yet. Wait for that, and resume it where it is "
+                    "suspended; or erase it first.",
+                    taker=takers[0].name,
+                    name=self.filtered(lambda one: one.uuid == takers[0].files_source_uuid).name,
+                )
+            )
+
+    def _end_retention(self):
+        """As before; not while others are still getting these tenants' files."""
+        self._check_nobody_takes_files()
+        return super()._end_retention()
+
     def _files_spec(self):
         if not self.files_manifest or not self.files_source_uuid:
             return None

@@ -33,10 +33,10 @@ class Files(Step):
     def ensure(self, spec: TenantSpec, world: Boundaries) -> Answer:
         if spec.files.restored:
             return Done("there already")
+        work, key = files_work(spec), keys.read(world.kube, spec.files.source)
         if flow.has_one_pod(spec) and (pods := stopping(spec, world)):
             return Waiting(f"the plan lets one pod have the volume: {pods} pod(s) are stopping", STOPPING_LOOK)
-        work = files_work(spec)
-        found = flow.advance(work, keys.read(world.kube, spec.files.source), world)
+        found = flow.advance(work, key, world)
         if not found.done:
             return Waiting(_said(found), flow.LOOK, found.code)
         lost = _lost(spec, found.report, world)
@@ -69,6 +69,12 @@ def files_work(spec: TenantSpec) -> FilesWork:
     )
     name = f"{JOB}{fingerprint([spec.database, files.source, files.manifest])[:10]}"
     return FilesWork(name, spec, files.place, request)
+
+
+def give_up(spec: TenantSpec, world: Boundaries) -> None:
+    """Have nothing bring the database's files any more: its Job would keep a volume of one pod from others."""
+    if spec.files and spec.files.place:
+        flow.clean_up(files_work(spec), world)
 
 
 def _said(found: flow.Progress) -> str:

@@ -71,6 +71,48 @@ class TestFilesBackup(FilesCase):
         self.finish(second)
         self.assertEqual(second.state, "done")
 
+    def to_come(self, tenant, source=None):
+        """Have a tenant wait for files, its own or another's."""
+        tenant.sudo().write({"files_source_uuid": (source or tenant).uuid, "files_manifest": "of before"})
+
+    def test_volume_that_is_being_filled_is_backed_up_once_it_is_whole(self):
+        """What is there meanwhile would count as whole, for every snapshot since the backup before."""
+        row = self.tenant.sudo()
+        self.to_come(row)
+        row.switching = True
+        backup = self.ask()
+        for change in ({}, {"switching": False}):
+            row.write(change)
+            self.step(backup)
+            self.assertEqual(backup.state, "waiting")
+        row.files_restored = row._files_wanted()
+        self.step(backup)
+        self.assertEqual(backup.state, "running")
+
+    def test_tenant_that_nobody_brings_its_files_has_nothing_to_back_up(self):
+        self.to_come(self.tenant)
+        self.tenant.sudo().state = "suspended"
+        backup = self.ask()
+        self.step(backup)
+        self.assertEqual((backup.state, backup.error_code), ("failed", "files_to_come"))
+        self.assertIn("Resume it", backup.error_message)
+        self.tenant.sudo().write({"state": "archived", "archived_at": fields.Datetime.now()})
+        self.tenant.sudo()._save_archived()
+        self.assertEqual(self.tenant.sudo().files_backup_ids, backup)
+
+    def test_files_that_a_copy_is_still_getting_are_not_erased(self):
+        copy = self.make_active("copy")
+        self.to_come(copy, self.tenant)
+        tenant = self.tenant.with_user(self.operator)
+        tenant.action_archive("no longer needed")
+        for erase in (lambda: tenant.action_erase("Acme", "as agreed"), tenant.sudo()._end_retention):
+            with self.assertRaisesRegex(UserError, "“Copy” has not got its files from “Acme” yet"):
+                erase()
+        self.assertFalse(tenant.erase_requested)
+        copy.sudo().files_restored = copy.sudo()._files_wanted()
+        tenant.action_erase("Acme", "as agreed")
+        self.assertTrue(tenant.erase_requested)
+
     def test_permanent_error_ends_it_and_is_told_once(self):
         operators = self.env.ref("loomworks_tenant.group_operator").user_ids.filtered("active")
         for _time in range(2):

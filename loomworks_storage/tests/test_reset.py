@@ -209,6 +209,9 @@ class TestReset(FilesCase):
         self.assertEqual((reset.state, backup.state), ("replacing", "waiting"))
         self.finish_steps(self.tenant)
         self.step(backup)
+        self.assertEqual((reset.state, backup.state), ("done", "waiting"))  # nobody has said that they are there
+        self.row.files_restored = self.row._files_wanted()
+        self.step(backup)
         self.assertEqual((reset.state, backup.state), ("done", "running"))
 
     def test_place_for_files_that_is_not_named_is_waited_for(self):

@@ -55,9 +55,14 @@ def _rolled_out(status: Manifest, wanted: int) -> bool:
     return min(status.get("updatedReplicas", 0), status.get("availableReplicas", 0)) >= wanted
 
 
+def lives(found: Manifest) -> bool:
+    """Tell whether a pod may still run something: one that was evicted, or whose node restarted, stays as a record."""
+    return found.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+
+
 def _stopped(pods: list[Manifest]) -> Diagnosis:
-    if pods:
-        return Diagnosis(False, f"stopping: {len(pods)} pod(s) left")
+    if left := sum(map(lives, pods)):
+        return Diagnosis(False, f"stopping: {left} pod(s) left")
     return Diagnosis(True, "stopped")
 
 

@@ -20,10 +20,10 @@ from addons.loomworks_storage.files.spec import FilesSpec, FilesWork, folder
 from addons.loomworks_storage.filestore.key import Key
 from addons.loomworks_storage.filestore.location import Location
 from addons.loomworks_storage.filestore.request import Command, Request
-from addons.loomworks_storage.reconciler.files import Files, FilesKey
+from addons.loomworks_storage.reconciler.files import Files, FilesKey, give_up
 from addons.loomworks_tenant.errors import Conflict
 from addons.loomworks_tenant.kube import names
-from addons.loomworks_tenant.reconciler.spec import VolumeSpec
+from addons.loomworks_tenant.reconciler.spec import Goal, VolumeSpec
 from addons.loomworks_tenant.reconciler.step import Boundaries, Done, Waiting
 from factories import UUID, cluster_spec, tenant_spec
 
@@ -194,9 +194,22 @@ def test_job_runs_where_the_volume_is_in_use():
 
 def test_volume_of_one_pod_is_not_taken_from_it():
     volume = VolumeSpec("claim", "5Gi", "", "ReadWriteOncePod", "/var/lib/odoo")
+    for pods in ([odoo_pod("node")], []):  # its Odoo may be about to start
+        with pytest.raises(VolumeHeld):
+            advance(Cluster(pods=pods), backup(volume=volume))
     with pytest.raises(VolumeHeld):
-        advance(Cluster(pods=[odoo_pod("node")]), backup(volume=volume))
-    advance(Cluster(), backup(volume=volume))
+        advance(Cluster(pods=[odoo_pod("node")]), backup(volume=volume, goal=Goal.SUSPENDED))  # still stopping
+    advance(Cluster(), backup(volume=volume, goal=Goal.SUSPENDED))
+
+
+def test_backup_of_a_volume_of_one_pod_gives_way_to_an_odoo_that_starts():
+    volume = VolumeSpec("claim", "5Gi", "", "ReadWriteOncePod", "/var/lib/odoo")
+    cluster = Cluster()
+    advance(cluster, backup(volume=volume, goal=Goal.SUSPENDED))
+    assert any(kind == "Job" for (kind, *_rest) in cluster.objects)
+    with pytest.raises(VolumeHeld):
+        advance(cluster, backup(volume=volume))
+    assert not any(kind == "Job" for (kind, *_rest) in cluster.objects)
 
 
 @pytest.mark.parametrize(
@@ -342,13 +355,37 @@ def test_volume_of_one_pod_is_given_up_before_files_come_and_not_once_they_are_t
     assert step(cluster, replace(to_restore(), volume=volume)) == told
     assert cluster.get("Deployment", names.ODOO, names.namespace(UUID))["spec"]["replicas"] == 0
     assert not [one for (kind, *_), one in cluster.objects.items() if kind == "Job"]
-    cluster.odoo_pods = []
+    cluster.odoo_pods = [odoo_pod("node", "Failed")]  # evicted once: nobody removes the record of it
     assert isinstance(step(cluster, replace(to_restore(), volume=volume)), Done)
 
     cluster.odoo_pods = [odoo_pod("node")]  # that of the workload's step, which follows
     cluster.merge("Deployment", names.ODOO, names.namespace(UUID), {"spec": {"replicas": 1}})
     assert isinstance(step(cluster, replace(to_restore(restored=True), volume=volume)), Done)
     assert cluster.get("Deployment", names.ODOO, names.namespace(UUID))["spec"]["replicas"] == 1
+
+
+def test_odoo_is_not_stopped_for_files_that_cannot_come():
+    volume = VolumeSpec("claim", "5Gi", "", "ReadWriteOncePod", "/var/lib/odoo")
+    cluster = Cluster(pods=[odoo_pod("node")])
+    cluster.apply(
+        {
+            "kind": "Deployment",
+            "metadata": {"name": names.ODOO, "namespace": names.namespace(UUID)},
+            "spec": {"replicas": 1},
+        }
+    )
+    with pytest.raises(KeyMissing):
+        Files().ensure(replace(to_restore(), volume=volume), world(cluster))
+    assert cluster.get("Deployment", names.ODOO, names.namespace(UUID))["spec"]["replicas"] == 1
+
+
+def test_files_that_are_given_up_leave_no_job():
+    cluster = Cluster()
+    step(cluster, looks=1)
+    assert any(kind == "Job" for (kind, *_rest) in cluster.objects)
+    give_up(to_restore(), world(cluster))
+    assert not any(kind == "Job" for (kind, *_rest) in cluster.objects)
+    give_up(replace(to_restore(), files=None), world(cluster))
 
 
 def test_files_that_are_there_are_not_restored_again():

@@ -12,13 +12,13 @@ class Cluster:
 
     def __init__(self, uid="old", replicas=1):
         self.claim = {"metadata": {"name": names.volume_claim(UUID), "uid": uid}}
-        self.replicas, self.pods, self.deleted = replicas, replicas, []
+        self.replicas, self.pods, self.deleted, self.over = replicas, replicas, [], False
 
     def get(self, kind, name, namespace):
         return {"spec": {"replicas": self.replicas}} if kind == "Deployment" else self.claim
 
     def list(self, kind, namespace, label_selector=""):
-        return iter([{}] * self.pods)
+        return iter([{"status": {"phase": "Failed" if self.over else "Running"}}] * self.pods)
 
     def merge(self, kind, name, namespace, change):
         self.replicas = change["spec"]["replicas"]
@@ -39,7 +39,7 @@ def test_odoo_stops_then_the_claim_goes_and_is_waited_for():
     cluster = Cluster()
     assert ensured(cluster) == Waiting("1 pod(s) are stopping", 1.0)
     assert (cluster.replicas, cluster.deleted) == (0, [])
-    cluster.pods = 0
+    cluster.over = True  # evicted, or its node has restarted: the record stays
     for _look in range(3):
         assert ensured(cluster) == Waiting("the old volume is being removed", 1.0)
     assert cluster.deleted == ["old"]
