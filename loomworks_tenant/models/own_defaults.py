@@ -20,7 +20,7 @@ class OwnDefaults(models.AbstractModel):
         """Return defaults: of what a caller may say the usual ones, of all else those of the declaration."""
         free = [name for name in fields_list if self._may_be_proposed(name)]
         rest = [name for name in fields_list if name not in free]
-        own = self.with_user(SUPERUSER_ID).with_context(clean_context(self.env.context))
+        own = self.with_env(self.env(user=SUPERUSER_ID, context=clean_context(self.env.context)))
         return {**super().default_get(free), **super(OwnDefaults, own).default_get(rest)}
 
     @api.model
