@@ -124,12 +124,13 @@ def preview(
     cr: Cursor,
     operation_ids: Sequence[int],
     *,
-    meanwhile: Callable[[], None] | None = None,
+    meanwhile: Callable[[Report], None] | None = None,
     **choices: Any,
 ) -> Report:
     """Report what `undo` would do: the same run, rolled back.
 
-    :param meanwhile: called, on this connection, where it would be done and before it is rolled back; may raise.
+    :param meanwhile: called with the report, on this connection, where it would be done and before it is rolled back;
+        may raise.
         `changes` of the operation ``PREVIEW`` tells there what it does
     :raises NeedsPrimary: on a connection that only reads: the run writes like an undo
     """
@@ -141,7 +142,7 @@ def preview(
         report = _run(cr, operation_ids, PREVIEW, _terms(**choices))
         if meanwhile and report["done"]:
             with callers_path(cr):
-                meanwhile()
+                meanwhile(report)
     except psycopg2.OperationalError:
         raise  # the transaction is over
     except BaseException:
@@ -211,6 +212,7 @@ def _work(cr: Cursor, operations: list[int], by: int, terms: Terms, report: Repo
     else:
         net.collect(cr, operations, known, h)
     if terms.only is not None:
+        _note_computed(cr, terms.computed, report)
         _keep_only(cr, terms.only, h)
     structure = Structure(cr)
     for _round in range(ROUNDS):
@@ -268,6 +270,8 @@ def _settle(cr: Cursor, seen: scope.Scope, terms: Terms, report: Report) -> None
         report["rows"] = _by_label(seen, net.totals(cr))
         raise Refused(f"{undecided} conflict{'s' if undecided > 1 else ''} with what was done since")
     _note_recompute(cr, report)
+    if any(one["choice"] in ("skip", "theirs") for one in found):
+        _note_computed(cr, terms.computed, report)
     report["conflicts"] += found
     report["skipped"] += [
         {"table": one["table"], "key": one["key"], "type": one["type"]}
@@ -287,6 +291,22 @@ def _note_recompute(cr: Cursor, report: Report) -> None:
     """
     for row in rows(cr, query):
         report["recompute"].setdefault(row["label"], {}).setdefault(row["name"], []).extend(row["keys"])
+
+
+def _note_computed(cr: Cursor, computed: Computed, report: Report) -> None:
+    """Have all that follows from others computed anew: of these, some come back and some stay as they are."""
+    query = """
+        SELECT r.table_name AS label, name, jsonb_agg(loomworks.key_to_json(n.key)) AS keys
+        FROM loomworks_net n JOIN loomworks.relation r ON r.id = n.relation
+        CROSS JOIN LATERAL unnest({h}.akeys(n.target)) AS name
+        WHERE r.schema_name = 'public' AND n.act IN ('U', 'I') AND r.table_name = %s AND name = ANY(%s) GROUP BY 1, 2
+    """
+    tables = "SELECT DISTINCT table_name FROM loomworks_net JOIN loomworks.relation r ON r.id = relation"
+    for found in rows(cr, tables):
+        names = sorted(computed.get(found["table_name"], ()))
+        for row in rows(cr, query, [found["table_name"], names], h=schema.hstore(cr)) if names else ():
+            noted = report["recompute"].setdefault(row["label"], {}).setdefault(row["name"], [])
+            noted += [key for key in row["keys"] if key not in noted]
 
 
 def _keep_only(cr: Cursor, only: Iterable[tuple[str, Any]], h: Part) -> None:

@@ -2,13 +2,41 @@
 
 from collections.abc import Mapping
 
+from odoo.exceptions import UserError
 from odoo.tools import SQL, split_every
 
 BATCH = 1_000  # records
+PATH = "parent_path"
+# Records that are their own ancestors, of some that have been put somewhere else.
+CYCLES = """
+    WITH RECURSIVE up AS (
+        SELECT id AS start, %(parent)s AS at FROM %(table)s WHERE id = ANY(%(ids)s) AND %(parent)s IS NOT NULL
+        UNION SELECT up.start, t.%(parent)s FROM up JOIN %(table)s t ON t.id = up.at WHERE t.%(parent)s IS NOT NULL
+    )
+    SELECT start FROM up WHERE start = at LIMIT 1
+"""
+# The paths of some records and of all below them, from the topmost of those down: whoever is above has the right one.
+PATHS = """
+    WITH RECURSIVE up AS (
+        SELECT id AS start, %(parent)s AS at FROM %(table)s WHERE id = ANY(%(ids)s)
+        UNION SELECT up.start, t.%(parent)s FROM up JOIN %(table)s t ON t.id = up.at
+    ), tree AS (
+        SELECT t.id, concat(above.parent_path, t.id, '/') AS path
+        FROM %(table)s t LEFT JOIN %(table)s above ON above.id = t.%(parent)s
+        WHERE t.id = ANY(%(ids)s) AND NOT EXISTS (SELECT FROM up WHERE up.start = t.id AND up.at = ANY(%(ids)s))
+        UNION ALL
+        SELECT t.id, concat(tree.path, t.id, '/') FROM %(table)s t JOIN tree ON t.%(parent)s = tree.id
+    )
+    UPDATE %(table)s t SET parent_path = tree.path FROM tree
+    WHERE t.id = tree.id AND t.parent_path IS DISTINCT FROM tree.path
+"""
 
 
 class ComputedColumns(Mapping):
-    """Table -> stored columns that Odoo works out from others and that nobody may type in, looked for when asked."""
+    """Table -> stored columns that Odoo works out from others and that nobody may type in, looked for when asked.
+
+    The path of a record in its tree is one of them, though Odoo has no function for it.
+    """
 
     def __init__(self, env, models):
         """Look into ``models``: table -> names of its models."""
@@ -21,7 +49,7 @@ class ComputedColumns(Mapping):
                 name
                 for model in self._models.get(table, ())
                 for name, field in self._env[model]._fields.items()
-                if field.compute and field.store and field.readonly and field.column_type
+                if field.store and field.column_type and (name == PATH or (field.compute and field.readonly))
             }
         return self._found[table]
 
@@ -60,17 +88,48 @@ class FollowUp:
         :param touched: table -> act -> ``ids`` and ``columns``
         :param recompute: table -> column -> keys of what is to be computed anew
         :param since: when what was undone had been done: what follows from it in records written later, is, too
+        :raises UserError: when a record would be below itself
         """
-        self.env.invalidate_all(flush=False)
         self.env.registry.clear_all_caches()  # signalled to the other workers at the end of the request
+        self.settle(touched, recompute, since)
+        for table, acts in touched.items():
+            self._tell(table, [number for act in acts.values() for number in act["ids"]])
+
+    def settle(self, touched, recompute, since):
+        """Bring to the rows what follows from them: trees, and what is computed. See `run`."""
+        self.env.invalidate_all(flush=False)
+        for table in {*touched, *recompute}:
+            self._rebuild_trees(table, touched.get(table, {}), recompute.get(table, {}))
         for table, acts in touched.items():
             self._mark_later(table, acts, since)
         for table, columns in recompute.items():
             for name, keys in columns.items():
                 self._compute_anew(table, name, keys)
         self.env.flush_all()
-        for table, acts in touched.items():
-            self._tell(table, [number for act in acts.values() for number in act["ids"]])
+
+    def _rebuild_trees(self, table, acts, columns):
+        """Have records that were put elsewhere, and whatever is below them now, say where that is.
+
+        What others have put below them since, or above them, is in no entry of what was undone.
+        """
+        for model in self._models(table)[:1]:
+            parent = model._fields.get(model._parent_name)
+            if parent is None or not parent.store or parent.comodel_name != model._name:
+                continue
+            ids = _moved(acts, {parent.name, PATH}) | {int(key["id"]) for key in columns.get(PATH, ())}
+            if not ids:
+                continue
+            names = {"table": SQL.identifier(table), "parent": SQL.identifier(parent.name), "ids": list(ids)}
+            if found := self.env.execute_query(SQL(CYCLES, **names)):
+                raise UserError(
+                    self.env._(
+                        "%(model)s %(number)s would be below itself: what was above it has been put below it since.",
+                        model=model._description,
+                        number=found[0][0],
+                    )
+                )
+            if model._parent_store:
+                self.env.cr.execute(SQL(PATHS, **names))
 
     def _mark_later(self, table, acts, since):
         """Have stored fields that depend on what came back computed anew, in records that were written since.
@@ -107,3 +166,10 @@ class FollowUp:
         for model in self._models(table):
             if hasattr(model, "_after_undo"):
                 model.browse(ids).exists()._after_undo()
+
+
+def _moved(acts, names):
+    """Return the numbers of the records of a table that an undo has brought back, or given another place in a tree."""
+    restored = acts.get("restored", {"ids": (), "columns": ()})
+    ids = restored["ids"] if names.intersection(restored["columns"]) else ()
+    return {*ids, *acts.get("inserted", {"ids": ()})["ids"]}

@@ -28,6 +28,7 @@ KINDS = [
 RETENTION_PARAMETER = "loomworks_ai.retention_months"
 RETENTION_MONTHS = 3
 # Tables of messages that another process sends, and what their rows are then.
+OF_MESSAGES = {"to", "subject", "message_id"}  # of effects: whom a message reached, and what it was about
 QUEUES = {"mail_mail": "mail", "sms_sms": "sms"}
 SENT_STATES = ("sent", "received", "process", "pending")
 QUEUED = 200  # of them are looked at
@@ -179,7 +180,11 @@ class OperationLog(models.Model):
         with self.env.cr._cnx.cursor() as cr:
             noted = [{"kind": one["kind"], **one["detail"]} for one in journal.effects(cr, self.ids)]
             queued = journal.changes(cr, self.ids, tables=list(QUEUES), limit=QUEUED)
-        return noted + [self._sent(one) for one in queued if self._has_left(one)]
+        effects = noted + [self._sent(one) for one in queued if self._has_left(one)]
+        if self.env.su or self.env.user.has_group("loomworks_ai.group_manager"):
+            return effects
+        # Messages are for those who may read the queues: an agent's change may have had somebody else's sent.
+        return [{name: one[name] for name in one.keys() - OF_MESSAGES} for one in effects]
 
     def _has_left(self, change):
         """Tell whether a message that an operation put into a queue has been taken out and sent since.
@@ -207,6 +212,8 @@ class OperationLog(models.Model):
     def _effect_words(self, effect):
         """Say an effect in words."""
         kind = effect["kind"]
+        if kind == "mail" and "subject" not in effect and not effect.get("queued"):
+            return self.env._("A mail was sent.")
         if effect.get("queued"):
             return self.env._("A message that it had put into the queue (%s) was sent since.", kind)
         if kind == "mail":

@@ -127,23 +127,33 @@ class OperationLog(models.Model):
             "computed": follow_up.computed_columns,
         }
         if kind == "preview":
-            return self._told(self._look(arguments, closed), effects)
+            return self._told(self._look(arguments, follow_up, closed), effects)
         return self._told(self._run(kind, arguments, follow_up, closed, partial=records is not None), effects)
 
-    def _look(self, arguments, closed):
-        """Preview it; the records are as they would be only while that lasts."""
+    def _look(self, arguments, follow_up, closed):
+        """Preview it, with what follows from it; the records are as they would be only while that lasts."""
         listed = []
 
-        def meanwhile():
+        def meanwhile(report):
+            touched = journal.touched(cr, follow_up.tables)
             self._check_closed(closed)
+            follow_up.settle(touched, report["recompute"], journal.first_moment(cr, self.ids))
             listed.extend(journal.changes(cr, [journal.PREVIEW], limit=SHOWN_ROWS))
 
         try:
             with self.env.cr._cnx.cursor() as cr:
                 report = journal.preview(cr, self.ids, meanwhile=meanwhile, **arguments)
         finally:
-            self.env.invalidate_all(flush=False)
+            self._forget_what_was_seen()
         return {**report, "changes": Changes(self.env, listed).described()}
+
+    def _forget_what_was_seen(self):
+        """Leave nothing of a preview in this process: neither records, nor what was worked out from them."""
+        self.env.transaction.clear()
+        changed = set(self.env.registry.cache_invalidated)
+        self.env.registry.clear_all_caches()
+        self.env.registry.cache_invalidated.clear()  # nothing has changed for other workers
+        self.env.registry.cache_invalidated.update(changed)
 
     def _run(self, kind, arguments, follow_up, closed, partial):
         operation, own = self._operation(kind)

@@ -29,12 +29,16 @@ class ConflictWords:
             return None
         detail = dict(self._detail)
         for side in {"left", "now"} & detail.keys():
-            detail[side] = {name: text for name, text in detail[side].items() if self._may_read(name)}
+            detail[side] = {name: self._own(name, text) for name, text in detail[side].items() if self._may_read(name)}
         if "keys" in detail:
             detail["keys"] = self._changes.readable_keys(self._changes.model_of(detail["table"]), detail["keys"])
         if "by" in detail:
             detail["by"] = next(iter(self._changes.readable_keys(self.model, [detail["by"]])), None)
         return detail
+
+    def _own(self, column, text):
+        field = self.model._fields.get(column) if self.model is not None else None
+        return text if field is None else self._changes.own(field, text)
 
     def _may_read(self, column):
         field = self.model._fields.get(column) if self.model is not None else None

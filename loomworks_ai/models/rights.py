@@ -29,7 +29,11 @@ class OperationLog(models.Model):
         if self.env.su or not self.env.user._is_ai_agent():
             return closed
         chosen = None if records is None else {self._row(one) for one in records}
-        for log in self._roots():
+        roots = self._roots()
+        kept = roots._accounted()
+        for log in roots:
+            if kept.get(log.id, 0) < log.row_changes:  # nobody knows what it had changed
+                log._raise_closed()
             model = log._model_called_on()
             for act, numbers in log._called_on(model).items():
                 right = RIGHTS[act]

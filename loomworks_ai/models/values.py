@@ -30,7 +30,9 @@ class Changes:
             if model is None or change[side] is None or not self.may_see(model, change):
                 continue
             values = {
-                name: _parsed(field, change[side][name]) for name, field in self._fields(model) if name in change[side]
+                name: _parsed(field, self.own(field, change[side][name]))
+                for name, field in self._fields(model)
+                if name in change[side]
             }
             found.setdefault(model._name, {})[change["key"]["id"]] = values
         return found
@@ -94,7 +96,7 @@ class Changes:
             described["fields"] = self._described_secrets(model, change["secret"] or ())
             described["bookkeeping"] = not change["secret"] and not change["before"].keys() - BOOKKEEPING
         for name, field in self._fields(model):
-            before, after = ((change[side] or {}).get(name) for side in ("before", "after"))
+            before, after = (self.own(field, (change[side] or {}).get(name)) for side in ("before", "after"))
             if before != after and self._is_worth_showing(name, field, change):
                 described["fields"].append(
                     {
@@ -134,11 +136,35 @@ class Changes:
         if name in HIDDEN_FIELDS:
             return False
         image = change["before"] or change["after"]
-        return change["act"] == "changed" or (bool(_parsed(field, image.get(name))) and not field.compute)
+        value = _parsed(field, self.own(field, image.get(name)))
+        there = any(value.values()) if field.company_dependent and isinstance(value, dict) else bool(value)
+        return change["act"] == "changed" or (there and not field.compute)
+
+    @functools.cached_property
+    def _companies(self):
+        return {str(company.id): company.sudo().name for company in self.env.user.company_ids}
+
+    def own(self, field, text):
+        """Return the text of a column, of one with a value for each company only those of the user's companies."""
+        if text is None or not field.company_dependent or self.env.su:
+            return text
+        found = _parsed(field, text)
+        if not isinstance(found, dict):
+            return text
+        seen = {number: value for number, value in found.items() if number in self._companies}
+        return json.dumps(seen) if seen else None
 
     def in_words(self, field, text):
         """Return a value for people, from the text that PostgreSQL has for it."""
-        value = _parsed(field, text)
+        value = _parsed(field, self.own(field, text))
+        if not field.company_dependent or not isinstance(value, dict):
+            return self._said(field, value)
+        if len(value) == 1:
+            return self._said(field, next(iter(value.values())))
+        names = self._companies
+        return "; ".join(f"{names.get(one, one)}: {self._said(field, own)}" for one, own in sorted(value.items()))
+
+    def _said(self, field, value):
         if value is None:
             return ""
         if field.type == "many2one":

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 from .operation import Operation
 
+WORD = re.compile(r"[A-Za-z._-]{1,20}[0-9]{0,2}")
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def activate(connection_class: Any, under_way: Callable[[], Operation | None]) -> None:
     """Have HTTP connections tell the operation under way what they send, once in a process.
 
-    Noted are the method, the host and the path; never a query or a body: they may hold what is secret.
+    Noted are the method, the host, and of the path what can be no secret; never a query or a body.
 
     :param connection_class: `http.client.HTTPConnection`, with whose ``putrequest`` each request begins, whether
         ``requests`` sends it, ``urllib.request``, ``xmlrpc.client`` or a vendor's library on one of these
@@ -40,5 +42,13 @@ def _target(connection: Any, url: str) -> tuple[str, str]:
     """Return host and path of a request. One to a proxy has its host in the URL, or in the tunnel through it."""
     if url.startswith("http"):
         address = urlsplit(url)
-        return address.hostname or "", address.path
-    return (connection._tunnel_host or connection.host).lower(), url.partition("?")[0].partition("#")[0]
+        return address.hostname or "", _plain(address.path)
+    return (connection._tunnel_host or connection.host).lower(), _plain(url.partition("?")[0].partition("#")[0])
+
+
+def _plain(path: str) -> str:
+    """Return a path's first part, where that is a word; what addresses a webhook is the key to it."""
+    first, _slash, rest = path.lstrip("/").partition("/")
+    if not WORD.fullmatch(first):
+        return "/…" if first else "/"
+    return f"/{first}/…" if rest else f"/{first}"

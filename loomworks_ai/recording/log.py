@@ -34,7 +34,7 @@ UPDATE = """
 """
 TODAY = """
     SELECT count(*) FROM public.loomworks_ai_operation_log
-    WHERE agent_id = user_id AND state <> 'failed' AND operation_type NOT IN ('undo', 'redo')
+    WHERE agent_id = user_id AND (state <> 'failed' OR row_changes > 0) AND operation_type NOT IN ('undo', 'redo')
       AND started_at >= date_trunc('day', now() AT TIME ZONE 'UTC')
 """
 LIMIT = "SELECT value FROM public.ir_config_parameter WHERE key = 'loomworks.max_ai_operations_daily'"

@@ -164,6 +164,8 @@ class Operation:
         """Forget a transaction that came to nothing, and what would have happened with its commit."""
         self._transactions.pop(id(connection), None)
         self._begun.pop(id(connection), None)
+        if not self._state:  # of an undo: another try may be refused
+            self.undoes, self.partly = (), False
         # Where nothing of it is kept, its first change is yet to come, behind whatever others commit meanwhile.
         self._positioned = bool(self._state or self._transactions)
 

@@ -114,6 +114,17 @@ class TestAccess(AgentCase):
         with self.request():
             self.assertTrue(operation.action_undo()["done"])
 
+    def test_an_agent_does_nothing_again_of_which_nobody_knows_what_it_was(self):
+        """Months are forgotten one after the other: an undo may be kept for longer than what it has undone."""
+        operation = self.change_phone().with_user(self.agent)
+        with self.request():
+            self.assertTrue(operation.action_undo()["done"])
+        self.env.cr.execute("DELETE FROM loomworks.entry WHERE operation = %s", [operation.id])
+        with self.assertRaisesRegex(AccessError, "may no longer change"), self.request():
+            operation.action_redo()
+        self.assertEqual(self.partner.phone, "1")
+        self.assertTrue(operation.with_user(self.env.ref("base.user_admin")).action_redo()["done"])
+
     def test_an_agent_takes_back_what_it_has_given_away(self):
         self.partner.user_id = self.agent
         self.close("[('user_id', '=', user.id)]")

@@ -1064,7 +1064,7 @@ def test_requests_of_every_library_are_listed_once(office, agent):
         ("POST", "127.0.0.1", "/hook"),
         ("POST", "127.0.0.1", "/rpc"),
         ("POST", "far.example.test", "/there"),
-        ("PUT", "127.0.0.1", "//twice/as/deep"),
+        ("PUT", "127.0.0.1", "/twice/…"),
         ("PUT", "farther.example.test", "/through"),
     ]
 
@@ -1132,7 +1132,7 @@ def test_a_text_message_that_was_sent_is_listed(office, agent):
             env["sms.sms"].sudo().create(values).send(unlink_failed=False, unlink_sent=False)
     (effect,) = [one for one in agent.preview()["effects"] if one["kind"] == "request"]
     assert (effect["method"], effect["host"]) == ("POST", "127.0.0.1")
-    assert effect["path"].endswith("/send")
+    assert effect["path"].startswith("/api/")
 
 
 def test_a_payment_that_was_asked_for_is_listed(office, agent, monkeypatch):
@@ -1147,7 +1147,7 @@ def test_a_payment_that_was_asked_for_is_listed(office, agent, monkeypatch):
             paid._send_api_request("POST", "v1/charges", json={"card": "secret"})
     with office.person() as env:
         (effect,) = env["loomworks.ai.operation.log"].search([], limit=1).effects
-    assert effect == {"kind": "request", "method": "POST", "host": "127.0.0.1", "path": "/v1/charges"}
+    assert effect == {"kind": "request", "method": "POST", "host": "127.0.0.1", "path": "/v1/…"}
 
 
 LETTER = {
