@@ -112,7 +112,7 @@ def test_undo_redo_and_undo_again_are_exact(cr, name):
     assert told["restore_only"] is None
     after = state(cr)
     foreseen = []
-    seen = journal.preview(cr, [1], meanwhile=lambda: foreseen.extend(journal.changes(cr, [journal.PREVIEW])))
+    seen = journal.preview(cr, [1], meanwhile=lambda _report: foreseen.extend(journal.changes(cr, [journal.PREVIEW])))
     assert seen["refused"] is None
     assert state(cr) == after, "a preview changes nothing"
     for number, expected in ((2, before), (3, after), (4, before)):
