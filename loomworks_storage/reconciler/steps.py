@@ -43,8 +43,8 @@ class VolumeClaim(Step):
         found = _claim(spec, world)
         if found:
             return Done(_asked(spec, world, found))
-        if spec.volume.missed and not spec.running:
-            return Done("gone; none is made while nothing runs")  # it keeps nobody from stopping a tenant
+        if _may_be_gone(spec):
+            return Done(NONE_MADE)
         _require_no_loss(spec)
         _storage_class(spec, world)
         world.kube.apply(manifests.volume_claim(spec))
@@ -80,15 +80,18 @@ def _ask(spec: TenantSpec, world: Boundaries, found: dict[str, Any]) -> None:
 
 
 class ClaimedVolume(Step):
-    """A step on the volume of a claim that is there."""
+    """A step on the volume of a claim that is there; one that is gone keeps nobody from stopping a tenant."""
 
     def inputs(self, spec: TenantSpec) -> Any:
-        return manifests.volume_claim(spec)
+        claim = manifests.volume_claim(spec)
+        return [claim, "may be gone"] if _may_be_gone(spec) else claim
 
     def ensure(self, spec: TenantSpec, world: Boundaries) -> Answer:
         found = _claim(spec, world)
         if found:
             return self._of(found, spec, world)
+        if _may_be_gone(spec):
+            return Done(NONE_MADE)
         _require_no_loss(spec)
         return GONE
 
@@ -129,7 +132,13 @@ class VolumeGrowth(ClaimedVolume):
         return _growing(state, spec.volume.size)
 
 
+NONE_MADE = "gone; none is made while nothing runs"
 GONE = Waiting("the claim is gone: use Retry", PROBLEM_LOOK, "volume_lost")
+
+
+def _may_be_gone(spec: TenantSpec) -> bool:
+    """Tell whether a claim that the tenant has had may be missing: it is stopped, or stops for a reset."""
+    return spec.volume.missed and not spec.running
 
 
 def _require_no_loss(spec: TenantSpec) -> None:

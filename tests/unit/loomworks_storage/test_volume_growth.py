@@ -1,5 +1,7 @@
 """A volume that is to grow: what is asked, when it is not, and what is said of how it goes."""
 
+from dataclasses import replace
+
 import pytest
 from addons.loomworks_storage.files.spec import FilesSpec
 from addons.loomworks_storage.reconciler.steps import Volume, VolumeClaim, VolumeGrowth
@@ -82,11 +84,19 @@ def test_lost_claim_is_told_with_a_way_out_and_no_empty_one_is_made(step):
     assert "reset it" in caught.value.hint
 
 
+@pytest.mark.parametrize("step", [VolumeClaim(), Volume(), VolumeGrowth()])
 @pytest.mark.parametrize("values", [{"goal": Goal.SUSPENDED}, {"paused": True}])
-def test_lost_claim_keeps_nobody_from_stopping_a_tenant(values):
+def test_lost_claim_keeps_nobody_from_stopping_a_tenant(step, values):
+    """A reset of a tenant that was to run waited for its pod for good: the step before that one's end was stuck."""
     cluster = Cluster()
-    assert isinstance(VolumeClaim().ensure(missing(**values), cluster.world), Done)
+    assert isinstance(step.ensure(missing(**values), cluster.world), Done)
     assert cluster.applied == []
+
+
+@pytest.mark.parametrize("step", [Volume(), VolumeGrowth()])
+def test_claim_that_may_be_gone_is_missed_again_once_its_tenant_is_to_run(step):
+    assert step.fingerprint(missing(paused=True)) != step.fingerprint(missing())
+    assert step.fingerprint(wanting("5Gi")) == step.fingerprint(replace(wanting("5Gi"), paused=True))
 
 
 def test_claim_is_looked_at_again_by_each_restore_of_files():
