@@ -17,7 +17,7 @@ REPOSITORY_TESTS = ("tests/unit/loomworks_snapshot", "tests/unit/loomworks_stora
 REPOSITORIES = Suite("repositories", REPOSITORY_TESTS)
 PLAIN = Suite("unit", ("tests/unit",), tuple(f"--ignore={path}" for path in REPOSITORY_TESTS))
 SERVER = Suite("server", ("tests/server",))
-DAYS = Suite("days", ("tests/scenes/test_random_days.py",), ("--timeout=1800",), measured=False)  # of 500 examples
+DAYS = Suite("days", ("tests/scenes/test_random_days.py",), ("--timeout=1800",), measured=False)  # of 300 examples
 BUSINESS = Suite("business", ("tests/scenes/test_random_business.py",), ("--timeout=1800",), measured=False)
 NOT_AT_RANDOM = tuple(f"--ignore={path}" for path in (*DAYS.paths, *BUSINESS.paths))
 SCENES = Suite("scenes", ("tests/scenes",), NOT_AT_RANDOM, measured=False)
@@ -25,7 +25,7 @@ STACK = Suite("stack", ("tests/stack",))
 MANIFESTS = Suite("kubernetes", ("tests/kubernetes",), ("-m", "not alone"))
 REPOSITORY_ALONE = Suite("kubernetes-alone", ("tests/kubernetes",), ("-m", "alone"))
 # What goes on with a tenant's data, beside what goes on with its life; whatever disturbs all of it comes after.
-WITH_DATA = "restore copies files download backups template_build time_machine import ending agent_in_control_plane"
+WITH_DATA = "restore copies files download backups template_build time_machine import ending reset"
 DATA_TESTS = tuple(f"tests/e2e/test_{name}.py" for name in WITH_DATA.split())
 BESIDE = ("-m", "not alone and not long")
 DATA = Suite("data", DATA_TESTS, BESIDE)

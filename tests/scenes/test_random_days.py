@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from odoo.exceptions import MissingError
 from whole_state import differences
 
-EXAMPLES = int(os.environ.get("LOOMWORKS_DAYS_EXAMPLES", "500"))
+EXAMPLES = int(os.environ.get("LOOMWORKS_DAYS_EXAMPLES", "300"))
 OUTCOMES = Counter()  # whether undos were done -> how many
 FIELDS = ("phone", "email", "function")  # of those that Odoo copies to nobody else
 SLOTS = 4  # records that are there from the morning on
