@@ -130,8 +130,7 @@ def preview(
     """Report what `undo` would do: the same run, rolled back.
 
     :param meanwhile: called with the report, on this connection, where it would be done and before it is rolled back;
-        may raise.
-        `changes` of the operation ``PREVIEW`` tells there what it does
+        may raise. `changes` of the operation ``PREVIEW`` tells there what it does
     :raises NeedsPrimary: on a connection that only reads: the run writes like an undo
     """
     require_writing(cr)
@@ -270,8 +269,9 @@ def _settle(cr: Cursor, seen: scope.Scope, terms: Terms, report: Report) -> None
         report["rows"] = _by_label(seen, net.totals(cr))
         raise Refused(f"{undecided} conflict{'s' if undecided > 1 else ''} with what was done since")
     _note_recompute(cr, report)
-    if any(one["choice"] in ("skip", "theirs") for one in found):
-        _note_computed(cr, terms.computed, report)
+    left = "SELECT EXISTS (SELECT FROM loomworks_conflict WHERE choice IN ('skip', 'theirs')) AS some"
+    if terms.only is None and not report["skipped"] and rows(cr, left)[0]["some"]:
+        _note_computed(cr, terms.computed, report)  # once: later rounds have no more of these rows
     report["conflicts"] += found
     report["skipped"] += [
         {"table": one["table"], "key": one["key"], "type": one["type"]}
@@ -305,8 +305,7 @@ def _note_computed(cr: Cursor, computed: Computed, report: Report) -> None:
     for found in rows(cr, tables):
         names = sorted(computed.get(found["table_name"], ()))
         for row in rows(cr, query, [found["table_name"], names], h=schema.hstore(cr)) if names else ():
-            noted = report["recompute"].setdefault(row["label"], {}).setdefault(row["name"], [])
-            noted += [key for key in row["keys"] if key not in noted]
+            report["recompute"].setdefault(row["label"], {}).setdefault(row["name"], []).extend(row["keys"])
 
 
 def _keep_only(cr: Cursor, only: Iterable[tuple[str, Any]], h: Part) -> None:

@@ -27,8 +27,8 @@ KINDS = [
 ]
 RETENTION_PARAMETER = "loomworks_ai.retention_months"
 RETENTION_MONTHS = 3
-# Tables of messages that another process sends, and what their rows are then.
 OF_MESSAGES = {"to", "subject", "message_id"}  # of effects: whom a message reached, and what it was about
+# Tables of messages that another process sends, and what their rows are then.
 QUEUES = {"mail_mail": "mail", "sms_sms": "sms"}
 SENT_STATES = ("sent", "received", "process", "pending")
 QUEUED = 200  # of them are looked at

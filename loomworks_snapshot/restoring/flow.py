@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...loomworks_tenant.errors import PermanentError, RetryableError
-from ...loomworks_tenant.kube import diagnosis, job_output, jobs, names
+from ...loomworks_tenant.kube import job_output, jobs, names, tenant_pods
 from ...loomworks_tenant.postgres.empty import make_empty
 from ...loomworks_tenant.reconciler.step import Boundaries
 from . import databases, job
@@ -134,8 +134,7 @@ def switched_at(uuid: str, world: Boundaries) -> datetime | None:
 
 def has_pods(uuid: str, database: str, world: Boundaries) -> bool:
     """Tell whether any pod of ``database`` is left."""
-    selector = f"{names.selector(uuid)},{names.DATABASE_LABEL}={database}"
-    return any(map(diagnosis.lives, world.kube.list("Pod", names.namespace(uuid), label_selector=selector)))
+    return bool(tenant_pods.living(world.kube, uuid, database))
 
 
 def check(spec: RestoreSpec, world: Boundaries, report: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from ...loomworks_storage.files.flow import has_one_pod
 from ...loomworks_storage.files.job import on_node
 from ...loomworks_storage.reconciler.files import JOB as FILES_JOB
 from ...loomworks_tenant.errors import PermanentError, RetryableError
-from ...loomworks_tenant.kube import diagnosis, job_output, jobs, manifests, names
+from ...loomworks_tenant.kube import diagnosis, job_output, jobs, manifests, names, tenant_pods
 from ...loomworks_tenant.reconciler.spec import TenantSpec, is_database_of
 from ...loomworks_tenant.reconciler.step import Boundaries
 
@@ -114,9 +114,8 @@ def _stop_filling(tenant: TenantSpec, database: str, world: Boundaries) -> None:
 
     :raises LeftoverStays: while something still does
     """
-    namespace, selector = names.namespace(tenant.uuid), names.selector(tenant.uuid)
-    served = f"{selector},{names.DATABASE_LABEL}={database}"
-    if any(map(diagnosis.lives, world.kube.list("Pod", namespace, label_selector=served))):
+    namespace = names.namespace(tenant.uuid)
+    if tenant_pods.living(world.kube, tenant.uuid, database):
         raise LeftoverStays(f"pods of the database {database} have not ended yet")
     for found in list(world.kube.list("Job", namespace)):
         name, state = found["metadata"]["name"], diagnosis.job(found, [])
@@ -133,8 +132,7 @@ def _node(tenant: TenantSpec, world: Boundaries) -> str:
 
     :raises LeftoverStays: when no other pod may have it meanwhile
     """
-    pods = world.kube.list("Pod", names.namespace(tenant.uuid), label_selector=names.selector(tenant.uuid))
-    nodes = [pod["spec"]["nodeName"] for pod in pods if pod.get("spec", {}).get("nodeName") and diagnosis.lives(pod)]
-    if (nodes or tenant.running) and has_one_pod(tenant):
+    node = tenant_pods.node(world.kube, tenant.uuid)
+    if (node or tenant.running) and has_one_pod(tenant):
         raise LeftoverStays("the plan lets one pod have the volume, and the tenant's Odoo is that")
-    return nodes[0] if nodes else ""
+    return node

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...loomworks_tenant.kube import diagnosis, job_output, jobs, names
+from ...loomworks_tenant.kube import diagnosis, job_output, jobs, names, tenant_pods
 from ...loomworks_tenant.reconciler.spec import TenantSpec
 from ...loomworks_tenant.reconciler.step import Boundaries
 from ..filestore.key import Key
@@ -47,7 +47,7 @@ def advance(work: FilesWork, key: Key, world: Boundaries) -> Progress:
     """
     if has_one_pod(work.tenant) and work.tenant.running and not work.writes:
         clean_up(work, world)  # one of the time while it was suspended would keep its Odoo from starting
-        raise held()
+        raise _held()
     namespace = names.namespace(work.tenant.uuid)
     found = jobs.begun(world.kube, work.name, namespace)
     if found is None:
@@ -86,7 +86,9 @@ def _start(work: FilesWork, key: Key, world: Boundaries) -> None:
     if work.place is None:
         raise PlaceUnset
     _require_volume(work, world)
-    node = _node(work, world)
+    node = tenant_pods.node(world.kube, work.tenant.uuid)
+    if node and has_one_pod(work.tenant):
+        raise _held()
     location = work.place.location(work.request.tenant)
     ca = Path(location.ca_file).read_text() if location.ca_file else ""
     jobs.start(world.kube, job.job(work, node), job.network_policy(work), job.secret(work, location, key, ca))
@@ -115,20 +117,7 @@ def has_one_pod(tenant: TenantSpec) -> bool:
     return bool(tenant.volume and tenant.volume.access_mode == ONE_POD)
 
 
-def _node(work: FilesWork, world: Boundaries) -> str:
-    """Return where the tenant's Odoo has the volume; empty while none has.
-
-    :raises VolumeHeld: when no other pod may have it meanwhile
-    """
-    uuid = work.tenant.uuid
-    pods = world.kube.list("Pod", names.namespace(uuid), label_selector=names.selector(uuid))
-    nodes = [pod["spec"]["nodeName"] for pod in pods if pod.get("spec", {}).get("nodeName") and diagnosis.lives(pod)]
-    if nodes and has_one_pod(work.tenant):
-        raise held()
-    return nodes[0] if nodes else ""
-
-
-def held() -> VolumeHeld:
+def _held() -> VolumeHeld:
     """Return the error of a volume that its tenant's Odoo has for itself."""
     return VolumeHeld(
         "the plan lets one pod have the volume, and the tenant's Odoo is that",

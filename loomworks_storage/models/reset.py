@@ -4,7 +4,7 @@ import json
 
 from odoo import api, fields, models
 from odoo.addons.loomworks_tenant.errors import LoomworksError
-from odoo.addons.loomworks_tenant.kube import diagnosis, names
+from odoo.addons.loomworks_tenant.kube import names, tenant_pods
 from odoo.addons.loomworks_tenant.reconciler import backoff
 from odoo.exceptions import UserError
 
@@ -137,10 +137,7 @@ class Reset(models.Model):
 
     def _pods(self):
         tenant = self.tenant_id
-        found = tenant.cluster_id._client().list(
-            "Pod", names.namespace(tenant.uuid), label_selector=names.selector(tenant.uuid)
-        )
-        return sum(map(diagnosis.lives, found))
+        return len(tenant_pods.living(tenant.cluster_id._client(), tenant.uuid))
 
     def _note_configuration(self):
         """Keep what the tenant was, and which claim is to be replaced: another one never is."""

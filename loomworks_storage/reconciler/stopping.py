@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...loomworks_tenant.kube import diagnosis, names
+from ...loomworks_tenant.kube import names, tenant_pods
 from ...loomworks_tenant.reconciler.spec import TenantSpec
 from ...loomworks_tenant.reconciler.step import Boundaries
 
@@ -16,4 +16,4 @@ def stopping(spec: TenantSpec, world: Boundaries) -> int:
     found = world.kube.get("Deployment", names.ODOO, namespace)
     if found and found["spec"].get("replicas", 1):
         world.kube.merge("Deployment", names.ODOO, namespace, {"spec": {"replicas": 0}})
-    return sum(map(diagnosis.lives, world.kube.list("Pod", namespace, label_selector=names.selector(spec.uuid))))
+    return len(tenant_pods.living(world.kube, spec.uuid))

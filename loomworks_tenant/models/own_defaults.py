@@ -1,7 +1,7 @@
 """Rows that the system makes: what a caller would have a field be by default is nothing to them."""
 
 from odoo import SUPERUSER_ID, api, models
-from odoo.tools.misc import clean_context
+from odoo.tools.misc import clean_context, partition
 
 
 class OwnDefaults(models.AbstractModel):
@@ -18,8 +18,7 @@ class OwnDefaults(models.AbstractModel):
     @api.model
     def default_get(self, fields_list):
         """Return defaults: of what a caller may say the usual ones, of all else those of the declaration."""
-        free = [name for name in fields_list if self._may_be_proposed(name)]
-        rest = [name for name in fields_list if name not in free]
+        free, rest = partition(self._may_be_proposed, fields_list)
         own = self.with_env(self.env(user=SUPERUSER_ID, context=clean_context(self.env.context)))
         return {**super().default_get(free), **super(OwnDefaults, own).default_get(rest)}
 

@@ -1220,6 +1220,13 @@ def test_mail_that_was_sent_at_once_is_listed(office, agent):
     assert (effect["kind"], effect["to"], effect["subject"]) == ("mail", "x@example.test", "Hello")
     with office.person() as env:
         assert "x@example.test" in env["loomworks.ai.operation.log"].browse(agent.last).effects_html
+    with office.cursor() as cr:  # the agent learns that mail has left, and not to whom
+        log = agent.environment(cr)["loomworks.ai.operation.log"].browse(agent.last)
+        assert log.effects == [{"kind": "mail"}]
+        assert "A mail was sent." in log.effects_html
+        assert "example.test" not in log.effects_html
+        assert log.preview_undo()["effects"] == [{"kind": "mail"}]
+        cr.rollback()
 
 
 def test_mail_that_follows_the_commit_of_a_tracked_change_is_listed_and_undone(office, agent):
