@@ -196,12 +196,27 @@ class TestAccess(AgentCase):
         with self.assertRaises(AccessError):
             self.agent.with_user(self.manager).action_new_agent_key()
 
+    def limit_to(self, number):
+        self.env.cr.execute(
+            "INSERT INTO ir_config_parameter (key, value) VALUES ('loomworks.max_ai_operations_daily', %s)"
+            " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            [str(number)],
+        )
+
     def test_the_limit_of_a_day(self):
         self.change_phone()
-        self.env.cr.execute(
-            "INSERT INTO ir_config_parameter (key, value) VALUES ('loomworks.max_ai_operations_daily', '1')"
-            " ON CONFLICT (key) DO UPDATE SET value = excluded.value"
-        )
+        self.limit_to(1)
         with self.assertRaisesRegex(UserError, "used up"), self.request() as env:
             self.partner.with_env(env).phone = "3"
+            env.flush_all()
+
+    def test_what_failed_counts_for_the_limit_if_something_of_it_stays(self):
+        failed = self.change_phone()
+        self.limit_to(1)
+        failed.sudo().write({"state": "failed", "row_changes": 0})
+        self.env.flush_all()
+        self.change_phone("3").sudo().write({"state": "failed"})  # after a commit of its own
+        self.env.flush_all()
+        with self.assertRaisesRegex(UserError, "used up"), self.request() as env:
+            self.partner.with_env(env).phone = "4"
             env.flush_all()

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ...loomworks_tenant.kube import jobs, manifests, names
+from ...loomworks_tenant.kube.manifest import Manifest
 from ..repository.location import Location
 from . import download
 from .spec import NAMESPACE, RestoreSpec
-
-Manifest = dict[str, Any]
 
 DEADLINE = 6 * 3600  # seconds
 MEMORY_MIB = 2048  # of its processes

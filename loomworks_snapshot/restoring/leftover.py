@@ -5,17 +5,14 @@ Files are links (loomworks-adopt-files), so that no other database loses one; wh
 
 from __future__ import annotations
 
-from typing import Any
-
 from ...loomworks_storage.files.flow import has_one_pod
 from ...loomworks_storage.files.job import on_node
 from ...loomworks_storage.reconciler.files import JOB as FILES_JOB
 from ...loomworks_tenant.errors import PermanentError, RetryableError
 from ...loomworks_tenant.kube import diagnosis, job_output, jobs, manifests, names, tenant_pods
+from ...loomworks_tenant.kube.manifest import Manifest
 from ...loomworks_tenant.reconciler.spec import TenantSpec, is_database_of
 from ...loomworks_tenant.reconciler.step import Boundaries
-
-Manifest = dict[str, Any]
 
 LOOK = 1.0  # seconds between two looks at the Job
 DEADLINE = 3600  # seconds

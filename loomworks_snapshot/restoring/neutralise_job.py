@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ...loomworks_tenant.kube import jobs, manifests, names
+from ...loomworks_tenant.kube.manifest import Manifest
 from ...loomworks_tenant.reconciler.spec import TenantSpec
-
-Manifest = dict[str, Any]
 
 COMMAND = ["loomworks-neutralise"]
 DEADLINE = 1800  # seconds

@@ -5,14 +5,11 @@ The tenant's own pods have no account of the API server, so that they cannot rea
 
 from __future__ import annotations
 
-from typing import Any
-
 from ...loomworks_tenant.kube import jobs, manifests, names
+from ...loomworks_tenant.kube.manifest import Manifest
 from ..filestore.key import Key
 from ..filestore.location import PREFIX, Location
 from .spec import FilesWork
-
-Manifest = dict[str, Any]
 
 DEADLINE = 6 * 3600  # seconds; a collector of objects counts on it
 CA_PATH = "/etc/filestore-s3"

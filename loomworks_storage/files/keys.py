@@ -6,16 +6,14 @@ Nobody else may read there. A key is made once and never changed; erased, the te
 from __future__ import annotations
 
 import base64
-from typing import Any
 
 from ...loomworks_tenant.errors import Conflict
 from ...loomworks_tenant.kube import jobs, names
 from ...loomworks_tenant.kube.client import KubeClient
+from ...loomworks_tenant.kube.manifest import Manifest
 from ...loomworks_tenant.reconciler.spec import ClusterSpec
 from ..filestore.key import Key
 from .errors import KeyMissing
-
-Manifest = dict[str, Any]
 
 NAMESPACE = "lw-keys"
 VALUE = "key"

@@ -6,14 +6,11 @@ role, and runs in the tenant's image. Neither has an account of the API server, 
 
 from __future__ import annotations
 
-from typing import Any
-
 from ...loomworks_tenant.kube import jobs, manifests, names
+from ...loomworks_tenant.kube.manifest import Manifest
 from ..files.job import CA_FILE
 from ..filestore.location import Location
 from .spec import ImportWork, environment
-
-Manifest = dict[str, Any]
 
 DEADLINE = 12 * 3600  # seconds
 MODULES_DEADLINE = 3600

@@ -14,9 +14,8 @@ from uuid import UUID
 
 from ...loomworks_tenant.errors import InvalidQuantity
 from ...loomworks_tenant.kube import names, quantity, template_job
+from ...loomworks_tenant.kube.manifest import Manifest
 from .sighting import Kind, Sighting
-
-Manifest = dict[str, Any]
 
 DATABASE = re.compile(r"^t_([0-9a-f]{32})(_r[0-9]+)?$")
 ROLE = re.compile(r"^t_([0-9a-f]{32})$")

@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from ...loomworks_tenant.kube import diagnosis, names, quantity
-
-Manifest = dict[str, Any]
+from ...loomworks_tenant.kube.manifest import Manifest
 
 INFEASIBLE = {"ControllerResizeInfeasible", "NodeResizeInfeasible"}
 PENDING = {"NodeResizePending"}

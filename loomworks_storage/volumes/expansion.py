@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from ...loomworks_tenant.errors import QuotaExceeded
 from ...loomworks_tenant.kube import quantity
+from ...loomworks_tenant.kube.manifest import Manifest
 from .claim import ClaimState
 from .errors import ExpansionNotAllowed, VolumeShrinks
-
-Manifest = dict[str, Any]
 
 REQUESTS = "requests.storage"
 

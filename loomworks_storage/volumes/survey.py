@@ -11,15 +11,13 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from ...loomworks_tenant.errors import LoomworksError
 from ...loomworks_tenant.kube import names
 from ...loomworks_tenant.kube.client import KubeClient
+from ...loomworks_tenant.kube.manifest import Manifest
 from . import claim as claims
 from .claim import ClaimState, Growth
-
-Manifest = dict[str, Any]
 
 OURS = f"{names.MANAGED_BY}={names.FIELD_MANAGER},{names.TENANT_LABEL}"
 NODES_AT_ONCE = 8

@@ -24,14 +24,13 @@ from ..errors import (
     QuotaExceeded,
 )
 from . import names
+from .manifest import Manifest
 
 IN_CLUSTER = "in-cluster"
 CONNECT_TIMEOUT = 5  # seconds
 READ_TIMEOUT = 20  # seconds
 KUBELET_PORT = 10250
 PAGE_SIZE = 500  # objects a LIST request
-
-Manifest = dict[str, Any]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import Any
 
 from ..errors import LoomworksError, PermanentError, RetryableError
 from . import diagnosis
-from .client import KubeClient, Manifest
+from .client import KubeClient
+from .manifest import Manifest
 
 LOG_LINES = 5
 FAILED = "job_failed"  # code of the diagnosis

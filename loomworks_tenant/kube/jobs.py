@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from ..reconciler.spec import ClusterSpec
 from . import manifests, names
-from .client import KubeClient, Manifest
+from .client import KubeClient
+from .manifest import Manifest
 
 KEPT = 24 * 3600  # seconds after its end for which a Job that nobody removed stays
 

@@ -6,8 +6,7 @@ from typing import Any
 
 from ..reconciler.spec import TenantSpec
 from . import names
-
-Manifest = dict[str, Any]
+from .manifest import Manifest
 
 RUN_AS = 10001  # user and group of the loomworks-odoo image
 DEFAULT_DATA_PATH = "/var/lib/odoo"

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..postgres.server import BUILDER_ROLE
 from ..reconciler.spec import TemplateSpec
 from . import jobs, manifests
-
-Manifest = dict[str, Any]
+from .manifest import Manifest
 
 NAMESPACE = "lw-templates"
 BUILDER_SECRET = "template-builder"

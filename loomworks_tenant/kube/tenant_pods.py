@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from . import diagnosis, names
-from .client import KubeClient, Manifest
+from .client import KubeClient
+from .manifest import Manifest
 
 
 def living(kube: KubeClient, uuid: str, database: str = "") -> list[Manifest]:

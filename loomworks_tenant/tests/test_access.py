@@ -61,6 +61,16 @@ class TestAccess(TenantCase):
             with self.subTest(model), self.assertRaises(AccessError):
                 self.env[model].with_user(self.customer).search([])
 
+    def test_operator_has_a_failed_template_looked_at_again(self):
+        template = self.env["loomworks.template"]._ensure(self.plan, self.server)
+        template.write({"state": "failed", "attempts": 3, "reconcile_at": False})
+        with self.assertRaises(AccessError):
+            template.with_user(self.auditor).action_rebuild()
+        self.assertEqual(template.state, "failed")
+        template.with_user(self.operator).action_rebuild()
+        self.assertEqual((template.state, template.attempts), ("building", 0))
+        self.assertTrue(template.reconcile_at)
+
     def test_ordinary_user_sees_nothing(self):
         ordinary = self.make_user_without_group()
         with self.assertRaises(AccessError):

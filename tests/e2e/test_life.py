@@ -5,7 +5,7 @@ import base64
 import psycopg2
 import pytest
 import requests
-from addons.loomworks_tenant.kube import names
+from addons.loomworks_tenant.kube import names, tenant_pods
 
 
 def pods(kube, tenant):
@@ -83,7 +83,7 @@ def test_suspend_keeps_everything_and_resume_brings_it_back(make_tenant, kube, s
         assert cr.fetchone()["store_fname"]  # a file of the tenant's volume, not a row
     tenant.act("action_suspend", reason="not paid")
     tenant.wait_settled("suspended")
-    assert pods(kube, tenant) == []
+    assert tenant_pods.living(kube, tenant.uuid) == []
     assert kube.get("PersistentVolumeClaim", f"odoo-instance-{tenant.uuid}", tenant.namespace)
     page = tenant.get("/web/login")
     assert page.status_code == 503
@@ -120,7 +120,7 @@ def test_archive_closes_and_keeps_and_erase_leaves_nothing(make_tenant, kube, se
     tenant.act("action_archive")
     tenant.wait_settled("archived")
     assert tenant.get("/web/login").status_code == 404
-    assert pods(kube, tenant) == []
+    assert tenant_pods.living(kube, tenant.uuid) == []
     assert kube.get("PersistentVolumeClaim", f"odoo-instance-{tenant.uuid}", tenant.namespace)
     assert server.database(tenant.database)["datallowconn"] is False
     tenant.act("action_erase", confirm_name=tenant.read("name")["name"], reason="the test is over")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from stack.settings import Settings
 
@@ -15,10 +15,13 @@ from .suites import Runner, Suite, addons
 # Engines that work on repositories wait for programs and disks; the others keep a processor busy.
 REPOSITORY_TESTS = ("tests/unit/loomworks_snapshot", "tests/unit/loomworks_storage")
 REPOSITORIES = Suite("repositories", REPOSITORY_TESTS)
-PLAIN = Suite("unit", ("tests/unit",), tuple(f"--ignore={path}" for path in REPOSITORY_TESTS))
+UNDOS = ("tests/unit/loomworks_ai/test_journal_properties.py",)
+PLAIN = Suite("unit", ("tests/unit",), tuple(f"--ignore={path}" for path in (*REPOSITORY_TESTS, *UNDOS)))
 SERVER = Suite("server", ("tests/server",))
-DAYS = Suite("days", ("tests/scenes/test_random_days.py",), ("--timeout=1800",), measured=False)  # of 300 examples
-BUSINESS = Suite("business", ("tests/scenes/test_random_business.py",), ("--timeout=1800",), measured=False)
+# Made up at random: they keep a processor busy for long, and nothing waits for them.
+UNDOING = Suite("undoing", UNDOS, ("--timeout=3600",))  # of 500 examples a property
+DAYS = Suite("days", ("tests/scenes/test_random_days.py",), ("--timeout=3600",), measured=False)  # of 300 examples
+BUSINESS = Suite("business", ("tests/scenes/test_random_business.py",), ("--timeout=3600",), measured=False)
 NOT_AT_RANDOM = tuple(f"--ignore={path}" for path in (*DAYS.paths, *BUSINESS.paths))
 SCENES = Suite("scenes", ("tests/scenes",), NOT_AT_RANDOM, measured=False)
 STACK = Suite("stack", ("tests/stack",))
@@ -37,7 +40,6 @@ EVERY_CALL = Suite(
 )
 SEED = secrets.randbelow(2**32)  # of the long runs; the short ones are the same each time
 AT_RANDOM = ("--timeout=0", "--hypothesis-show-statistics")
-UNDOS = ("tests/unit/loomworks_ai/test_journal_properties.py",)
 
 
 def made_up(name: str, paths: tuple[str, ...], seed: int, **examples: int) -> Suite:
@@ -71,9 +73,9 @@ def _run(settings: Settings, runner: Runner, name: str) -> bool:
     if name in addons(settings):
         return runner.run_addon(OdooDatabases(settings), name)
     if name == "unit":
-        return _unit(settings, runner)
+        return runner.at_once(_at_random, lambda lane: _unit(settings, lane))
     if name == "all":
-        return all([_unit(settings, runner), _cluster(runner)])
+        return runner.at_once(_at_random, lambda lane: all([_unit(settings, lane), _cluster(lane)]))
     if name == "e2e":
         return _cluster(runner)
     if name == "long":
@@ -81,19 +83,14 @@ def _run(settings: Settings, runner: Runner, name: str) -> bool:
     return runner.run(Suite("chosen", (name,)))
 
 
+def _at_random(runner: Runner) -> bool:
+    return _each(runner.yielding(), (UNDOING, DAYS, BUSINESS))
+
+
 def _unit(settings: Settings, runner: Runner) -> bool:
     databases = OdooDatabases(settings)
-
-    def with_odoo(lane: Runner) -> bool:
-        results = [
-            lane.run(DAYS),
-            lane.run(BUSINESS),
-            *(lane.run_addon(databases, addon) for addon in addons(settings)),
-        ]
-        return all(results)
-
     return runner.at_once(
-        with_odoo,
+        lambda lane: _all(lane.run_addon(databases, addon) for addon in addons(settings)),
         lambda lane: _each(lane, (PLAIN, SCENES, SERVER)),
         lambda lane: lane.run(REPOSITORIES),
     )
@@ -117,7 +114,12 @@ def _cluster(runner: Runner) -> bool:
 
 
 def _each(runner: Runner, suites: Sequence[Suite]) -> bool:
-    results = [runner.run(suite) for suite in suites]  # all of them, whatever the first says
+    return _all(runner.run(suite) for suite in suites)
+
+
+def _all(runs: Iterable[bool]) -> bool:
+    """Have all of them run, whatever the first says."""
+    results = list(runs)
     return all(results)
 
 

@@ -47,6 +47,7 @@ class Runner:
         self._reports = reports
         self._arguments = arguments
         self._live = True
+        self._command = (sys.executable, "-m", "pytest")
         shutil.rmtree(reports, ignore_errors=True)
         reports.mkdir(parents=True)
 
@@ -55,7 +56,7 @@ class Runner:
         existing = [path for path in suite.paths if (self._settings.repository / path).exists()]
         if not existing:
             return True
-        command = [sys.executable, "-m", "pytest", *suite.options, *self._options(suite), *existing, *self._arguments]
+        command = [*self._command, *suite.options, *self._options(suite), *existing, *self._arguments]
         env = {**os.environ, **suite.env, "COVERAGE_FILE": str(self._reports / f"coverage.{suite.name}")}
         with self._telling(suite) as stream:
             done = subprocess.run(command, cwd=self._settings.repository, env=env, check=False, stdout=stream)
@@ -70,6 +71,12 @@ class Runner:
         with ThreadPoolExecutor(len(lanes)) as pool:
             results = list(pool.map(lambda lane: lane(quiet), lanes))  # all of them, whatever the first says
         return all(results)
+
+    def yielding(self) -> Runner:
+        """Return one whose runs take the processor time that all others leave."""
+        other = copy.copy(self)
+        other._command = ("nice", "-n", "19", *self._command)
+        return other
 
     @contextmanager
     def _telling(self, suite: Suite) -> Iterator[int | None]:
