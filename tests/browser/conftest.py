@@ -25,7 +25,7 @@ QUIET = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE = 60_000  # milliseconds
+PATIENCE = 120_000  # milliseconds
 TRIES = 5
 
 

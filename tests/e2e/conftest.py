@@ -27,7 +27,7 @@ from addons.loomworks_tenant.reconciler.spec import ServerSpec  # noqa: E402
 
 ENV_FILE = Path(os.environ.get("LOOMWORKS_STATE") or Path(__file__).parents[2] / "build" / "dev") / "env"
 PASSWORD = "correct horse battery staple"
-PATIENCE = int(os.environ.get("LOOMWORKS_E2E_PATIENCE", "150"))  # seconds; a template may have to be built
+PATIENCE = int(os.environ.get("LOOMWORKS_E2E_PATIENCE", "300"))  # seconds; a template may have to be built
 EXPORT = re.compile(r"^export (\w+)=(.*)$")
 BUSINESS = ("res_partner", "res_company", "res_users", "ir_attachment", "ir_sequence", "ir_model_data")
 

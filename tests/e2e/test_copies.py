@@ -148,7 +148,7 @@ def test_copy_for_good_of_a_moment_on_another_plan(mistaken, call, kube, server,
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("step", ["copy", "neutralise"])
+@pytest.mark.parametrize("step", ["neutralise", pytest.param("copy", marks=pytest.mark.long)])
 def test_copy_is_finished_by_the_next_control_plane(make_tenant, call, kube, server, administrator, copy_of, step):
     tenant = make_tenant()
     tenant.wait_settled("active")

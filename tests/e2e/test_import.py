@@ -268,7 +268,7 @@ def test_account_of_imports_only_reads_its_own_bucket(sources, secret, tmp_path)
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("state", ["loading", "installing"])
+@pytest.mark.parametrize("state", ["loading", pytest.param("installing", marks=pytest.mark.long)])
 def test_import_is_finished_after_its_pod_and_the_control_plane_are_killed(
     platform, sources, bring_in, reach, kube, server, state
 ):

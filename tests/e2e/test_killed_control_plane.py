@@ -35,7 +35,10 @@ def wait_back(stack):
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("step", ["namespace", "database", "health"])
+@pytest.mark.parametrize(
+    "step",
+    ["database", pytest.param("namespace", marks=pytest.mark.long), pytest.param("health", marks=pytest.mark.long)],
+)
 def test_tenant_is_finished_by_the_next_control_plane(make_tenant, kube, stack, server, step, acme):
     tenant = make_tenant()
     while tenant.steps().get(step, {}).get("state") in (None, "pending"):

@@ -236,7 +236,7 @@ def test_moments_that_cannot_be_restored(acme, call):
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("state", ["restoring", "placing"])
+@pytest.mark.parametrize("state", ["placing", pytest.param("restoring", marks=pytest.mark.long)])
 def test_control_plane_killed_meanwhile(mistaken, call, kube, server, settled, state):
     tenant = mistaken.tenant
     number = mistaken.take_back()
@@ -287,7 +287,7 @@ def object_store_away(stack):
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("state", ["waiting", "restoring"])
+@pytest.mark.parametrize("state", ["restoring", pytest.param("waiting", marks=pytest.mark.long)])
 def test_object_store_away_meanwhile(mistaken, call, stack, server, settled, state):
     tenant = mistaken.tenant
     number = mistaken.take_back()
@@ -335,7 +335,7 @@ def make_due(work):
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("stage", ["replay", "load"])
+@pytest.mark.parametrize("stage", ["replay", pytest.param("load", marks=pytest.mark.long)])
 def test_database_server_restarted_meanwhile(mistaken, neighbour, call, kube, stack, settled, stage):
     tenant = mistaken.tenant
     number = mistaken.take_back()

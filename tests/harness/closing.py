@@ -8,6 +8,8 @@ from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from . import time_left
+
 # What is thin code on Odoo's models; all else in an addon is an engine.
 MODEL_FOLDERS = ("models", "wizards", "controllers")
 ADDON_ITSELF = "*/loomworks_*/__init__.py"  # neither
@@ -56,6 +58,16 @@ def failures(reports: Path) -> str:
         for case in ET.parse(path).iter("testcase")
         if _outcome(case) == "failed"
     )
+
+
+def left_out(reports: Path) -> list[str]:
+    """Return the tests for which no time was left."""
+    return [
+        f"{path.stem}: {case.get('classname') or ''}::{case.get('name')}"
+        for path in sorted(reports.glob("*.xml"))
+        for case in ET.parse(path).iter("testcase")
+        if any(time_left.REASON in (child.get("message") or "") for child in case.iter("skipped"))
+    ]
 
 
 def _last_words(case: ET.Element) -> str:

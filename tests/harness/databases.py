@@ -22,6 +22,7 @@ from stack import odoo_host, test_database
 from stack.cache import digest
 from stack.settings import Settings
 
+from . import kept_databases
 from .dropping import drop_database
 
 PREFIX = "loomworks_test"
@@ -96,23 +97,35 @@ class OdooDatabases:
         sources = [path for name in sorted(own) for path in _sources(self._settings.repository / name)]
         stale = f"{PREFIX}_{'with' if more else 'addon'}_{addon}_"
         template = f"{stale}{digest([base, *sources])}"
-        self._build(cursor, template, base, [addon], stale=stale)
+
+        def add(name: str) -> None:
+            self._clone(cursor, base, name)
+            self._install(name, [addon])
+
+        self._build(cursor, template, add, stale=stale)
         return template
 
     def _base(self, cursor, modules: Set[str]) -> str:
         odoo = self._host.addons_path.parents[5].name
-        base = f"{PREFIX}_base_{digest([odoo, *sorted(modules)])}"
-        self._build(cursor, base, None, sorted(modules))
+        key = digest([odoo, *sorted(modules)])
+
+        def load_or_install(name: str) -> None:
+            if kept_databases.is_kept(self._settings, key):
+                kept_databases.load(self._settings, key, cursor, name, self._files(name))
+            else:
+                self._install(name, sorted(modules))
+                kept_databases.keep(self._settings, key, name, self._files(name))
+
+        base = f"{PREFIX}_base_{key}"
+        self._build(cursor, base, load_or_install)
         return base
 
-    def _build(self, cursor, name: str, base: str | None, modules: list[str], stale: str = "") -> None:
+    def _build(self, cursor, name: str, make: Callable[[str], None], stale: str = "") -> None:
         if _exists(cursor, name):
             return
         unfinished = f"{name}_new"
         self._drop(cursor, unfinished)
-        if base:
-            self._clone(cursor, base, unfinished)
-        self._install(unfinished, modules)
+        make(unfinished)
         if stale:
             self._drop_all(cursor, stale, keep=unfinished)
         _rename(cursor, unfinished, name)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from stack.settings import Settings
 
-from . import closing
+from . import closing, time_left
 from .databases import OdooDatabases
 
 ODOO_OPTIONS = ("--override-ini=addopts=-ra", "--odoo-http", "--odoo-log-level=critical")
@@ -47,7 +47,7 @@ class Runner:
         self._reports = reports
         self._arguments = arguments
         self._live = True
-        self._command = (sys.executable, "-m", "pytest")
+        self._command = (sys.executable, "-m", "pytest", "-p", time_left.__name__)
         shutil.rmtree(reports, ignore_errors=True)
         reports.mkdir(parents=True)
 

@@ -14,12 +14,13 @@ from concurrent.futures import ThreadPoolExecutor, wait
 import health
 import psycopg2.errors
 import pytest
+from harness.time_left import leave_out_if_over
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 from odoo.exceptions import MissingError
 from whole_state import differences
 
-EXAMPLES = int(os.environ.get("LOOMWORKS_DAYS_EXAMPLES", "300"))
+EXAMPLES = int(os.environ.get("LOOMWORKS_DAYS_EXAMPLES", "100"))
 OUTCOMES = Counter()  # whether undos were done -> how many
 FIELDS = ("phone", "email", "function")  # of those that Odoo copies to nobody else
 SLOTS = 4  # records that are there from the morning on
@@ -240,6 +241,7 @@ def nowhere(office):
 )
 @given(actions=DAY, data=st.data())
 def test_an_undo_leaves_what_would_have_been_or_refuses(office, agent, nowhere, actions, data):
+    leave_out_if_over()
     day = Day(office, agent)
     for action in actions:
         day.act(*action)

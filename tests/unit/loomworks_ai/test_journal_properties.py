@@ -12,6 +12,7 @@ import psycopg2
 import psycopg2.errors
 import pytest
 from addons.loomworks_ai import journal
+from harness.time_left import leave_out_if_over
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from journal_databases import database
@@ -234,6 +235,7 @@ def identities(statement, parameters):
     undone=st.sampled_from([(1,), (2,), (1, 2)]),
 )
 def test_undo_is_as_if_it_had_never_happened_or_refuses(pair, first, between, second, later, at_once, undone):
+    leave_out_if_over()
     real, other = pair
     for one in pair:
         one.reset()
@@ -293,6 +295,7 @@ PARTS = st.lists(st.booleans(), min_size=8, max_size=8)
 )
 @given(first=FIRST, second=OPERATION, undone=PARTS, redone=PARTS, undone_again=PARTS)
 def test_undos_in_parts_and_redos_of_parts_come_to_the_whole(pair, first, second, undone, redone, undone_again):
+    leave_out_if_over()
     real, _other = pair
     real.reset()
     before = real.content()
