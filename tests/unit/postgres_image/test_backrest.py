@@ -11,7 +11,8 @@ VERIFIED = """stanza: main
 status: {stanza}
   archiveId: 17-1, total WAL checked: 6, total valid WAL: 6
     missing: 0, checksum invalid: 0, size invalid: 0, other: 0
-  backup: 20261121-161903F, status: {backup}, total files checked: 1279, total valid files: 1279
+"""
+VERIFIED_BACKUP = """  backup: 20261121-{number:06}F, status: {backup}, total files checked: 9, total valid files: 9
     missing: 0, checksum invalid: 0, size invalid: 0, other: 0
 """
 
@@ -66,8 +67,22 @@ def test_what_is_no_json_is_an_error(text):
     ("stanza_says", "backup_says", "code"), [("ok", "valid", 0), ("error", "invalid", 1), ("ok", "invalid", 1)]
 )
 def test_verify_fails_by_its_text_though_pgbackrest_ends_with_0(program, stanza_says, backup_says, code):
-    text = VERIFIED.format(stanza=stanza_says, backup=backup_says)
-    assert program(text).verify() == Outcome(code, text.strip())
+    head = VERIFIED.format(stanza=stanza_says)
+    last = VERIFIED_BACKUP.format(number=161903, backup=backup_says)
+    told = head if backup_says == "valid" else head + last
+    assert program(head + last).verify() == Outcome(code, told.strip())
+
+
+@pytest.mark.parametrize("invalid", [0, 59])
+def test_verify_of_many_backups_tells_the_one_that_is_invalid(program, invalid):
+    said = [VERIFIED_BACKUP.format(number=one, backup="valid") for one in range(60)]
+    assert program(VERIFIED.format(stanza="ok") + "".join(said)).verify().exit_code == 0
+    said[invalid] = said[invalid].replace("status: valid", "status: invalid")
+    outcome = program(VERIFIED.format(stanza="ok") + "".join(said)).verify()
+    assert outcome.exit_code == 1
+    assert outcome.message.startswith("stanza: main")
+    assert outcome.message.count("backup: ") == 1
+    assert f"20261121-{invalid:06}F" in outcome.message
 
 
 def test_expire_keeps_the_wal_of_exactly_the_full_backups_that_are_left(program):

@@ -13,6 +13,9 @@ MESSAGE_SIZE = 4000  # characters of output that are kept
 TERMINATION = 10  # seconds until a program that was asked to end is killed
 NEW_LABEL = re.compile(r"new backup label = (\S+)")
 PREFIX = re.compile(r"^\d{4}-\d\d-\d\d [\d:.]+ P\d+ +(?:INFO: |DETAIL: )?")
+SOUND = re.compile(r"^status: ok$", re.MULTILINE)  # these three: in the report of verify
+INVALID_BACKUP = "invalid, total"
+VALID_BACKUP = re.compile(r"^  backup: \S+, status: valid, .*\n(?:    .*\n)*", re.MULTILINE)
 UNREADABLE = 99  # status code of a repository that info could not read
 UNSOUND, REFUSED = 1, 2  # exit codes of our own; pgBackRest's begin at 25
 
@@ -50,11 +53,11 @@ class Backrest:
         return self._run(f"--type={kind}", "backup")
 
     def verify(self) -> Outcome:
-        """Read the whole repository and compare checksums."""
-        outcome = self._run("--output=text", "--verbose", "verify")
+        """Read the whole repository and compare checksums; the message leaves out backups in which all is valid."""
+        code, output, _ = self._execute("--output=text", "--verbose", "verify", stderr=subprocess.STDOUT)
         # pgBackRest ends with 0 whatever it found; only the text says it.
-        sound = "status: ok" in outcome.message and "invalid, total" not in outcome.message
-        return outcome if sound or outcome.exit_code else Outcome(UNSOUND, outcome.message)
+        sound = SOUND.search(output) and INVALID_BACKUP not in output
+        return Outcome(code if sound or code else UNSOUND, shortened(VALID_BACKUP.sub("", output)))
 
     def expire(self, label: str) -> Outcome:
         """Remove a backup with all that depend on it, and the WAL from before the oldest full backup that is left.
