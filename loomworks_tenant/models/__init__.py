@@ -1,4 +1,4 @@
-from . import own_defaults, setting  # isort: skip (before what inherits them)
+from . import own_defaults, place, setting  # isort: skip (before what inherits them)
 from . import (
     alarms,
     audit,

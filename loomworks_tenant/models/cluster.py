@@ -27,13 +27,13 @@ class Cluster(models.Model):
     """A Kubernetes cluster in which tenants run."""
 
     _name = "loomworks.cluster"
-    _inherit = ["loomworks.setting"]
+    _inherit = ["loomworks.setting", "loomworks.place"]
     _description = "Cluster"
     _order = "sequence, id"
+    _tenant_field = "cluster_id"
 
     name = fields.Char(required=True)
     sequence = fields.Integer(default=10)
-    active = fields.Boolean(default=True)
     kubeconfig = fields.Char(
         required=True,
         default=IN_CLUSTER,

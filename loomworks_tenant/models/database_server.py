@@ -15,13 +15,13 @@ class DatabaseServer(models.Model):
     """A PostgreSQL server on which the control plane may create roles and databases."""
 
     _name = "loomworks.database.server"
-    _inherit = ["loomworks.setting"]
+    _inherit = ["loomworks.setting", "loomworks.place"]
     _description = "Database server"
     _order = "sequence, id"
+    _tenant_field = "server_id"
 
     name = fields.Char(required=True)
     sequence = fields.Integer(default=10)
-    active = fields.Boolean(default=True, help="An inactive server keeps its tenants and gets no new ones.")
     cluster_id = fields.Many2one("loomworks.cluster", required=True, ondelete="restrict", index=True)
     host = fields.Char(required=True)
     port = fields.Integer(required=True, default=5432)
@@ -127,7 +127,7 @@ class DatabaseServer(models.Model):
     @api.model
     def _cron_check(self):
         """Look at every server; a crash of one does not keep the others from being looked at."""
-        self.search([]).action_check()
+        self._in_use().action_check()
 
 
 FACTS = ("data_checksums", "archiving", "connections", "max_connections", "size_bytes")

@@ -4,6 +4,7 @@ import logging
 import threading
 from contextlib import closing
 from datetime import timedelta
+from itertools import zip_longest
 
 from odoo import SUPERUSER_ID, api, fields, models
 from odoo.modules.registry import Registry
@@ -79,14 +80,14 @@ class Reconcilable(models.AbstractModel):
 
 
 def _due(dbname):
-    """List (model, id) of the rows that are due, through a cursor of its own."""
+    """List (model, id) of the rows that are due, through a cursor of its own: by turns, so that no model starves."""
     with closing(Registry(dbname).cursor()) as cr:
         env = api.Environment(cr, SUPERUSER_ID, {})
-        return [
-            (model, row.id)
+        due = [
+            [(model, row.id) for row in env[model]._due_rows(DUE_LIMIT)]
             for model in env["loomworks.reconcilable"]._reconciled_models()
-            for row in env[model]._due_rows(DUE_LIMIT)
         ]
+    return [key for turn in zip_longest(*due) for key in turn if key]
 
 
 def _work(dbname, key):

@@ -92,6 +92,7 @@ class Tenant(models.Model):
     archived_at = fields.Datetime(readonly=True, copy=False)
     erase_at = fields.Datetime("Deleted on", readonly=True, copy=False, help="Volume and database are kept until then.")
     erase_requested = fields.Boolean(readonly=True, copy=False)
+    erase_requested_at = fields.Datetime(compute="_compute_erase_requested_at", store=True)
     erased_at = fields.Datetime("Deleted", readonly=True, copy=False)
 
     _uuid_unique = models.Constraint("unique(uuid)", "There is a tenant of this UUID already.")
@@ -105,6 +106,11 @@ class Tenant(models.Model):
             tenant.database_name = first_database(tenant.uuid) if tenant.uuid else False
 
     # One method a limit: the ORM takes fields of one compute method as given together.
+    @api.depends("erase_requested")
+    def _compute_erase_requested_at(self):
+        for tenant in self:
+            tenant.erase_requested_at = fields.Datetime.now() if tenant.erase_requested else False
+
     @api.depends("plan_id")
     def _compute_max_users(self):
         for tenant in self:

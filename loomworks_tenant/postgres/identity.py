@@ -33,7 +33,12 @@ CREDENTIAL_TABLES = (
 PROGRAMS_TABLES = ("res_users_apikeys", "res_device_log", "auth_totp_device", "change_password_user")
 
 # What a clone must not share with its template, and what it keeps in its own place.
-DROPPED_PARAMETERS = ("ir_attachment.location", "auth_signup.reset_password.validity.hours", "report.url")
+DROPPED_PARAMETERS = (
+    "ir_attachment.location",
+    "auth_signup.reset_password.validity.hours",
+    "report.url",
+    "loomworks.crons_wait",  # of a restore that was just being put in place (loomworks_client/waiting_crons.py)
+)
 
 SET_PARAMETER = """
     INSERT INTO ir_config_parameter (key, value, create_uid, create_date, write_uid, write_date)

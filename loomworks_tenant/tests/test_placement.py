@@ -25,6 +25,19 @@ class TestPlacement(TenantCase):
         with self.assertRaisesRegex(UserError, "no database server"):
             self.make_tenant().action_provision()
 
+    def test_inactive_places_are_looked_after_for_as_long_as_they_have_tenants(self):
+        tenant = self.make_active()
+        tenant.action_archive()
+        (self.server | self.make_server("empty")).active = False
+        self.cluster.active = False
+        servers, clusters = self.env["loomworks.database.server"], self.env["loomworks.cluster"]
+        self.assertEqual(servers._in_use(), self.server)
+        self.assertIn(self.cluster, clusters._in_use())
+        tenant.action_erase("Acme", "The test is over.")
+        self.finish_steps(tenant)
+        self.assertFalse(servers._in_use())
+        self.assertNotIn(self.cluster, clusters._in_use())
+
     def test_archived_tenant_takes_room_until_it_is_erased(self):
         tenant = self.make_active()
         tenant.action_archive()

@@ -100,6 +100,21 @@ class TestWorkers(BaseCase):
     def test_due_rows_are_found_by_another_process(self):
         self.assertIn(("loomworks.tenant", self.tenant_id), reconcilable._due(get_db_name()))
 
+    def test_models_take_turns_however_many_rows_of_one_are_due(self):
+        rows = {"loomworks.template": [7, 8], "loomworks.tenant": [1, 2, 3]}
+        registry = Registry(get_db_name())
+
+        def due_rows(model, _limit):
+            return model.browse(rows[model._name])
+
+        with (
+            patch.object(registry["loomworks.template"], "_due_rows", due_rows),
+            patch.object(registry["loomworks.tenant"], "_due_rows", due_rows),
+        ):
+            due = reconcilable._due(get_db_name())
+        numbers = [number for model, number in due if model in rows]
+        self.assertEqual(numbers, [7, 1, 8, 2, 3])
+
 
 class _Environment:
     """A superuser's environment in a transaction of its own, committed at the end."""

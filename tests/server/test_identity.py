@@ -78,6 +78,15 @@ def test_attachments_of_the_template_stay_in_rows_and_new_ones_go_to_the_volume(
     assert parameter(cr, "ir_attachment.location") is None
 
 
+def test_crons_of_a_copy_do_not_wait_for_a_restore_of_its_original(cr):
+    identity.set_parameters(cr, {"loomworks.crons_wait": "1"})
+    identity.assign(cr, IDENTITY)
+    assert parameter(cr, "loomworks.crons_wait") is None
+    identity.set_parameters(cr, {"loomworks.crons_wait": "1"})
+    identity.assign(cr, IDENTITY)
+    assert parameter(cr, "loomworks.crons_wait") == "1"  # its own restore
+
+
 def test_limits_are_written_over_older_ones(cr):
     identity.set_parameters(cr, {"loomworks.max_users": "5"})
     identity.set_parameters(cr, {"loomworks.max_users": "7"})

@@ -7,7 +7,7 @@ from typing import Any
 from ..spec import TenantSpec
 from ..step import Answer, Boundaries, Done, Step, Waiting
 
-LOOK = 1.0  # seconds between two looks at what brings it
+LOOK = 5.0  # seconds between two looks at what brings it, which wakes the tenant at its end
 PROBLEM_LOOK = 10.0  # seconds between two looks at what has failed
 
 
