@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,7 +24,7 @@ from ..filestore.folder import Folder
 from ..filestore.location import Location
 from ..filestore.store import Store
 from . import lines, load
-from .arrived import compare
+from .arrived import compare, wanted_by
 from .bring import Bringing
 from .errors import DatabaseAway
 from .looking import looked_into
@@ -109,21 +109,22 @@ def look(request: Request, store: Store, say: Say) -> bool:
 def bring(request: Request, store: Store, environment: Mapping[str, str], say: Say, wrap: load.Wrap) -> bool:
     """Fill the empty database and the folder out of a source, and compare them with it."""
     address = {name: value for name, value in environment.items() if name.startswith("PG")}
-    with opened(store, request.source, request.dump) as source, closing(_connect(address)) as connection:
+    with opened(store, request.source, request.dump) as source:
         found = inventory(source)
         require_expected(found, request.files, request.bytes)
-        with connection, connection.cursor() as cr:
+        with _asking(address) as cr:
             load.require_harmless(cr)
         tell = _teller(say)
         with source.open(Member(found.dump.name, found.dump.size)) as stream:
             load.load(_Told(stream, found.dump.size, tell), found.dump.kind, address, wrap)
-        with connection, connection.cursor() as cr:
+        with _asking(address) as cr:
             loaded = load.look(cr)
         folder = Folder(Path(request.folder))
         files = Bringing(source, folder, tell).run(found)
         say({"stage": "proof", "share": 0.0})
-        with connection, connection.cursor("needed") as cr:
-            arrival = compare(cr, folder, found)
+        with _asking(address, "needed") as cr:
+            wanted = wanted_by(cr)
+        arrival = compare(wanted, folder, found)
     whole = files.whole and arrival.whole
     parts = {"files": _cut(asdict(files), "wrong"), "arrival": _cut(asdict(arrival), *LISTS)}
     say({"report": {"database": asdict(loaded), **parts, "whole": whole}})
@@ -141,17 +142,24 @@ def _items(listed: list[str] | dict[str, str]) -> Iterable[Any]:
     return listed.items() if isinstance(listed, dict) else listed
 
 
+@contextmanager
+def _asking(address: Mapping[str, str], name: str | None = None) -> Iterator[Any]:
+    """Have a cursor for as long as the database is asked something: no session waits for what else takes hours."""
+    try:
+        with closing(_connect(address)) as connection, connection, connection.cursor(name) as cr:
+            yield cr
+    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+        text = " ".join(str(error).split())
+        raise DatabaseAway(f"the database that would be filled cannot be reached: {text}") from error
+
+
 def _connect(address: Mapping[str, str]) -> Any:
     names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE"}
     if missing := [name for name in names.values() if not address.get(name)]:
         raise SettingMissing(f"the variable {missing[0]} is not set")
-    try:
-        return psycopg2.connect(
-            **{option: address[name] for option, name in names.items()}, sslmode=address.get("PGSSLMODE", "prefer")
-        )
-    except psycopg2.OperationalError as error:
-        text = " ".join(str(error).split())
-        raise DatabaseAway(f"the database that would be filled cannot be reached: {text}") from error
+    return psycopg2.connect(
+        **{option: address[name] for option, name in names.items()}, sslmode=address.get("PGSSLMODE", "prefer")
+    )
 
 
 class _Told:

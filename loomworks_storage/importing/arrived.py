@@ -12,6 +12,15 @@ from .source import Inventory
 
 
 @dataclass
+class Wanted:
+    """The files that a database names."""
+
+    sizes: dict[str, int | None] = field(default_factory=dict)  # by digest: in bytes, as the database says
+    elsewhere: list[str] = field(default_factory=list)  # names that are none of Odoo's filestore
+    other_size: list[str] = field(default_factory=list)  # digests of which the database says several sizes
+
+
+@dataclass
 class Arrival:
     """What was found; lists are of digests, or of names where those are none of Odoo's filestore."""
 
@@ -30,36 +39,64 @@ class Arrival:
         return self.there == self.needed
 
 
-def compare(cr: Any, folder: Folder, found: Inventory, *, threads: int = THREADS) -> Arrival:
-    """Hash every file that the database needs, and say what is there.
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One file on the volume."""
+
+    digest: str
+    size: int | None  # bytes; None: it is not there
+    right: bool  # its content is what its name says
+
+
+def wanted_by(cr: Any) -> Wanted:
+    """Return the files that a database names; nothing is asked of it afterwards, however long they are looked at.
 
     :param cr: of the loaded database, as its owner; better a server-side cursor
     """
-    arrival, wanted = Arrival(), {}
+    wanted = Wanted()
     for one in needed(cr):
         if not one.digest:
-            arrival.elsewhere.append(one.name)
-        elif wanted.setdefault(one.digest, one.size) != one.size:
-            arrival.other_size.append(one.digest)
-    arrival.needed = len(wanted) + len(arrival.elsewhere)
-    crew = Crew(threads)
-    directories = {digest[:2] for digest in wanted}
-    for name, sizes in crew.each(folder.files, directories):
-        digests = [digest for digest in wanted if digest[:2] == name]
-        for digest in digests:
-            _look(digest, wanted[digest], sizes.get(digest), folder, found, arrival)
-    arrival.unneeded = len(found.files.keys() - wanted.keys())
+            wanted.elsewhere.append(one.name)
+        elif wanted.sizes.setdefault(one.digest, one.size) != one.size:
+            wanted.other_size.append(one.digest)
+    return wanted
+
+
+def compare(wanted: Wanted, folder: Folder, found: Inventory, *, threads: int = THREADS) -> Arrival:
+    """Hash every file that the database needs, and say what is there."""
+    arrival = Arrival(
+        needed=len(wanted.sizes) + len(wanted.elsewhere),
+        elsewhere=list(wanted.elsewhere),
+        other_size=list(wanted.other_size),
+        unneeded=len(found.files.keys() - wanted.sizes.keys()),
+    )
+    crew, directories = Crew(threads), {}
+    for digest in wanted.sizes:
+        directories.setdefault(digest[:2], []).append(digest)
+    for _name, looks in crew.each(lambda name: _look(directories[name], folder, crew), directories):
+        for look in looks:
+            _note(look, wanted.sizes[look.digest], found, arrival)
     for digests in (arrival.missing, arrival.lost, arrival.wrong, arrival.elsewhere, arrival.other_size):
         digests.sort()
     return arrival
 
 
-def _look(digest: str, said: int | None, size: int | None, folder: Folder, found: Inventory, arrival: Arrival) -> None:
-    if size is None:
-        (arrival.lost if digest in found.files else arrival.missing).append(digest)
-    elif not folder.has_content(digest):
-        arrival.wrong.append(digest)
+def _look(digests: list[str], folder: Folder, crew: Crew) -> list[_Look]:
+    sizes, looks = folder.files(digests[0][:2]), []
+    for digest in digests:
+        if crew.stopped:
+            break
+        size = sizes.get(digest)
+        looks.append(_Look(digest, size, size is not None and folder.has_content(digest)))
+    return looks
+
+
+def _note(look: _Look, said: int | None, found: Inventory, arrival: Arrival) -> None:
+    if look.size is None:
+        (arrival.lost if look.digest in found.files else arrival.missing).append(look.digest)
+    elif not look.right:
+        arrival.wrong.append(look.digest)
     else:
         arrival.there += 1
-        if said is not None and said != size:
-            arrival.other_size.append(digest)
+        if said is not None and said != look.size:
+            arrival.other_size.append(look.digest)

@@ -6,8 +6,6 @@ It may be killed at any line and run again; the source is only read.
 from __future__ import annotations
 
 import time
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -122,9 +120,6 @@ class Bringing:
 
 
 def _blocks(source: Source, member: Member) -> Iterator[bytes]:
-    try:
-        with source.open(member) as stream:
-            while block := stream.read(BLOCK):
-                yield block
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        raise SourceUnreadable(f"{member.name} of the source cannot be read: {error}") from error
+    with source.open(member) as stream:
+        while block := stream.read(BLOCK):
+            yield block

@@ -42,6 +42,6 @@ class DumpRefused(PermanentError):
 
 
 class DatabaseAway(RetryableError):
-    """The database that a source is to fill cannot be reached."""
+    """The database that a source is to fill cannot be reached, or was lost while it was filled."""
 
     code = "import_database_away"

@@ -87,6 +87,11 @@ def check_place(name: str) -> None:
         raise ListUnreadable(f"“{name}” is no folder or archive below the place of sources")
 
 
+def bare(name: str) -> str:
+    """Return the name of a source without slashes at its end, as a folder's may have: one source has one name."""
+    return name.rstrip("/") or name
+
+
 def _rows(data: bytes) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield number and cells of each line that is not empty."""
     reader = csv.DictReader(io.StringIO(_text(data), newline=""), dialect=_dialect(data), strict=True)
@@ -100,7 +105,7 @@ def _rows(data: bytes) -> Iterator[tuple[int, dict[str, str]]]:
         for row in reader:
             cells = {column: (row[named[column]] or "").strip() if column in named else "" for column in ALL}
             if any(cells.values()):
-                yield reader.line_num, cells
+                yield reader.line_num, {**cells, "source": bare(cells["source"])}
     except csv.Error as error:
         raise ListUnreadable(f"line {reader.line_num} of the list cannot be read: {error}") from error
 

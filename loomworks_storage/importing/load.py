@@ -17,7 +17,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from .errors import DumpRefused
+from .away import is_away
+from .errors import DatabaseAway, DumpRefused
 from .source import DumpKind
 
 BLOCK = 1024 * 1024  # bytes
@@ -103,6 +104,7 @@ def load(
     :param wrap: turns a command into one that finds PostgreSQL's programs
     :param word: that switches psql's commands on again
     :raises DumpRefused: with the program's last words
+    :raises DatabaseAway: when the server went away meanwhile, or the program was killed
     """
     if kind == DumpKind.CUSTOM:
         _run([*CUSTOM, f"--dbname={address['PGDATABASE']}"], _blocks(stream), address, wrap)
@@ -144,7 +146,7 @@ def _run(argv: list[str], blocks: Iterator[bytes], address: Mapping[str, str], w
             code = process.wait()
         if code:
             said.seek(0)
-            raise _refusal(argv[0], said.read().decode(errors="replace"))
+            raise _failure(argv[0], code, said.read().decode(errors="replace"))
 
 
 def _feed(process: subprocess.Popen, blocks: Iterator[bytes]) -> None:
@@ -175,9 +177,13 @@ def _blocks(stream: BinaryIO) -> Iterator[bytes]:
         yield block
 
 
-def _refusal(program: str, said: str) -> DumpRefused:
+def _failure(program: str, code: int, said: str) -> DumpRefused | DatabaseAway:
     lines = [line for line in said.splitlines() if line.strip()]
     text = " ".join(" ".join(lines[:3]).split())[:LAST_WORDS] or "it ended without a word"
+    if code < 0:
+        return DatabaseAway(f"{program} was killed (signal {-code}) while it loaded the dump: {text}")
+    if is_away(said):
+        return DatabaseAway(f"the database server went away while {program} loaded the dump: {text}")
     hint = (
         "Make the dump with pg_dump --no-owner --no-privileges, of a database without extensions that need a superuser."
     )

@@ -6,11 +6,14 @@ and a folder with a dump beside a filestore as it stands on a disk (``filestore/
 
 from __future__ import annotations
 
+import lzma
 import re
+import struct
 import zipfile
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import BinaryIO
@@ -29,6 +32,19 @@ _LEADS = re.compile(
     rb"(?:\s|--[^\n]*\n)*+(?:SET |SELECT |CREATE |BEGIN|\\restrict )"
 )  # takes linear time, whatever it is given
 _BEGINNING = 64 * 1024  # bytes of a dump that tell what it is
+# What the standard library raises at an archive that is spoilt, or packed in a way that it does not know.
+_SPOILT = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    KeyError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    ValueError,
+)
 
 
 class DumpKind(StrEnum):
@@ -90,10 +106,8 @@ class ZipSource(Source):
     in_order = True
 
     def __init__(self, stream: BinaryIO) -> None:
-        try:
+        with _readable("the archive is no zip that can be read"):
             self._zip = zipfile.ZipFile(stream)
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-            raise SourceUnreadable(f"the archive is no zip that can be read: {error}") from error
         self._packed = sum(one.compress_size for one in self._zip.infolist())
 
     def members(self) -> Iterator[Member]:
@@ -103,7 +117,7 @@ class ZipSource(Source):
         """
         found, seen = 0, set()
         for one in sorted(self._zip.infolist(), key=lambda one: one.header_offset):
-            if one.is_dir():
+            if one.filename.endswith("/"):  # a folder
                 continue
             if one.flag_bits & 1:
                 raise SourceRefused(f"{one.filename} of the archive is encrypted", "Pack it without a password.")
@@ -115,12 +129,36 @@ class ZipSource(Source):
         if found > MOST_RATIO * max(1, self._packed):
             raise SourceRefused("the archive says that it is far larger unpacked than a zip can be")
 
-    def open(self, member: Member) -> BinaryIO:
-        """Open a file; what is read of it is checked by the archive's own sums."""
-        try:
-            return self._zip.open(member.name)
-        except (zipfile.BadZipFile, KeyError, RuntimeError, NotImplementedError) as error:
-            raise SourceUnreadable(f"{member.name} of the archive cannot be read: {error}") from error
+    @contextmanager
+    def open(self, member: Member) -> Iterator[_Unpacked]:
+        """Open a file; what is read of it is checked by the archive's own sums.
+
+        :raises SourceUnreadable: here, or when it is read
+        """
+        otherwise = f"{member.name} of the archive cannot be read"
+        with _readable(otherwise):
+            stream = self._zip.open(member.name)
+        with stream:
+            yield _Unpacked(stream, otherwise)
+
+
+class _Unpacked:
+    """A file of a zip, which says ``otherwise`` where it is spoilt."""
+
+    def __init__(self, stream: BinaryIO, otherwise: str) -> None:
+        self._stream, self._otherwise = stream, otherwise
+
+    def read(self, size: int = -1) -> bytes:
+        with _readable(self._otherwise):
+            return self._stream.read(size)
+
+
+@contextmanager
+def _readable(otherwise: str) -> Iterator[None]:
+    try:
+        yield
+    except _SPOILT as error:
+        raise SourceUnreadable(f"{otherwise}: {str(error) or type(error).__name__}") from error
 
 
 def inventory(source: Source, most: int = 0) -> Inventory:

@@ -60,7 +60,7 @@ class BucketCheck(models.AbstractModel):
     @api.model
     def _cron_check_buckets(self):
         """Look at the settings of every bucket; one that cannot be asked keeps nobody else from being looked at."""
-        rows = self.search([])
+        rows = self._in_use()
         self.env["ir.cron"]._commit_progress(remaining=len(rows))
         for row in rows:
             row._check_bucket()

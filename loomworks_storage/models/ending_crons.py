@@ -1,10 +1,12 @@
 """What comes to an end by itself, and who is told of it: a tenant's administrators by mail, operators by activity."""
 
 import logging
+from datetime import timedelta
 
 from markupsafe import Markup
 from odoo import api, fields, models
 from odoo.exceptions import UserError
+from odoo.service.model import PG_CONCURRENCY_EXCEPTIONS_TO_RETRY
 
 from ..reconciler.left_volume import LeftVolume
 from ..retention.ending import Turn
@@ -13,6 +15,8 @@ _logger = logging.getLogger(__name__)
 
 ALARM = "loomworks_storage.activity_ending"
 LEFT = "loomworks_storage.activity_volume_left"
+NOT_ENDED = "loomworks_tenant.activity_not_ended"
+LATE = timedelta(days=1)  # after which operators are told that something has not come to its end
 ENDED = "The time after the subscription's end is over."
 
 
@@ -39,12 +43,40 @@ class EndingCrons(models.Model):
         progress = self.env["ir.cron"]._commit_progress
         progress(remaining=len(rows))
         for tenant in rows:
-            try:
-                with self.env.cr.savepoint():
-                    tenant._come_to_end(fields.Datetime.now())
-            except UserError as error:
-                _logger.warning("the tenant %s does not come to its end: %s", tenant.uuid, error)
+            tenant._try_to_come_to_end(fields.Datetime.now())
             progress(1)
+        self._tell_not_erased(fields.Datetime.now() - LATE)
+
+    def _try_to_come_to_end(self, now):
+        """Do what the tenant's end asks for; operators are told of one that is a day late, or that fails."""
+        try:
+            with self.env.cr.savepoint():
+                self._come_to_end(now)
+        except PG_CONCURRENCY_EXCEPTIONS_TO_RETRY as error:
+            _logger.info("the end of the tenant %s waits for the next run: %s", self.uuid, error)
+        except UserError as error:  # such as a restore of it that is just being put in place
+            _logger.warning("the tenant %s does not come to its end: %s", self.uuid, error)
+            end = self._end()
+            if end and end.promised + LATE < now:
+                self._raise_alarm(NOT_ENDED, self.env._("It does not come to its end: %s", error))
+        except Exception as error:  # the boundary of one tenant
+            _logger.exception("the end of the tenant %s fails", self.uuid)
+            why = str(error) or type(error).__name__
+            self._raise_alarm(NOT_ENDED, self.env._("It does not come to its end: %s", why))
+        else:
+            self._end_alarm(NOT_ENDED, self.env._("It comes to its end as promised."))
+
+    @api.model
+    def _tell_not_erased(self, since):
+        """Tell of those whose data was to be deleted before a moment, and is still there."""
+        late = [("erase_requested", "=", True), ("erased_at", "=", False), ("erase_requested_at", "<", since)]
+        for tenant in self.search(late):
+            day = fields.Datetime.to_string(tenant.erase_requested_at)
+            step = tenant.current_step or tenant.error_message or ""
+            text = self.env._(
+                "Its data was to be deleted on %(day)s UTC, and is still there: %(step)s", day=day, step=step
+            )
+            tenant._raise_alarm(NOT_ENDED, text)
 
     def _come_to_end(self, now):
         """Do what the tenant's end asks for now."""
@@ -75,6 +107,7 @@ class EndingCrons(models.Model):
         result = super()._settle()
         if self.erased_at and not before:
             self._close_ending_activities()
+            self._end_alarm(NOT_ENDED, self.env._("All of its data is deleted."))
             self._tell_erased(self.step_ids.filtered(lambda one: one.code == LeftVolume.code).message)
         return result
 
@@ -85,13 +118,16 @@ class EndingCrons(models.Model):
 
         :param left: volumes that their storage keeps, in words; empty: none
         """
-        if not left:
+        if left:
+            self._tell_left(left)
+        elif not self.abandoned:
             self._mail_admins(
                 self.env._("All data of “%s” has been deleted", self.name),
                 self.env._("Database and files are gone, and so is the key of their backups."),
                 self.env._("Nobody can restore them; what backups of the whole server hold expires with these."),
             )
-            return
+
+    def _tell_left(self, left):
         self.env["loomworks.audit"]._record("volume_left", self, left)
         self._raise_alarm(
             LEFT,
@@ -102,13 +138,14 @@ class EndingCrons(models.Model):
                 left=left,
             ),
         )
-        self._mail_admins(
-            self.env._("“%s” has been deleted but for a disk", self.name),
-            self.env._("The database is gone, and so is the key of all backups; nobody can restore them."),
-            self.env._(
-                "The storage keeps the disk on which the files were; the operators have been told to delete it."
-            ),
-        )
+        if not self.abandoned:
+            self._mail_admins(
+                self.env._("“%s” has been deleted but for a disk", self.name),
+                self.env._("The database is gone, and so is the key of all backups; nobody can restore them."),
+                self.env._(
+                    "The storage keeps the disk on which the files were; the operators have been told to delete it."
+                ),
+            )
 
     def _tell_ended(self):
         for tenant in self:
@@ -120,7 +157,7 @@ class EndingCrons(models.Model):
             )
 
     def _tell_archived(self):
-        for tenant in self:
+        for tenant in self.filtered(lambda one: not one.abandoned):
             tenant._mail_admins(
                 self.env._("“%s” has been archived", tenant.name),
                 self.env._("Its Odoo has been taken away. Database and files are kept and can be brought back."),

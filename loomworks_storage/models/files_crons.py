@@ -4,6 +4,7 @@ import logging
 
 from odoo import api, fields, models
 from odoo.addons.loomworks_tenant.errors import LoomworksError
+from odoo.exceptions import UserError
 
 from ..files import keys
 from ..files.schedule import Turn, due
@@ -16,6 +17,7 @@ from .files_backup import AT_ONCE, UNFINISHED
 
 _logger = logging.getLogger(__name__)
 
+CHECKED_FOR = 20  # hours for which a check counts: the next one is a day after the last one, or a little sooner
 COLLECT_DAYS = 7  # between two looks for what nothing names
 NEVER = (None, None)  # asked for, and begun
 SAMPLE = 20  # contents of the newest backup that are read by a check
@@ -33,7 +35,7 @@ class FilesCrons(models.Model):
         What people ask for, and what waits for a tenant to be reset, takes no plan's turn.
         """
         now = fields.Datetime.now()
-        for cluster in self.env["loomworks.cluster"].search([]):
+        for cluster in self.env["loomworks.cluster"]._in_use():
             if not cluster._files_place():
                 continue
             unfinished = [("cluster_id", "=", cluster.id), ("state", "in", UNFINISHED), ("scheduled", "=", True)]
@@ -53,13 +55,27 @@ class FilesCrons(models.Model):
 
     @api.model
     def _cron_check(self):
-        """Ask S3 for every object of every backup, and read some contents of each tenant's newest."""
-        groups = self._read_group([("state", "=", "done")], ["tenant_id"], ["id:recordset"])
-        self.env["ir.cron"]._commit_progress(remaining=len(groups))
-        for tenant, backups in groups:
-            if not tenant.erased_at:
-                backups._check_objects()
-            self.env["ir.cron"]._commit_progress(1)
+        """Ask S3 for every object of every backup, and read some contents of each tenant's newest.
+
+        Whose turn was longest ago comes first. When this run's time is over, the next one goes on where it ended.
+        """
+        tenants = self.env["loomworks.tenant"]._to_be_checked()
+        progress = self.env["ir.cron"]._commit_progress
+        time_left = progress(remaining=len(tenants))
+        for tenant in tenants:
+            if not time_left:
+                return
+            try:
+                with self.env.cr.savepoint():
+                    tenant.files_checked_at = fields.Datetime.now()
+                progress(0)  # nobody waits for the tenant's row while S3 is asked
+                with self.env.cr.savepoint():
+                    self.search([("tenant_id", "=", tenant.id), ("state", "=", "done")])._check_objects()
+            except LoomworksError as error:
+                _logger.warning("the files of the tenant %s cannot be checked: %s", tenant.uuid, error)
+            except Exception:  # the boundary of one tenant
+                _logger.exception("the files of the tenant %s cannot be checked", tenant.uuid)
+            time_left = progress(1)
 
     @api.model
     def _cron_collect(self):
@@ -72,20 +88,33 @@ class FilesCrons(models.Model):
             tenant._collect_files()
             self.env["ir.cron"]._commit_progress(1)
 
+    def action_check(self):
+        """Ask S3 now for every object of these backups, and read some contents of each tenant's newest.
+
+        :raises UserError: when the objects of one cannot be asked for
+        """
+        self.env["loomworks.tenant"]._check_operator()
+        for backups in self.sudo().filtered(lambda one: one.state == "done").grouped("tenant_id").values():
+            try:
+                backups._check_objects()
+            except LoomworksError as error:
+                raise UserError(str(error)) from error
+        return True
+
     def _check_objects(self):
-        """Check these backups of one tenant; the newest comes first in their order."""
-        try:
-            vault = self.tenant_id._files_vault()
-            for number, backup in enumerate(self.sorted("id", reverse=True)):
-                try:
-                    manifest = vault.manifest(backup.manifest)
-                except (ObjectMissing, Unreadable) as error:
-                    backup._record_unreadable(error)
-                    continue
-                report = check(vault, manifest, 0 if number else SAMPLE)
-                backup._record_check([*report.missing, *report.damaged])
-        except LoomworksError as error:
-            _logger.warning("the files of the tenant %s cannot be checked: %s", self.tenant_id.uuid, error)
+        """Check these backups of one tenant; the newest comes first in their order.
+
+        :raises LoomworksError: when its objects cannot be asked for
+        """
+        vault = self.tenant_id._files_vault()
+        for number, backup in enumerate(self.sorted("id", reverse=True)):
+            try:
+                manifest = vault.manifest(backup.manifest)
+            except (ObjectMissing, Unreadable) as error:
+                backup._record_unreadable(error)
+                continue
+            report = check(vault, manifest, 0 if number else SAMPLE)
+            backup._record_check([*report.missing, *report.damaged])
 
     def _record_unreadable(self, error):
         """Keep that nothing of this backup can be restored; the next one looks at every file if it is the newest."""
@@ -111,6 +140,9 @@ class Tenant(models.Model):
     _inherit = "loomworks.tenant"
 
     files_collected_at = fields.Datetime(readonly=True, copy=False)
+    files_checked_at = fields.Datetime(
+        readonly=True, copy=False, help="When the objects in S3 were last to be checked."
+    )
     odoo_stopped_at = fields.Datetime(readonly=True, copy=False, help="Suspended: nobody has written since.")
     has_served = fields.Boolean(
         readonly=True, copy=False, help="It has been active, so that there is something to save."
@@ -159,7 +191,15 @@ class Tenant(models.Model):
 
     @api.model
     def _guarded_fields(self):
-        return super()._guarded_fields() | {"odoo_stopped_at", "has_served"}
+        return super()._guarded_fields() | {"odoo_stopped_at", "has_served", "files_checked_at"}
+
+    @api.model
+    def _to_be_checked(self):
+        """Return the tenants whose objects in S3 have not been looked at for a day, the longest ago first."""
+        since = fields.Datetime.subtract(fields.Datetime.now(), hours=CHECKED_FOR)
+        due = ["|", ("files_checked_at", "=", False), ("files_checked_at", "<", since)]
+        known = [("erased_at", "=", False), ("files_backup_ids.state", "=", "done")]
+        return self.search([*known, *due], order="files_checked_at NULLS FIRST, id")
 
     def _expire_files_backups(self):
         """Give up the backups that neither the plan nor anything else keeps."""
@@ -167,7 +207,10 @@ class Tenant(models.Model):
         backups = self.env["loomworks.files.backup"].search([("tenant_id", "=", self.id), ("state", "=", "done")])
         kept_since = fields.Datetime.subtract(fields.Datetime.now(), days=self.plan_id.files_keep_days)
         needed = self._needed_manifests()
-        backups.filtered(lambda one: one.began_at < kept_since and one.manifest not in needed).state = "expired"
+        over = backups.filtered(lambda one: one.began_at < kept_since and one.manifest not in needed)
+        over.state = "expired"
+        if any(over.mapped("lost")):
+            over[:1]._give_all_clear()
 
     def _collect_files(self):
         """Remove from S3 what no backup of this tenant names, unless one is being made just now.

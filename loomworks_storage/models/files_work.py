@@ -20,6 +20,7 @@ QUEUE_LOOK = 2.0  # seconds between two looks for the end of the backups before,
 FILLING_LOOK = 5.0  # seconds between two looks at a volume that is being filled
 LONGEST_QUEUE_LOOK = 60.0  # seconds, however many are before
 AUDIT_DAYS = 7  # after which every file is read again
+NAMED = 3  # backups that an alarm names
 ALARM = "loomworks_storage.activity_files"
 QUIET = {"troubled_since": False, "error_message": False, "error_code": False}
 
@@ -257,5 +258,10 @@ class FilesWorkRow(models.Model):
             tenant.message_post(body=note)
 
     def _give_all_clear(self):
-        """A backup of this tenant's files is whole again."""
-        self.tenant_id._end_alarm(ALARM, self.env._("The files are backed up again."))
+        """A backup of this tenant's files is whole again; what is lost of another one stays told."""
+        lost = self.search([("tenant_id", "=", self.tenant_id.id), ("state", "=", "done"), ("lost", ">", 0)])
+        if lost:
+            named = ", ".join(lost[:NAMED].mapped("display_name"))
+            text = self.env._("Backup of the files: objects of %s are missing or damaged in S3.", named)
+            return self.tenant_id._update_alarm(ALARM, text)
+        return self.tenant_id._end_alarm(ALARM, self.env._("The files are backed up again."))

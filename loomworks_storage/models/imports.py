@@ -5,7 +5,7 @@ from odoo.exceptions import AccessError, UserError
 from odoo.tools.misc import formatLang
 
 from ..importing.errors import ListUnreadable
-from ..importing.lines import check_place
+from ..importing.lines import bare, check_place
 from ..imports.spec import SUFFIX
 
 STATES = [
@@ -23,6 +23,7 @@ RUNNING = ("waiting", "loading", "installing", "starting")
 OVER = ("cancelled", "erased")  # the source may be brought in once more
 # Stage of a Job -> its title, and how much of the whole it is, in hundredths.
 STAGES = {
+    "queue": ("Waiting for its turn", 0),
     "start": ("Getting ready", 2),
     "database": ("Database", 28),
     "files": ("Files", 50),
@@ -77,6 +78,9 @@ class Import(models.Model):
     progress = fields.Integer("Progress (%)", compute="_compute_progress")
     attempts = fields.Integer("Broken off", readonly=True, copy=False, help="Jobs that have broken off.")
     troubled_since = fields.Datetime(readonly=True, copy=False)
+    abandoned = fields.Boolean(
+        readonly=True, copy=False, help="Its new tenant goes with it. Where that was archived, it does not."
+    )
     without_missing = fields.Boolean(
         "Went on without", readonly=True, copy=False, help="An operator went on although files are missing."
     )
@@ -163,7 +167,7 @@ class Import(models.Model):
         """Make rows that have not begun."""
         for vals in vals_list:
             self._guard(vals)
-        return super().create(vals_list)
+        return super().create([_tidied(vals) for vals in vals_list])
 
     def write(self, vals):
         """Change what has not begun."""
@@ -171,7 +175,7 @@ class Import(models.Model):
         self._guard(vals)
         if not self.env.su and any(one.state != "draft" for one in self):
             raise UserError(self.env._("An import that has begun cannot be changed: cancel it, and make another."))
-        return super().write(vals)
+        return super().write(_tidied(vals))
 
     @api.model
     def _may_be_proposed(self, name):
@@ -185,8 +189,13 @@ class Import(models.Model):
 
     @api.ondelete(at_uninstall=False)
     def _unlink_only_without_remains(self):
-        if any(one.state not in ("draft", *OVER) for one in self):
-            raise UserError(self.env._("Cancel an import before it is removed."))
+        for one in self.filtered(lambda one: one.state != "draft"):
+            if one.state not in OVER:
+                raise UserError(self.env._("Cancel an import before it is removed."))
+            if one.reconcile_at or (one.tenant_id and not one.tenant_id.erased_at):
+                raise UserError(
+                    self.env._("What “%s” has made is not taken away yet: it can be removed after that.", one.name)
+                )
 
     # --- actions --------------------------------------------------------------------------------------
 
@@ -227,6 +236,7 @@ class Import(models.Model):
         for one in self:
             possible = ("draft", "waiting", "loading", "installing", "failed")
             one._check_in(possible, self.env._("It is too late: archive the tenant instead."))
+            one.sudo().abandoned = True
             one.sudo()._end("cancelled")
             self.env["loomworks.audit"]._record("import_cancel", one)
         return True
@@ -287,6 +297,10 @@ class Import(models.Model):
         """Be over, and have what is left in the cluster cleared away."""
         self.write({"state": state, "finished_at": fields.Datetime.now(), **QUIET})
         self.filtered("tenant_id")._request_reconcile()
+
+
+def _tidied(vals):
+    return {**vals, "source": bare(vals["source"])} if vals.get("source") else vals
 
 
 def _count(part, name):

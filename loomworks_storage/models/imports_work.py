@@ -12,6 +12,9 @@ from .imports import NAMED, QUIET
 
 ATTEMPTS = 5  # Jobs that break off
 PATIENCE = 3600  # seconds in which whatever else goes wrong may pass
+AT_ONCE = 4  # imports that fill databases of one server
+QUEUE_LOOK = 2.0  # seconds between two looks for the end of the imports before, for each round of these
+LONGEST_QUEUE_LOOK = 60.0  # seconds, however many are before
 READY_LOOK = 1.0  # seconds between two looks whether the new tenant's role and claim are there
 AFTER = ("database_role", "volume_claim")  # steps of the new tenant that a Job needs
 
@@ -33,11 +36,14 @@ class ImportWorkRow(models.Model):
     # --- the steps ------------------------------------------------------------------------------------
 
     def _step_waiting(self):
-        """Wait for what the Jobs need of the new tenant."""
+        """Wait for what the Jobs need of the new tenant, and for its turn."""
         self._require_tenant()
         steps = {step.code: step.state for step in self.tenant_id.step_ids}
         if any(steps.get(code) != StepState.DONE.value for code in AFTER):
             return self._pause(READY_LOOK)
+        if rounds := self._count_before() // AT_ONCE:
+            self.write({"stage": "queue", **QUIET})
+            return self._pause(min(LONGEST_QUEUE_LOOK, QUEUE_LOOK * rounds))
         flow.clean_up(*self._work())  # the report of an attempt that failed would be taken for this one's
         self.write({"state": "loading", "stage": "start", "stage_share": 0.0, **QUIET})
         return 0
@@ -64,8 +70,9 @@ class ImportWorkRow(models.Model):
         return 0
 
     def _step_cancelled(self):
-        """Take the new tenant away again, and what the Jobs have left."""
-        self.tenant_id._abandon_import()
+        """Take away what the Jobs have left; the new tenant as well, unless it was archived: then it is kept."""
+        if self.abandoned:
+            self.tenant_id._abandon_import()
         self._step_over()
 
     def _step_over(self):
@@ -82,6 +89,19 @@ class ImportWorkRow(models.Model):
         tenant = self.tenant_id
         if not tenant or tenant.state == "archived" or tenant.erase_requested:
             raise ImportJobFailed("the new tenant is not being provisioned any more", code="tenant_gone")
+
+    def _count_before(self):
+        """Return how many imports fill databases of the same server, or begin sooner: the oldest go first.
+
+        One whose new tenant is not ready for its data is not counted, nor one that is to be looked at later.
+        """
+        same = [("tenant_id.server_id", "=", self.tenant_id.server_id.id)]
+        soon = self._look_again(LONGEST_QUEUE_LOOK + QUEUE_LOOK)
+        older = [*same, ("state", "=", "waiting"), ("id", "<", self.id), ("reconcile_at", "<=", soon)]
+        for code in AFTER:
+            done = [("code", "=", code), ("state", "=", StepState.DONE.value)]
+            older.append(("tenant_id.step_ids", "any", done))
+        return self.search_count(older) + self.search_count([*same, ("state", "in", ("loading", "installing"))])
 
     def _look(self, advance):
         """Look at a Job, and keep how far it is."""

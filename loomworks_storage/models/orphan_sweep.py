@@ -59,9 +59,8 @@ class OrphanSweep(models.Model):
     @api.model
     def _areas(self):
         """Return the places to look at, each once; what they need is read from the rows now."""
-        clusters = self.env["loomworks.cluster"].search([])
-        servers = self.env["loomworks.database.server"].with_context(active_test=False).search([])
-        servers = servers.filtered(lambda one: one.active or one.tenant_count)  # an inactive one keeps its tenants
+        clusters = self.env["loomworks.cluster"]._in_use()
+        servers = self.env["loomworks.database.server"]._in_use()
         # Of several rows for one server, one that is in use knows the password.
         servers = servers.sorted("active", reverse=True)
         areas = [

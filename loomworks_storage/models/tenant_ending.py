@@ -10,7 +10,7 @@ from ..reconciler.retention import Retention
 from ..retention.ending import FIRST_LEAD, End, Life, Stage, Terms, foresee, kept_until
 
 ENDING_FIELDS = frozenset(
-    "ended_at cancelled archive_at archived_at erase_at erase_promised_at told_at reminded_at".split()
+    "abandoned ended_at cancelled archive_at archived_at erase_at erase_promised_at told_at reminded_at".split()
 )
 OPEN = {"ended_at": False, "cancelled": False, "archive_at": False, "erase_promised_at": False}
 UNTOLD = {"told_at": False, "reminded_at": False}
@@ -83,6 +83,9 @@ class Tenant(models.Model):
     )
     told_at = fields.Datetime("Told", readonly=True, copy=False, help="When its people were told of the coming end.")
     reminded_at = fields.Datetime("Told again", readonly=True, copy=False)
+    abandoned = fields.Boolean(
+        readonly=True, copy=False, help="It has never got its data: its people are not told that it goes."
+    )
     expires_reason = fields.Char(
         "Why it was moved",
         copy=False,
@@ -191,6 +194,17 @@ class Tenant(models.Model):
         kept.write(UNTOLD)
         kept._tell_archived()
         return result
+
+    def _abandon(self, why):
+        """Take away tenants that will get no data, without a word to people who have never had anything there.
+
+        :param why: for the audit log
+        """
+        for tenant in self:
+            tenant.abandoned = True
+            tenant.action_archive()
+            tenant.erase_requested = True
+            tenant._audit_and_reconcile("erase", why)
 
     def action_erase(self, confirm_name=None, reason=None):
         """As before.

@@ -19,6 +19,6 @@ class Tenant(models.Model):
             tenant.reset_ids.unlink()
             tenant.files_backup_ids.unlink()
             imports = self.env["loomworks.import"].sudo().search([("tenant_id", "=", tenant.id)])
-            imports.write({"state": "erased"})
+            imports.write({"state": "erased", "reconcile_at": False})
             imports.unlink()
         return super()._forget_names()

@@ -4,6 +4,7 @@ from functools import partial
 
 from odoo import api, fields, models
 from odoo.addons.loomworks_tenant.reconciler.steps.awaited import Awaited
+from odoo.exceptions import UserError
 
 from .imports import RUNNING, STAGES
 
@@ -16,18 +17,28 @@ class Tenant(models.Model):
     imported_by_id = fields.Many2one("loomworks.import", "Imported by", readonly=True, copy=False, ondelete="set null")
 
     def action_archive(self, reason=None):
-        """As before; an import that goes on is given up."""
+        """As before; an import that goes on is given up, one whose data is whole is done."""
         result = super().action_archive(reason)
         imports = self.sudo().imported_by_id
+        imports.filtered(lambda one: one.state == "starting")._end("done")
         imports.filtered(lambda one: one.state in (*RUNNING, "failed"))._end("cancelled")
         return result
 
+    def restore_archived(self, reason=None):
+        """As before; not where only a part of the data has come."""
+        self._check_operator()
+        for tenant in self.sudo().filtered(lambda one: one.imported_by_id.state == "cancelled"):
+            raise UserError(
+                self.env._(
+                    "The import of “%s” was given up: its data is not whole. Delete it, and import the source again.",
+                    tenant.name,
+                )
+            )
+        return super().restore_archived(reason)
+
     def _abandon_import(self):
         """Take away a tenant that will get no data."""
-        for tenant in self.filtered(lambda one: one.state in ("provisioning", "suspended")):
-            tenant.action_archive()
-            tenant.erase_requested = True
-            tenant._audit_and_reconcile("erase", "import given up")
+        self.filtered(lambda one: one.state in ("provisioning", "suspended"))._abandon("import given up")
 
     @api.model
     def _guarded_fields(self):

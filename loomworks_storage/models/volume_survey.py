@@ -33,7 +33,7 @@ class Cluster(models.Model):
 
         A cluster that does not answer leaves the readings as they are, with their times.
         """
-        clusters = self.search([])
+        clusters = self._in_use()
         self.env["ir.cron"]._commit_progress(remaining=len(clusters))
         for cluster in clusters:
             volumes = cluster._survey_volumes()

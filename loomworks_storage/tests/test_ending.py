@@ -8,7 +8,7 @@ from odoo.addons.loomworks_tenant.tests.common import TenantCase
 from odoo.exceptions import AccessError, UserError
 from odoo.tests import Form, tagged
 
-from ..models.ending_crons import ALARM, LEFT
+from ..models.ending_crons import ALARM, LEFT, NOT_ENDED
 from ..models.tenant_ending import UNEXPLAINED
 from ..retention.ending import Terms
 
@@ -57,6 +57,11 @@ class TestEnding(TenantCase):
     @property
     def alarms(self):
         alarm = self.env.ref(ALARM)
+        return self.row.activity_ids.filtered(lambda one: one.activity_type_id == alarm)
+
+    @property
+    def not_ended(self):
+        alarm = self.env.ref(NOT_ENDED)
         return self.row.activity_ids.filtered(lambda one: one.activity_type_id == alarm)
 
     def audit_of(self, action):
@@ -446,3 +451,26 @@ class TestEnding(TenantCase):
         with self.assertLogs("odoo.addons.loomworks_storage.models.ending_crons", "WARNING"):
             self.live(60)
         self.assertEqual((self.tenant.state, other.state), ("suspended", "archived"))
+        self.assertFalse(self.not_ended, "it may pass within the day")
+        with self.assertLogs("odoo.addons.loomworks_storage.models.ending_crons", "WARNING"):
+            self.live(2)
+        self.assertIn(self.operator, self.not_ended.user_id)
+        self.assertIn("not now", self.not_ended[0].note)
+        self.patch(type(self.row), "action_archive", archive)
+        self.live(1)
+        self.assertEqual(self.tenant.state, "archived")
+        self.live(1)
+        self.assertFalse(self.not_ended)
+
+    def test_data_that_is_still_there_a_day_after_it_was_to_be_deleted_is_told(self):
+        self.tenant.action_archive()
+        self.tenant.action_erase("Acme", "They asked for it.")
+        self.row.step_ids.filtered(lambda one: one.code == "namespace").message = "the namespace is being deleted"
+        self.run_cron()
+        self.assertFalse(self.not_ended)
+        self.live(2)
+        self.assertIn(self.operator, self.not_ended.user_id)
+        self.assertIn("2026-03-01 10:00:00", self.not_ended[0].note)
+        self.finish_steps(self.tenant)
+        self.assertTrue(self.tenant.erased_at)
+        self.assertFalse(self.not_ended)

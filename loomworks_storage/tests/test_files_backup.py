@@ -243,8 +243,22 @@ class TestFilesBackup(FilesCase):
         again = self.ask()
         self.finish(again)
         self.assertEqual(self.works[-1].request.replace, ("ab" * 20,))
+        self.assertTrue(self.alarms, "nobody has seen yet that they are there again")
+        self.assertIn(backup.display_name, self.alarms[0].note)
+        again.sudo()._record_check([])
+        self.assertTrue(self.alarms)
         backup.sudo()._record_check([])
         self.assertTrue(backup.whole)
+        self.assertFalse(self.alarms)
+
+    def test_alarm_of_lost_objects_ends_with_the_backup_that_needs_them(self):
+        backup = self.finish(self.ask())
+        backup.sudo().write({"lost": 2, "began_at": fields.Datetime.now() - timedelta(days=90)})
+        backup.sudo()._raise_alarm("2 object(s) are missing or damaged in S3.")
+        self.finish(self.ask())
+        self.assertTrue(self.alarms)
+        self.tenant.sudo()._expire_files_backups()
+        self.assertEqual((backup.state, bool(self.alarms)), ("expired", False))
 
     def test_every_file_is_read_once_a_week(self):
 

@@ -6,6 +6,7 @@ from unittest.mock import patch
 
 from odoo import fields
 from odoo.addons.loomworks_tenant.errors import LoomworksError
+from odoo.exceptions import AccessError, UserError
 from odoo.tests import tagged
 
 from ..filestore.errors import ObjectDamaged
@@ -72,6 +73,7 @@ class TestFilesCollect(FilesCase):
         newest.sudo().write({"audit": True, "began_at": fields.Datetime.now()})
         self.assertFalse(newest._is_audit_due(fields.Datetime.now()))
         for _ in range(2):
+            self.tenant.sudo().files_checked_at = False
             self.env["loomworks.files.backup"].sudo()._cron_check()
         self.assertEqual((newest.whole, newest.lost, older.whole), (False, max(1, newest.files), True))
         self.assertTrue(newest.checked_at)
@@ -81,6 +83,52 @@ class TestFilesCollect(FilesCase):
         self.assertEqual(len(told.filtered(lambda one: one.user_id == self.operator)), 1)
         self.assertIn("base is not there", told[0].note)
         self.assertTrue(newest._is_audit_due(fields.Datetime.now()))
+
+    def test_operator_has_a_backup_checked_now(self):
+        report = SimpleNamespace(missing=["ab" * 20], damaged={})
+        self.startPatcher(patch.object(type(self.tenant), "_files_vault", lambda tenant: SimpleNamespace(manifest=str)))
+        self.startPatcher(patch.object(files_crons, "check", lambda vault, manifest, sample: report))
+        with self.assertRaises(AccessError):
+            self.young.with_user(self.auditor).action_check()
+        self.young.with_user(self.operator).action_check()
+        self.assertEqual((self.young.lost, self.old.lost), (1, 0))
+
+        def away(tenant):
+            raise LoomworksError("S3 is away")
+
+        self.startPatcher(patch.object(type(self.tenant), "_files_vault", away))
+        with self.assertRaisesRegex(UserError, "S3 is away"):
+            self.young.with_user(self.operator).action_check()
+
+    def test_checks_go_on_where_the_last_run_ended_and_one_that_breaks_stops_no_other(self):
+        other = self.make_active("other")
+        self.a_backup(fields.Datetime.now(), tenant_id=other.id)
+        checked, left = [], [1.0, 1.0, 0.0]
+
+        def vault(tenant):
+            checked.append(tenant)
+            if tenant == self.tenant:
+                raise KeyError("something nobody thought of")
+            return SimpleNamespace(manifest=str)
+
+        report = SimpleNamespace(missing=[], damaged={})
+        self.startPatcher(patch.object(type(self.tenant), "_files_vault", vault))
+        self.startPatcher(patch.object(files_crons, "check", lambda vault, manifest, sample: report))
+        self.startPatcher(patch.object(type(self.env["ir.cron"]), "_commit_progress", lambda *_, **__: left.pop(0)))
+        check = self.env["loomworks.files.backup"].sudo()._cron_check
+        with self.assertLogs(files_crons._logger, "ERROR"):
+            check()  # its time is over after the first
+        left += [1.0, 1.0, 1.0]
+        check()
+        self.assertEqual(checked, [self.tenant, other])
+        left += [1.0]
+        check()
+        self.assertEqual(len(checked), 2, "each has had its check of the day")
+        self.tenant.sudo().files_checked_at -= timedelta(days=1)
+        left += [1.0, 1.0, 1.0]
+        with self.assertLogs(files_crons._logger, "ERROR"):
+            check()
+        self.assertEqual(checked[2:], [self.tenant])
 
     def test_newest_backup_stays_however_old(self):
         self.young.began_at = self.old.began_at

@@ -6,6 +6,7 @@ from unittest.mock import patch
 from odoo import fields
 from odoo.addons.loomworks_tenant.reconciler.engine import StepState, plan
 from odoo.addons.loomworks_tenant.reconciler.step import Boundaries, Done, Waiting
+from odoo.addons.loomworks_tenant.reconciler.steps.awaited import LOOK
 from odoo.exceptions import AccessError, UserError
 from odoo.tests import tagged
 from odoo.tools import mute_logger
@@ -15,6 +16,8 @@ from ..files.flow import Progress
 from ..filestore import store as stores
 from ..imports import flow
 from ..imports.errors import ImportJobBrokeOff, ImportJobFailed
+from ..models import imports_work
+from ..models.imports_work import AT_ONCE
 from .common import PLACE, FilesCase, silent_store
 
 SOURCES = {
@@ -84,6 +87,14 @@ class TestImports(FilesCase):
         self.step(one)
         return one
 
+    def load_whole(self, one):
+        """Bring its data in and install its modules: what follows are the steps of its tenant."""
+        self.bring_in(one)
+        self.progress["install"] = Progress("done", 1.0, INSTALLED)
+        self.step(one)
+        self.assertEqual(one.state, "starting")
+        return one
+
     def answer(self, one):
         spec = one.tenant_id._to_spec()
         line = next(line for line in plan(one.tenant_id._steps(), spec) if line.step.code == "import")
@@ -113,7 +124,7 @@ class TestImports(FilesCase):
         self.progress["bring"] = Progress("files", 0.5)
         self.step(one)
         self.assertEqual((one.state, one.stage, one.progress), ("loading", "files", 55))
-        self.assertEqual(self.answer(one), Waiting("Files (55 %)", 1.0))
+        self.assertEqual(self.answer(one), Waiting("Files (55 %)", LOOK))
         kind, work = self.asked[-1]
         self.assertEqual((kind, work.source, work.sources.prefix), ("bring", "acme.zip", "old"))
         self.assertEqual(work.image, "registry.example/loomworks-postgres:1")
@@ -221,20 +232,127 @@ class TestImports(FilesCase):
         with self.assertRaisesRegex(UserError, "too late"):
             one.with_user(self.operator).action_cancel()
 
+    def test_nobody_is_told_that_the_data_of_a_cancelled_import_is_deleted(self):
+        """They have never had anything here, and would believe it of what they have in the source."""
+        one = self.begin()
+        one.with_user(self.operator).action_cancel()
+        self.step(one)
+        self.finish_steps(one.tenant_id)
+        self.assertTrue(one.tenant_id.erased_at)
+        self.assertEqual(self.told(one.tenant_id), [])
+
+    def told(self, tenant):
+        """Return the subjects of mails that say where a tenant's data goes."""
+        mails = self.env["mail.mail"].search([("model", "=", tenant._name), ("res_id", "=", tenant.id)], order="id")
+        return [one.subject for one in mails if "archived" in (one.subject or "") or "deleted" in (one.subject or "")]
+
+    def test_row_of_a_cancelled_import_stays_until_what_it_has_made_is_gone(self):
+        """Without it, nothing would take the tenant away, and its steps would serve what has come so far."""
+        one = self.bring_in(self.begin())
+        tenant = one.tenant_id
+        one.with_user(self.operator).action_cancel()
+        for _look in ("before the step", "before the erasing"):
+            with self.assertRaisesRegex(UserError, "not taken away yet"):
+                one.with_user(self.operator).unlink()
+            self.step(one)
+        self.assertEqual((tenant.state, tenant.erase_requested), ("archived", True))
+        self.finish_steps(tenant)
+        self.assertTrue(tenant.erased_at)
+        one.with_user(self.operator).unlink()
+        self.assertFalse(one.exists() or tenant.imported_by_id)
+
+    def test_drafts_are_removed_at_once(self):
+        given_up, draft = self.make(), self.make(source="b.zip")
+        given_up.action_cancel()
+        (given_up | draft).unlink()
+        self.assertFalse((given_up | draft).exists())
+
+    def test_name_of_an_import_that_was_cleared_away_is_forgotten(self):
+        one = self.load_whole(self.begin())
+        tenant = one.tenant_id
+        self.finish_steps(tenant)
+        tenant.action_archive()
+        tenant.action_erase("Old", "The test is over.")
+        self.finish_steps(tenant)
+        self.assertTrue(one.reconcile_at, "its end has not been looked at yet")
+        tenant._forget_names()
+        self.assertFalse(one.exists())
+
     def test_archive_gives_an_import_up(self):
         one = self.begin()
         one.tenant_id.with_user(self.operator).action_archive()
         self.assertEqual(one.state, "cancelled")
         self.assertEqual(self.answer_problem(one), "import_failed")
+        self.assertEqual(self.told(one.tenant_id), ["“Old” has been archived"])
+
+    def test_tenant_that_was_archived_before_its_data_was_whole_is_kept_and_not_brought_back(self):
+        one = self.begin()
+        tenant = one.tenant_id
+        tenant.with_user(self.operator).action_archive()
+        with self.assertRaisesRegex(UserError, "data is not whole"):
+            tenant.with_user(self.operator).restore_archived()
+        with self.assertRaises(AccessError):
+            tenant.with_user(self.customer).restore_archived()
+        self.step(one)
+        self.assertEqual((tenant.state, tenant.erase_requested, one.reconcile_at), ("archived", False, False))
+
+    def test_only_an_import_that_was_cancelled_itself_takes_its_tenant_away(self):
+        """What becomes of the tenant before the reconciler looks is no answer to that."""
+        one = self.begin()
+        one.tenant_id.action_archive()
+        one.tenant_id.state = "provisioning"
+        self.step(one)
+        self.assertEqual((one.tenant_id.state, one.tenant_id.erase_requested), ("provisioning", False))
+
+    def test_tenant_that_was_archived_with_its_data_whole_is_brought_back_with_it(self):
+        one = self.load_whole(self.begin())
+        tenant = one.tenant_id
+        tenant.with_user(self.operator).action_archive()
+        self.assertEqual(one.state, "done")
+        tenant.with_user(self.operator).restore_archived()
+        self.assertEqual(self.answer(one), Done(one.result))
+        self.finish_steps(tenant)
+        self.step(one)
+        self.assertEqual((tenant.state, tenant.erase_requested, one.state), ("active", False, "done"))
+
+    def test_as_many_imports_as_a_server_bears_go_on_at_once_and_the_oldest_first(self):
+        rows = [self.begin(subdomain=f"old-{number}", source=f"{number}.zip") for number in range(AT_ONCE + 2)]
+        for one in rows:
+            self.have_place(one)
+        *first, following, last = rows
+        self.assertTrue(self.step(last))
+        for one in first:
+            self.assertEqual(self.step(one), 0)
+        self.assertTrue(self.step(following))
+        states = [one.state for one in rows]
+        self.assertEqual(states, [*(AT_ONCE * ["loading"]), "waiting", "waiting"])
+        self.assertEqual((following.stage, following.progress), ("queue", 0))
+        self.assertIn("Waiting for its turn", self.answer(following).message)
+
+        self.progress["bring"] = Progress("done", 1.0, WHOLE)
+        self.step(first[0])
+        self.step(following)
+        self.assertEqual((first[0].state, following.state), ("installing", "waiting"))
+        self.progress["install"] = Progress("done", 1.0, INSTALLED)
+        self.step(first[0])
+        self.step(last)
+        self.step(following)
+        self.assertEqual((first[0].state, following.state, following.stage), ("starting", "loading", "start"))
+        self.assertEqual(last.state, "waiting")
+
+    def test_import_that_cannot_go_on_yet_is_before_nobody(self):
+        self.patch(imports_work, "AT_ONCE", 1)
+        _unready, one = (self.begin(subdomain=f"old-{number}", source=f"{number}.zip") for number in range(2))
+        self.have_place(one)
+        self.assertEqual(self.step(one), 0)
+        self.assertEqual(one.state, "loading")
 
     def answer_problem(self, one):
         step = next(step for step in one.tenant_id._steps() if step.code == "import")
         return step.ensure(one.tenant_id._to_spec(), None).code
 
     def test_tenant_that_is_deleted_frees_its_source(self):
-        one = self.bring_in(self.begin())
-        self.progress["install"] = Progress("done", 1.0, INSTALLED)
-        self.step(one)
+        one = self.load_whole(self.begin())
         self.finish_steps(one.tenant_id)
         one.tenant_id.with_user(self.operator).action_archive()
         self.assertEqual(one.state, "done")
@@ -247,6 +365,12 @@ class TestImports(FilesCase):
         self.make()
         with self.assertRaises(UniqueViolation), self.env.cr.savepoint():
             self.make(subdomain="old-two")
+        folder = self.make(source="old/acme/")
+        self.assertEqual(folder.source, "old/acme")
+        folder.source = "old/globex/"
+        self.assertEqual(folder.source, "old/globex")
+        with self.assertRaises(UniqueViolation), self.env.cr.savepoint():
+            self.make(subdomain="old-two", source="old/globex/")
 
     def test_names_that_lead_elsewhere_are_refused(self):
         for name in ("../other", "/etc/passwd", "a//b", ""):

@@ -313,17 +313,17 @@ def bucket(secret, tmp_path):
     return session.resource("s3", endpoint_url=endpoint, verify=str(tmp_path / "ca.crt")).Bucket(s3.FILES_BUCKET)
 
 
-def test_lost_object_is_found_and_written_again(tenant, run_cron, bucket, administrator, finished, row_of):
+def test_lost_object_is_found_and_written_again(tenant, call, run_cron, bucket, administrator, finished, row_of):
     _number, name = attach(administrator(tenant), os.urandom(500_000))
     first = finished(tenant.act("action_back_up_files")[0])["id"]
     run_cron("cron_check_files")
     assert (row_of(first)["lost"], bool(row_of(first)["checked_at"])) == (0, True)
     bucket.Object(f"filestores/{tenant.uuid}/objects/{name}").delete()
-    run_cron("cron_check_files")
+    call("loomworks.files.backup", "action_check", ids=[first])
     assert row_of(first)["lost"] == 1
     second = finished(tenant.act("action_back_up_files")[0])
     assert second["new_files"] == 1
-    run_cron("cron_check_files")
+    call("loomworks.files.backup", "action_check", ids=[first, second["id"]])
     assert (row_of(first)["lost"], row_of(second["id"])["lost"]) == (0, 0)
 
 

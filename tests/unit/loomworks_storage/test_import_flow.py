@@ -11,7 +11,7 @@ from addons.loomworks_storage.imports.spec import SUFFIX, ImportWork, Sources
 from addons.loomworks_tenant.kube import names
 from addons.loomworks_tenant.reconciler.spec import VolumeSpec
 from addons.loomworks_tenant.reconciler.step import Boundaries, Done, Waiting
-from addons.loomworks_tenant.reconciler.steps.awaited import Awaited
+from addons.loomworks_tenant.reconciler.steps.awaited import LOOK, Awaited
 from factories import UUID, tenant_spec
 from test_files_flow import Cluster
 
@@ -148,7 +148,7 @@ def test_clean_up_takes_what_is_secret_first(made):
     ("state", "answer"),
     [
         ({"done": "12 files"}, Done("12 files")),
-        ({"progress": "Files (5 %)"}, Waiting("Files (5 %)", 1.0)),
+        ({"progress": "Files (5 %)"}, Waiting("Files (5 %)", LOOK)),
         ({"problem": "no dump"}, Waiting("no dump", 10.0, "import_failed")),
     ],
 )

@@ -17,7 +17,7 @@ def test_lines_are_read_with_their_numbers():
     data = "\ufeffPlan;Source;remark;Name;Subdomain\n\nBasic;acme.zip;x;Acme, Ltd.;acme\nPro; old/two/ ;;Two;two\n"
     assert read(data.encode(), PLANS) == [
         Line(3, "Acme, Ltd.", "acme", "Basic", "acme.zip"),
-        Line(4, "Two", "two", "Pro", "old/two/"),
+        Line(4, "Two", "two", "Pro", "old/two"),
     ]
 
 
@@ -60,6 +60,12 @@ def test_what_is_in_two_lines_is_wrong_in_both():
     found = problems("A,acme,Basic,a.zip", "B,acme,Basic,b.zip", "C,three,Basic,b.zip")
     assert ["subdomain" in str(one) for one in found] == [True, True, False]
     assert ["source" in str(one) for one in found] == [False, True, True]
+
+
+def test_folder_with_a_slash_at_its_end_is_the_one_without():
+    found = problems("A,acme,Basic,old/acme", "B,two,Basic,old/acme/", "C,three,Basic,old/acme//")
+    assert ["several lines" in str(one) for one in found] == [True, True, True]
+    assert [lines.bare(name) for name in ("a", "a/b/", "a.zip//", "/", "")] == ["a", "a/b", "a.zip", "/", ""]
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,20 @@ import io
 import os
 import secrets
 import subprocess
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import psycopg2
 import pytest
-from addons.loomworks_storage.importing.errors import DumpRefused
+from addons.loomworks_storage.filestore.folder import Folder
+from addons.loomworks_storage.importing import __main__ as program
+from addons.loomworks_storage.importing.errors import DatabaseAway, DumpRefused
 from addons.loomworks_storage.importing.load import BLOCK, _restricted, load, look, require_harmless
+from addons.loomworks_storage.importing.place import SourceLocation
 from addons.loomworks_storage.importing.source import DumpKind
+from filestores import digest_of, location_of, open_store
 from harness.dropping import drop_database
 from psycopg2 import sql
 from stack import postgres_root
@@ -238,6 +244,54 @@ def test_what_is_no_odoo_of_this_series_is_refused(server, statements, message):
     database = server.load(f"SET x.y = 1;\n{statements};\n".encode() + END)
     with pytest.raises(DumpRefused, match=message):
         server.look(database)
+
+
+@pytest.mark.parametrize("kind", DumpKind)
+@pytest.mark.parametrize(
+    ("end", "error", "message"),
+    [
+        ("echo 'FATAL:  terminating connection due to administrator command' >&2; exit 3", DatabaseAway, "terminating"),
+        ("echo 'server closed the connection unexpectedly' >&2; exit 1", DatabaseAway, "went away"),
+        ("echo 'FATAL:  the database system is starting up' >&2; exit 2", DatabaseAway, "starting up"),
+        ("kill -9 $$", DatabaseAway, "signal 9"),
+        ("echo 'ERROR:  permission denied for schema public' >&2; exit 3", DumpRefused, "does not load the dump"),
+        ("exit 1", DumpRefused, "without a word"),
+    ],
+)
+def test_server_that_goes_away_is_told_apart_from_a_dump_that_is_refused(kind, end, error, message):
+    with pytest.raises(error, match=message):
+        load(io.BytesIO(END), kind, {"PGDATABASE": "x"}, lambda argv: ["sh", "-c", f"cat > /dev/null; {end}"])
+
+
+def test_session_that_the_server_ends_is_worth_another_try(server, original):
+    database = server.database()
+    head, end, tail = server.dump(original).rpartition(b"--\n-- PostgreSQL database dump complete")
+    with pytest.raises(DatabaseAway, match="terminating connection"):
+        server.load(head + b"SELECT pg_terminate_backend(pg_backend_pid());\n" + end + tail, database=database)
+    assert server.content(database) == {}
+
+
+def test_files_that_take_longer_to_hash_than_a_transaction_may_wait_are_proven(server, s3, tmp_path, monkeypatch):
+    content, database = b"a photograph", server.database()
+    name = f"{digest_of(content)[:2]}/{digest_of(content)}"
+    statements = f"""
+        CREATE TABLE ir_module_module AS SELECT 'base'::text AS name, '19.0.1.3'::text AS latest_version;
+        CREATE TABLE ir_attachment AS SELECT '{name}'::varchar AS store_fname, {len(content)} AS file_size;
+    """
+    store = open_store(SourceLocation.of(location_of(s3), f"sources/{uuid4()}"))
+    store.put("acme/dump.sql", statements.encode() + END)
+    store.put(f"acme/filestore/{name}", content)
+    has_content, said = Folder.has_content, []
+
+    def slow(folder, digest):
+        time.sleep(0.5)
+        return has_content(folder, digest)
+
+    monkeypatch.setattr(Folder, "has_content", slow)
+    monkeypatch.setenv("PGOPTIONS", "-c idle_in_transaction_session_timeout=200ms")  # of the sessions of this process
+    request = program.Request("", source="acme", folder=str(tmp_path / "files"))
+    assert program.bring(request, store, server.address(database), said.append, wrap), said[-1]
+    assert said[-1]["report"]["arrival"]["there"] == 1
 
 
 def test_source_that_breaks_off_ends_the_program(server):

@@ -73,6 +73,21 @@ def test_number_that_is_expected_has_to_be_there(store, values, wrong):
     assert wrong in problem
 
 
+def test_archive_that_is_spoilt_is_a_problem_of_its_line_only(store):
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as stream:
+        stream.writestr("dump.sql", PLAIN * 100)
+    spoilt = bytearray(archive.getvalue())
+    spoilt[40:60] = b"\xff" * 20
+    store.put("spoilt.zip", bytes(spoilt))
+    sources = [line("spoilt.zip"), line("acme.zip", dump="dumps/acme.sql")]
+    for quick in (True, False):
+        (problems, contents), (none, found) = [looked_into(store, one, quick=quick) for one in sources]
+        assert (len(problems), contents) == (1, {})
+        assert "dump.sql of the archive cannot be read" in problems[0]
+        assert (none, found["files"]) == ([], 3)
+
+
 def test_large_source_is_left_for_later_where_somebody_waits(store, monkeypatch):
     monkeypatch.setattr(looking, "QUICK_FILES", 2)
     monkeypatch.setattr(looking, "QUICK_BYTES", 100)

@@ -1,6 +1,8 @@
 """What the program of imports says when it cannot begin, and whether another try may help."""
 
+import io
 import json
+import zipfile
 from uuid import uuid4
 
 import pytest
@@ -67,6 +69,17 @@ def test_list_of_good_lines_ends_well(s3, ask):
     text = "name,subdomain,plan,source\nA,acme,Basic,acme"
     code, said = ask({"prefix": prefix, "lines": text, "plans": ["Basic"]})
     assert (code, said["report"]) == (0, {"lines": 1, "good": 1, "whole": True})
+
+
+def test_archive_that_is_spoilt_is_not_worth_another_try(s3, ask):
+    archive, prefix = io.BytesIO(), f"sources/{uuid4()}"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as stream:
+        stream.writestr("dump.sql", PLAIN * 100)
+    spoilt = bytearray(archive.getvalue())
+    spoilt[40:60] = b"\xff" * 20
+    store_of(s3, prefix).put("acme.zip", bytes(spoilt))
+    code, said = ask({"prefix": prefix, "source": "acme.zip", "folder": "/tmp/files"})
+    assert (code, said["error"]["code"], said["error"]["retryable"]) == (1, "import_source_unreadable", False)
 
 
 def test_sources_of_other_prefixes_are_out_of_reach(s3):

@@ -3,6 +3,7 @@
 import io
 import os
 import zipfile
+from threading import Barrier
 from uuid import uuid4
 
 import psycopg2
@@ -11,7 +12,7 @@ from addons.loomworks_storage.filestore import folder as folders
 from addons.loomworks_storage.filestore.errors import VolumeFull
 from addons.loomworks_storage.filestore.folder import Folder
 from addons.loomworks_storage.importing import source as sources
-from addons.loomworks_storage.importing.arrived import compare
+from addons.loomworks_storage.importing.arrived import Wanted, compare, wanted_by
 from addons.loomworks_storage.importing.bring import Bringing
 from addons.loomworks_storage.importing.errors import DumpMissing, DumpRefused, SourceRefused, SourceUnreadable
 from addons.loomworks_storage.importing.place import SourceLocation, StoredFolder
@@ -175,6 +176,30 @@ def test_source_with_more_files_than_any_is_refused(monkeypatch, make):
         inventory(make(members()))
 
 
+@pytest.mark.parametrize(
+    "method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA], ids=str
+)
+@pytest.mark.parametrize("at", [0, 4, 10, 40, 60])
+def test_archive_that_is_spoilt_is_told_wherever_it_is_read(method, at):
+    """A folder that was copied badly breaks at its header, its beginning or its end; each has an error of its own."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", method) as archive:
+        archive.writestr("dump.sql", PLAIN + os.urandom(1000))
+    stream.seek(at)
+    stream.write(b"\xff" * 30)
+    with pytest.raises(SourceUnreadable, match=r"dump\.sql of the archive cannot be read: \S"):
+        inventory(ZipSource(stream))
+
+
+def test_file_of_an_archive_without_a_name_is_passed_over():
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("dump.sql", PLAIN)
+        archive.writestr("nameless", b"x")
+        archive.getinfo("nameless").filename = ""
+    assert inventory(ZipSource(stream)).others == 1
+
+
 def test_what_is_no_archive_is_told():
     with pytest.raises(SourceUnreadable, match="no zip"):
         ZipSource(io.BytesIO(b"not a zip"))
@@ -274,7 +299,7 @@ def arrive(make, tmp_path, files=FILES):
 
 def test_all_that_the_database_needs_has_arrived(make, tmp_path, attachments):
     folder, found = arrive(make, tmp_path, [*FILES, b"unneeded"])
-    arrival = compare(attachments, folder, found)
+    arrival = compare(wanted_by(attachments), folder, found)
     assert (arrival.needed, arrival.there, arrival.unneeded, arrival.whole) == (len(FILES), len(FILES), 1, True)
 
 
@@ -285,7 +310,22 @@ def test_what_has_not_arrived_is_told_apart(make, tmp_path, attachments):
     folder.remove(lost)
     attachments.execute("UPDATE ir_attachment SET file_size = 7 WHERE store_fname = %s", [name_of(FILES[4])])
     attachments.execute("INSERT INTO ir_attachment VALUES ('s3://elsewhere/x', 1)")
-    arrival = compare(attachments, folder, found)
+    arrival = compare(wanted_by(attachments), folder, found)
     assert (arrival.missing, arrival.lost, arrival.wrong) == ([digest_of(FILES[-1])], [lost], [wrong])
     assert (arrival.elsewhere, arrival.other_size) == (["s3://elsewhere/x"], [digest_of(FILES[4])])
     assert (arrival.needed, arrival.there, arrival.whole) == (len(FILES) + 1, len(FILES) - 3, False)
+
+
+def test_files_are_hashed_by_several_threads(tmp_path, monkeypatch):
+    source, folder = a_zip(members()), Folder(tmp_path / "t")
+    found = inventory(source)
+    Bringing(source, folder).run(found)
+    together, has_content = Barrier(2), Folder.has_content
+
+    def meeting(self, digest):
+        together.wait(timeout=20)
+        return has_content(self, digest)
+
+    monkeypatch.setattr(Folder, "has_content", meeting)
+    arrival = compare(Wanted(dict.fromkeys(map(digest_of, FILES[:2]))), folder, found)
+    assert (arrival.needed, arrival.there, arrival.unneeded) == (2, 2, len(FILES) - 2)
