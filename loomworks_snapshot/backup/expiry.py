@@ -1,6 +1,7 @@
 """Which base backups may go: a full one with all that depend on it, or none of them.
 
-What stays: the newest full backup; whatever restores any moment of the window; and the best base of each kept target.
+What stays: the newest full backup; whatever restores any moment of the window; the best base of each kept target, and
+the one from which its proof starts.
 The WAL stays from the oldest remaining full backup until now without a gap, so whatever base is left can be replayed
 to any later moment (docs/decisions/0015-scheduled-base-backups.md).
 """
@@ -20,6 +21,7 @@ class Target:
     timeline: int
     lsn: int
     system_identifier: str = ""  # empty: of whichever server
+    base_backup_label: str = ""  # from which its proof starts; empty: not known
 
 
 def expendable(backups: Sequence[BaseBackup], window_start: float, targets: Iterable[Target | str]) -> list[str]:
@@ -46,10 +48,10 @@ def _start_of_set_before(bases: Sequence[BaseBackup], moment: float) -> int | No
 
 
 def _needed(bases: Sequence[BaseBackup], target: Target | str) -> set[str]:
-    """Return the sets that hold the best base of ``target``.
+    """Return the sets that hold the best base of ``target``, and the base that its proof names.
 
     One for each timeline up to the target's: where a timeline left its parent is not known here, so the base may
-    be on either side of that point.
+    be on either side of that point. A newer one on a way that the server has left is none: the proof knows.
     """
     if isinstance(target, str):
         return {target[:FULL_LABEL_SIZE]}
@@ -57,7 +59,8 @@ def _needed(bases: Sequence[BaseBackup], target: Target | str) -> set[str]:
     for one in sorted(bases, key=lambda base: base.lsn_stop):
         if one.timeline <= target.timeline and one.lsn_stop <= target.lsn and _is_of(one, target):
             best[one.system_identifier, one.timeline] = one
-    return {one.set_label for one in best.values()}
+    named = [one for one in bases if one.label == target.base_backup_label]
+    return {one.set_label for one in (*best.values(), *named)}
 
 
 def _is_of(base: BaseBackup, target: Target) -> bool:

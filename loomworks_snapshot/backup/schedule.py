@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .base_backup import FULL, KINDS, usable
+from .base_backup import FULL, KINDS, BaseBackup, usable
 from .work import Look, Work
 
 DAY = 86_400  # seconds
@@ -28,7 +28,10 @@ class Policy:
 
 
 def backup_wanted(look: Look, policy: Policy) -> str | None:
-    """Return the kind of base backup that is due, or None."""
+    """Return the kind of base backup that is due, or None.
+
+    An incremental one builds on the newest there is, whatever that is worth: where it is no base, a full one is made.
+    """
     backups = [work for work in look.work if work.kind in KINDS]
     if _pending(backups) or look.now < not_before(backups):
         return None
@@ -38,10 +41,15 @@ def backup_wanted(look: Look, policy: Policy) -> str | None:
     bases = usable(own)
     if _is_full_due([one.started for one in bases if one.kind == FULL], look, policy):
         return FULL
-    newest = bases[-1]
+    if not _is_incremental_due(bases[-1], look, policy):
+        return None
+    return "incr" if bases[-1] == own[-1] else FULL
+
+
+def _is_incremental_due(newest: BaseBackup, look: Look, policy: Policy) -> bool:
     if newest.timeline != look.timeline or look.lsn - newest.lsn_start >= policy.incremental_wal:
-        return "incr"
-    return "incr" if look.now - newest.started >= policy.incremental_every else None
+        return True
+    return look.now - newest.started >= policy.incremental_every
 
 
 def _is_full_due(starts: Sequence[int], look: Look, policy: Policy) -> bool:

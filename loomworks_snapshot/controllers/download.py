@@ -4,6 +4,8 @@ import logging
 import re
 import threading
 import time
+import weakref
+from collections import Counter
 from contextlib import suppress
 
 from odoo import http
@@ -16,6 +18,7 @@ from ..models.restored_file import PATH
 _logger = logging.getLogger(__name__)
 
 AT_ONCE = 6  # downloads in one process: each holds one of its threads
+OF_ONE_TENANT = 2  # of these
 STALLED = 90  # seconds after which somebody who does not take what is sent has gone
 RETRY_AFTER = 60  # seconds
 HEADERS = {
@@ -29,7 +32,28 @@ PAGE_HEADERS = {"Content-Security-Policy": "frame-ancestors 'none'", "X-Frame-Op
 
 TOKEN = re.compile(rf"({PATH}/)[\w-]+")
 
-_running = threading.BoundedSemaphore(AT_ONCE)
+
+class _Running:
+    """How many downloads of each tenant are under way in this process."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._count = Counter()
+
+    def begin(self, tenant):
+        """Count one more of a tenant, and tell whether there is room for it."""
+        with self._lock:
+            room = self._count.total() < AT_ONCE and self._count[tenant] < OF_ONE_TENANT
+            self._count[tenant] += room
+            return room
+
+    def end(self, tenant):
+        """One of a tenant is over."""
+        with self._lock:
+            self._count[tenant] -= 1
+
+
+_running = _Running()
 
 
 class _Discreet(logging.Filter):
@@ -85,25 +109,25 @@ def _send(restore, maker):
     }
     if request.httprequest.method == "HEAD":
         return Response(headers=headers)
-    if not _running.acquire(blocking=False):
+    if not _running.begin(restore.tenant_id.id):
         text = request.env._("Several files are being downloaded. Try again in some minutes.")
         return _refuse(503, request.env._("Please wait a moment"), text)
     try:
         request.env["loomworks.audit"]._record("export_download", restore.tenant_id, f"by a link of {maker.login}")
-        body = _Body(file.read(size), request.httprequest.environ.get("socket"), restore.id)
-        return Response(body, headers=headers, direct_passthrough=True)
+        body = _Body(file.read(size), request.httprequest.environ.get("socket"), restore)
     except BaseException:
-        _running.release()
+        _running.end(restore.tenant_id.id)
         raise
+    return Response(body, headers=headers, direct_passthrough=True)
 
 
 class _Body:
-    """The file's blocks, as the server takes them; ``close`` is called at the end, whatever that is."""
+    """The file's blocks, as the server takes them, which then closes it; or drops it, when the request fails before."""
 
-    def __init__(self, blocks, connection, number):
+    def __init__(self, blocks, connection, restore):
         self._blocks = blocks
-        self._number = number
-        self._closed = False
+        self._number = restore.id
+        self._end = weakref.finalize(self, _running.end, restore.tenant_id.id)
         if connection is not None:
             connection.settimeout(STALLED)
 
@@ -121,11 +145,9 @@ class _Body:
 
     def close(self):
         """Let another one begin."""
-        if not self._closed:
-            self._closed = True
-            _running.release()
-            with suppress(LoomworksError):
-                self._blocks.close()
+        self._end()
+        with suppress(LoomworksError):
+            self._blocks.close()
 
 
 def _gone():

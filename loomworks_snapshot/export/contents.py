@@ -41,7 +41,7 @@ class Contents:
         self.count = 0
 
     def ask(self, cr: Any) -> None:
-        """Learn which files the database needs.
+        """Learn which files the database needs, each once: attachments of one content may differ in its size.
 
         :param cr: better a server-side cursor
         """
@@ -49,10 +49,10 @@ class Contents:
         for one in needed(cr):
             if one.digest:
                 found.setdefault(one.digest[:2], bytearray()).extend(bytes.fromhex(one.digest))
-                self.count += 1
             else:
                 self.missing[one.name] = NO_NAME
-        self._digests = {name: bytes(digests) for name, digests in found.items()}
+        self._digests = {name: _each_once(found.pop(name)) for name in list(found)}
+        self.count = sum(map(len, self._digests.values())) // DIGEST_SIZE
 
     def __iter__(self) -> Iterator[Content]:
         """Yield every file that can be had; some are fetched ahead, in order."""
@@ -108,6 +108,11 @@ class Contents:
             yield content
         else:
             self.missing[name] = DAMAGED
+
+
+def _each_once(digests: bytearray) -> bytes:
+    starts = range(0, len(digests), DIGEST_SIZE)
+    return b"".join(dict.fromkeys(bytes(digests[start : start + DIGEST_SIZE]) for start in starts))
 
 
 def _name(digest: str) -> str:

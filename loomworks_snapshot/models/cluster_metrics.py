@@ -13,10 +13,10 @@ class DatabaseServer(models.Model):
 
     @api.model
     def _metrics(self):
-        clusters = self.env["loomworks.cluster"].search([])
+        clusters = self.env["loomworks.cluster"]._in_use()
         makers = (*volume_metrics.MAKERS, *files_metrics.MAKERS, *import_metrics.MAKERS)
         found = getattr(super(), "_metrics", list)()
-        return [*found, *(make(clusters) for make in makers), buckets(clusters, self.search([]))]
+        return [*found, *(make(clusters) for make in makers), buckets(clusters, self._in_use())]
 
 
 def buckets(clusters, servers):

@@ -139,7 +139,7 @@ class DatabaseServer(models.Model):
     @api.model
     def _cron_watch_repositories(self):
         """Look at every server, ask for what is due, and record how each stands."""
-        servers = self.sudo().search([])
+        servers = self.sudo()._in_use()
         orders = [(server._to_spec(), server._to_order()) for server in servers]
         self.env["ir.cron"]._commit_progress(remaining=len(servers))  # no transaction is open while servers are asked
         with ThreadPoolExecutor(THREADS, thread_name_prefix="repository") as pool:

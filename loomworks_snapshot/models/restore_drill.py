@@ -21,7 +21,7 @@ class RestoreDrill(models.Model):
     @api.model
     def _cron_drill(self):
         """Ask for one drill on each server that has a base backup and a tenant."""
-        for server in self.env["loomworks.database.server"].search([]):
+        for server in self.env["loomworks.database.server"]._in_use():
             self._drill(server)
 
     @api.model
@@ -32,7 +32,8 @@ class RestoreDrill(models.Model):
         done = [("server_id", "=", server.id), ("state", "=", "done"), ("finished_at", "!=", False)]
         oldest = self.env["loomworks.base.backup"].search(done, order="finished_at", limit=1)
         latest = fields.Datetime.now() - QUIET
-        since = {tenant: max(tenant._restorable_since() or latest, oldest.finished_at or latest) for tenant in tenants}
+        known = tenants._restorable_since().items()
+        since = {tenant: max(first or latest, oldest.finished_at or latest) for tenant, first in known}
         chosen = [tenant for tenant, first in since.items() if first < latest]
         if not chosen:
             return self.browse()

@@ -19,7 +19,7 @@ from ..pitr.request import Request, Target, TargetKind
 from ..repository import restore_point
 from ..repository.proof import Prover
 from ..repository.segments import SEGMENT_SIZE, format_lsn, parse_lsn
-from ..repository.verdict import Proof, verdict_text
+from ..repository.verdict import Proof, Reason, verdict_text
 from ..repository.verdict import Target as Moment
 from ..restoring import flow, leftover, outgoing
 from ..restoring.spec import RestoreSpec
@@ -67,12 +67,19 @@ class RestoreWork(models.Model):
                 return 0
             found = {"backup_label": self._backup_to_start_from(prover, verdict), "database_size": self._measure()}
             return self._go_on("restoring", stage="start", stage_share=0, **found)
-        if not verdict.waiting:
-            raise flow.RestoreFailed(verdict_text(verdict), code=verdict.reason.value)
         waited = (fields.Datetime.now() - self.started_at).total_seconds()
+        if not (verdict.waiting or (verdict.reason == Reason.TIMELINE_LEFT and waited < ARCHIVE_PATIENCE)):
+            self._forget_closing(verdict)
+            raise flow.RestoreFailed(verdict_text(verdict), code=verdict.reason.value)
         message = verdict_text(verdict) if waited > ARCHIVE_PATIENCE else False
         self.write({"error_message": message, "error_code": False, "troubled_since": False})
         return self._pause(ARCHIVE_LOOK if waited < ARCHIVE_PATIENCE else ARCHIVE_PROBLEM_LOOK)
+
+    def _forget_closing(self, verdict):
+        """Have another try write a record of its own, where the server has left the one that was written for this."""
+        if verdict.reason == Reason.TIMELINE_LEFT and self.target_kind != "name":
+            own = {} if self.target_kind == "lsn" else {"system_identifier": False}
+            self.write({"closing_position": False, "closing_timeline": 0, **own})
 
     def _closing(self, prover, backup=""):
         own = prover.catalog.system_identifier if prover.catalog else 0

@@ -15,7 +15,7 @@ class DatabaseServer(models.Model):
     @api.model
     def _metrics(self):
         """Return the figures of all servers, as the last look left them; to be extended by other addons."""
-        servers = self.search([])
+        servers = self._in_use()
         makers = (
             look_age,
             problem,

@@ -127,9 +127,11 @@ class SnapshotActions(models.Model):
         return True
 
     def _expire(self):
-        """Mark as gone: the repository need not lead there any more."""
+        """Mark as gone: the repository need not lead there any more, and nobody need mend it for these."""
+        broken = self._broken()
         ended = {"error_message": False, "error_code": False, "reconcile_at": False, "problem_since": False}
         self.write({"state": "expired", "expires_at": fields.Datetime.now(), "kept_forever": False, **ended})
+        broken._end_alarms_without_cause()
 
     def _check_live(self, action):
         for snapshot in self:

@@ -62,7 +62,8 @@ class SnapshotDamage(models.Model):
         values = {"error_code": error.code, "error_message": str(error), "verify_message": str(error)}
         if error.code not in LISTED:
             values |= {"damage": str(error), "damage_code": error.code}
-        living.write({**values, "problem_since": fields.Datetime.now()})
+        living.write(values)
+        living.filtered(lambda one: not one.problem_since).problem_since = fields.Datetime.now()
         living.filtered(lambda one: one.state == "ready").state = "failed"
         if untold:
             untold._raise_alarm()

@@ -90,9 +90,9 @@ class FilesBackup(models.Model):
     _inherit = "loomworks.files.backup"
 
     def _finish(self, report):
-        """Tell the snapshots that were taken before it."""
+        """Tell the snapshots that were taken before it: the moment of one that is not taken yet is to come."""
         result = super()._finish(report)
-        self.tenant_id.snapshot_ids.filtered(lambda one: one.state in LIVE)._note_files()
+        self.tenant_id.snapshot_ids.filtered(lambda one: one.state in LIVE and one.wal_position)._note_files()
         return result
 
 

@@ -165,9 +165,7 @@ class Snapshot(models.Model):
                     )
                 )
 
-    @api.model
-    def _expire_forgotten(self):
-        """Let those expire that are older than anything that their server may keep."""
-        for server in self.env["loomworks.database.server"].search([("forget_days", ">", 0)]):
-            domain = [("server_id", "=", server.id), ("state", "in", ("ready", "failed"))]
-            self.search([*domain, ("created_at", "<", server._oldest_kept())])._expire()
+    def _kept_too_long(self):
+        """Return those that are older than anything that their server may keep."""
+        oldest = {server: server._oldest_kept() for server in self.server_id if server.forget_days}
+        return self.filtered(lambda one: one.server_id in oldest and one.created_at < oldest[one.server_id])

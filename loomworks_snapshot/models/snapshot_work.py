@@ -223,6 +223,13 @@ class SnapshotWork(models.Model):
             if not tenant.snapshot_ids._broken():
                 tenant.activity_unlink([ALARM])
 
+    def _end_alarms_without_cause(self):
+        """End the activities on those tenants of these snapshots that have no broken one left."""
+        tenants = self.tenant_id
+        broken = self.search([("tenant_id", "in", tenants.ids), ("state", "in", ("failed", "restoring"))])._broken()
+        feedback = self.env._("No snapshot is left that cannot be restored.")
+        (tenants - broken.tenant_id)._end_alarm(ALARM, feedback)
+
     # --- measuring ----------------------------------------------------------------------------------
 
     def _is_to_be_measured(self):
@@ -300,6 +307,7 @@ def values_of(point):
         "created_at": point.taken_at.replace(tzinfo=None, microsecond=0),
         "to_measure": True,
         "attempts": 0,
+        **NO_FILES,
     }
 
 
@@ -319,4 +327,6 @@ def is_late(snapshot, verdict):
     return verdict.reason == Reason.NOT_YET_ARCHIVED and time.time() - snapshot.requested_clock > PUSH_AFTER
 
 
+NO_FILES = {"files_backup_id": False, "filestore_manifest": False}  # those of another moment are not its own
 UNTAKEN = {"restore_point": False, "wal_position": False, "wal_file": False, "timeline": 0, "system_identifier": False}
+UNTAKEN |= NO_FILES

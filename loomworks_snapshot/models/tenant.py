@@ -145,10 +145,10 @@ class Tenant(models.Model):
         return {**action, "domain": [("tenant_id", "=", self.id)]}
 
     def _restorable_since(self):
-        """Return a moment at which the tenant's database was there for certain, the earliest that is known; or None."""
-        self.ensure_one()
-        known = [one.created_at for one in self.sudo().snapshot_ids if one.state in ("ready", "restoring")]
-        return min(filter(None, [*known, self.converged_at]), default=None)
+        """Return, by tenant, the earliest moment at which its database is known to have been there; None: not known."""
+        domain = [("tenant_id", "in", self.ids), ("state", "in", ("ready", "restoring"))]
+        first = dict(self.env["loomworks.snapshot"].sudo()._read_group(domain, ["tenant_id"], ["created_at:min"]))
+        return {one: min(filter(None, (first.get(one), one.converged_at)), default=None) for one in self}
 
     def _database_at(self, moment):
         """Return the name of the database that the tenant had at ``moment``: a restore changes it."""

@@ -150,12 +150,18 @@ class TenantCopy(models.Model):
             copy.action_archive()
         return copy.action_erase(confirm_name) if copy.server_id else True
 
+    def restore_archived(self, reason=None):
+        """As before; not where no data of the original has come."""
+        self._check_operator()
+        for tenant in self.sudo().filtered(lambda one: one.copied_by_id.state == "cancelled"):
+            raise UserError(
+                self.env._("“%s” was archived before it had any data. Delete it, and make another copy.", tenant.name)
+            )
+        return super().restore_archived(reason)
+
     def _abandon_copy(self):
         """Take away a copy that will get no data."""
-        for copy in self.filtered(lambda one: one.state == "provisioning"):
-            copy.action_archive()
-            copy.erase_requested = True
-            copy._audit_and_reconcile("erase", "never filled")
+        self.filtered(lambda one: one.state == "provisioning")._abandon("never filled")
 
     def action_copies(self):
         """Show this tenant's copies."""

@@ -261,7 +261,7 @@ class Tenant(models.Model):
         """Return since when the tenant's database may have been there."""
         made = [("model_name", "=", self._name), ("record_id", "=", self.id), ("action", "=", "provision")]
         begun = self.env["loomworks.audit"].sudo().search(made, order="id", limit=1).date or self.sudo().create_date
-        known = self._restorable_since()
+        known = self._restorable_since()[self]
         return known if known and begun < known < begun + PROVISIONED else begun
 
 

@@ -5,25 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from ...loomworks_storage.importing.away import is_away
 from ...loomworks_tenant.errors import ServerUnreachable
 from .checks import AMCHECK
 from .errors import LoadFailed, ProgramFailed
 from .programs import Programs
 from .scratch_server import ScratchServer
 
-# How libpq and a server say that it has ended, is about to, or is not there yet (PostgreSQL 17, errcodes of class 57P).
-AWAY = (
-    "closed the connection",
-    "closed unexpectedly",
-    "no connection to the server",
-    "terminating connection",
-    "the database system is",  # starting up, shutting down, in recovery mode
-    "Connection refused",
-    "could not translate host name",
-    "SYSCALL error",
-    "timeout expired",
-    "No route to host",
-)
+NOT_WAITING = "-c synchronous_commit=off"  # for the disk, with each statement
 
 
 def dump(programs: Programs, server: ScratchServer, database: str, folder: Path, jobs: int) -> None:
@@ -61,7 +50,8 @@ def plain(programs: Programs, server: ScratchServer, database: str) -> Iterator[
 def load(programs: Programs, folder: Path, address: Mapping[str, str], jobs: int) -> None:
     """Fill an empty database with what :func:`dump` wrote; it belongs to the role that connects, or that it acts as.
 
-    A dump has no statistics; they are made anew, so that the first queries are planned as they were.
+    Thousands of statements do not each wait for the disk: the analysis afterwards does, and with it all of them. A dump
+    has no statistics; they are made anew, so that the first queries are planned as they were.
 
     :param address: PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE and whatever else libpq needs
     :raises LoadFailed: at the first statement that fails
@@ -77,10 +67,10 @@ def load(programs: Programs, folder: Path, address: Mapping[str, str], jobs: int
             f"--jobs={jobs}",
             f"--dbname={address['PGDATABASE']}",
             folder,
-            env=address,
+            env={**address, "PGOPTIONS": f"{address.get('PGOPTIONS', '')} {NOT_WAITING}".strip()},
         )
     except ProgramFailed as error:
-        if any(words in error.message for words in AWAY):
+        if is_away(error.message):
             raise ServerUnreachable(f"the server went away while the database was loaded: {error.message}") from error
         raise LoadFailed(f"the restored database could not be loaded: {error.message}") from error
     programs.run(

@@ -89,8 +89,17 @@ class Prover:
         backups = self.backups_for(target, path, history)
         for backup in backups:
             if not self._lacking(backup):
-                return self._chain(path, history).verdict(backup, target.last_number)
+                found = self._chain(path, history).verdict(backup, target.last_number)
+                return verdict.timeline_left(target) if self._is_lost(found, target, path, history) else found
         return verdict.backup_missing(self._lacking(backups[0])) if backups else self._no_backup(target, path, history)
+
+    def _is_lost(self, found: Verdict, target: Target, path: Path, history: History) -> bool:
+        """Tell whether what is awaited never comes: a server that branched off later went on without the target."""
+        if isinstance(found, Proof) or not found.waiting:
+            return False
+        archive = self._archive(history)
+        later = (archive.path(timeline) for timeline in archive.known_timelines if timeline > path.timeline)
+        return any(not one.holds(target.timeline, target.lsn) for one in later)
 
     def _lacking(self, backup: Backup) -> str:
         """Return the label of a backup that this one needs and that is not whole, or nothing."""

@@ -20,6 +20,7 @@ class Reason(StrEnum):
     NOT_YET_ARCHIVED = "not_yet_archived"  # the archive has not come so far
     HISTORY_MISSING = "history_missing"  # where the timeline branched off is not archived
     OTHER_TIMELINE = "other_timeline"  # base backups are on other ways only
+    TIMELINE_LEFT = "timeline_left"  # not archived before the server went on along another way
     OTHER_SYSTEM = "other_system"  # the repository is another server's
     OTHER_VERSION = "other_version"  # the server has been upgraded to another version of PostgreSQL
     DAMAGED = "damaged"  # a restore found what no listing shows
@@ -178,6 +179,15 @@ def segment_ambiguous(segment: Segment, count: int) -> Unproven:
         Reason.SEGMENT_AMBIGUOUS,
         f"the WAL segment {segment.name} is in the repository {count} times",
         "Two servers may have archived to one stanza. Find out which is right before anything is restored.",
+    )
+
+
+def timeline_left(target: Target) -> Unproven:
+    """The archive ends before it, and the server writes elsewhere by now."""
+    return Unproven(
+        Reason.TIMELINE_LEFT,
+        f"the server went on from before {format_lsn(target.lsn)} of timeline {target.timeline}, which is not archived",
+        "It was promoted or taken back; what it had not archived by then is lost. Try again, or take another moment.",
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-FAILED_KEPT = timedelta(days=14)  # how long a snapshot that cannot be restored waits for its repository
+FAILED_KEPT = timedelta(days=14)  # how long a snapshot that cannot be restored waits for its repository, from then on
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Kept:
     ready: bool = True
     forever: bool = False
     until: datetime | None = None  # set: kept until then, whatever the rules say; None: the rules decide
+    failed_since: datetime | None = None  # when it was first seen that it cannot be restored; None: as of its moment
 
 
 PERIODS: dict[str, Callable[[datetime], Hashable]] = {
@@ -66,7 +67,7 @@ def _has_ended(one: Kept, now: datetime) -> bool:
         return False
     if one.until is not None:
         return one.until <= now
-    return one.ready or one.moment + FAILED_KEPT <= now
+    return one.ready or (one.failed_since or one.moment) + FAILED_KEPT <= now
 
 
 def _age(one: Kept) -> tuple[datetime, str]:

@@ -96,6 +96,7 @@ class TestAlerts(TenantCase):
             ("LoomworksSnapshotsAreNotProven", self.snapshot, {"verified_at": self.ago(hours=6, minutes=1)}),
             ("LoomworksFilesAreNotBackedUp", self.backup, {"began_at": self.ago(days=3)}),
             ("LoomworksFilesAreDamaged", self.backup, {"lost": 1}),
+            ("LoomworksFilesAreNotChecked", self.backup, {"finished_at": self.ago(days=4)}),
             ("LoomworksVolumesAreNearlyFull", self.volume, {"warning": "90"}),
             ("LoomworksVolumesDoNotGrow", self.volume, {"growth": "infeasible"}),
             ("LoomworksVolumesAreNotBound", self.volume, {"phase": "Pending"}),

@@ -242,11 +242,20 @@ class TestCopies(SnapshotCase):
         restore._reconcile_step()
         self.assertEqual((copy.state, copy.sudo().erase_requested), ("archived", True))
         self.assertEqual(self.snapshot.state, "ready")
+        self.finish_steps(copy)
+        self.assertTrue(copy.erased_at)
+        told = self.env["mail.mail"].search([("model", "=", copy._name), ("res_id", "=", copy.id)]).mapped("subject")
+        self.assertNotIn("deleted", str(told), "nobody has had any data in it")
+        self.assertNotIn("archived", str(told))
 
     def test_archived_copy_ends_its_restore_and_archived_original_does_not(self):
         copy, other = self.copy(), self.copy(subdomain="acme-other")
         copy.with_user(self.operator).action_archive()
         self.assertEqual(copy.sudo().copied_by_id.state, "cancelled")
+        with self.assertRaisesRegex(UserError, "before it had any data"):
+            copy.with_user(self.operator).restore_archived("It was a mistake.")
+        copy.sudo().copied_by_id._reconcile_step()
+        self.assertFalse(copy.sudo().erase_requested, "it is kept for its time, as whoever archived it was told")
         self.tenant.with_user(self.operator).action_archive()
         self.assertEqual(other.sudo().copied_by_id.state, "waiting")
         self.tenant.with_user(self.operator).action_erase(self.tenant.name, "The test is over.")

@@ -1,6 +1,7 @@
 """What is taken, kept and given up by itself; and what the repository must keep for it."""
 
 from datetime import timedelta
+from unittest.mock import patch
 
 from harness import in_memory_repository as in_memory
 from odoo import fields
@@ -10,7 +11,7 @@ from psycopg2.errors import CheckViolation
 
 from ..backup.base_backup import BaseBackup
 from ..backup.expiry import expendable
-from ..repository.segments import Segment
+from ..repository.segments import Segment, format_lsn
 from .common import SnapshotCase
 
 
@@ -40,6 +41,7 @@ class TestCrons(SnapshotCase):
     def setUp(self):
         super().setUp()
         self.now = fields.Datetime.now()
+        self.patch(type(self.env["ir.cron"]), "_commit_progress", lambda *args, **options: 1.0)
 
     def automatic(self, age, **values):
         """Return a ready snapshot that was taken by the plan so many hours ago."""
@@ -72,6 +74,27 @@ class TestCrons(SnapshotCase):
         self.assertFalse((self.tenant + suspended).snapshot_ids)
         self.assertFalse(suspended.next_snapshot_at)
 
+    def test_one_whose_wal_was_lost_with_the_server_fails_and_another_is_taken(self):
+        self.world.archiving = False
+        self.snapshots._cron_take()
+        lost = self.tenant.snapshot_ids.sudo()
+        self.run_reconciler()
+        self.assertEqual((lost.state, lost.error_code), ("creating", "not_yet_archived"))
+        fork = format_lsn(in_memory.lsn(1, 0x300))
+        self.world.store.put_history(2, f"1\t{fork}\tno recovery target specified\n")
+        self.look_now(lost)
+        self.assertEqual((lost.state, lost.error_code), ("creating", "timeline_left"))
+        lost.problem_since -= timedelta(hours=1)
+        self.look_now(lost)
+        self.assertEqual((lost.state, lost.reconcile_at), ("failed", False))
+        lost.requested_at -= timedelta(days=2)
+        self.snapshots._cron_take()
+        self.assertEqual((self.tenant.snapshot_ids - lost).mapped("state"), ["creating"])
+        self.world.archive_all()
+        self.snapshots._cron_verify()
+        self.run_reconciler()
+        self.assertEqual(lost.state, "ready", "the segment has come after all")
+
     def test_what_no_rule_keeps_expires(self):
         self.plan.write({"snapshot_keep_hourly": 2, "snapshot_keep_daily": 0, "snapshot_keep_weekly": 0})
         made = [self.automatic(age) for age in (0, 1, 2, 3)]
@@ -85,6 +108,65 @@ class TestCrons(SnapshotCase):
         broken = self.automatic(24 * 10, state="failed")
         self.snapshots._cron_expire()
         self.assertEqual((made.state, broken.state), ("ready", "failed"))
+
+    def test_those_that_fail_wait_two_weeks_for_their_repository_however_old_they_are(self):
+        made = self.automatic(24 * 60) + self.automatic(24 * 20)
+        whole, self.world.store = self.world.store, in_memory.MemoryStore()
+        self.snapshots._cron_verify()
+        self.run_reconciler()
+        self.assertEqual(made.mapped("error_code"), ["no_stanza"] * 2)
+        self.snapshots._cron_expire()
+        self.assertEqual(made.mapped("state"), ["failed", "failed"])
+        self.assertEqual(len(self.server._needed_targets()), 2)
+        self.world.store = whole
+        self.snapshots._cron_verify()
+        self.run_reconciler()
+        self.assertEqual(made.mapped("state"), ["ready", "ready"])
+        made[0].write({"state": "failed", "problem_since": self.now - timedelta(days=13)})
+        self.snapshots._cron_expire()
+        self.assertEqual(made[0].state, "failed")
+        made[0].problem_since = self.now - timedelta(days=15)
+        self.snapshots._cron_expire()
+        self.assertEqual(made[0].state, "expired")
+
+    def ended(self):
+        """Return a snapshot of each of two tenants that is to expire."""
+        tenants = self.tenant + self.make_active("second")
+        made = self.take_ready(tenants, expires_at=self.now - timedelta(minutes=1))
+        made.created_at = self.now - timedelta(days=1)
+        self.take_ready(tenants)
+        return made
+
+    def test_tenant_whose_snapshots_cannot_expire_keeps_nobody_elses(self):
+        made = self.ended()
+        expire, rows = type(made)._expire, type(made)
+
+        def stumbling(snapshots):
+            expire(snapshots)
+            if snapshots.tenant_id == self.tenant:
+                raise ValueError("a surprise")
+
+        with (
+            patch.object(rows, "_expire", stumbling),
+            self.assertLogs("odoo.addons.loomworks_snapshot.models.snapshot_crons", "ERROR") as logs,
+        ):
+            self.snapshots._cron_expire()
+        self.assertIn(self.tenant.uuid, logs.output[0])
+        self.assertEqual(made.mapped("state"), ["ready", "expired"])
+        self.snapshots._cron_expire()
+        self.assertEqual(made.mapped("state"), ["expired", "expired"])
+
+    def test_snapshots_that_are_in_work_expire_some_minutes_later(self):
+        made = self.ended()
+        busy = made[0]
+        cron = self.env.ref("loomworks_snapshot.cron_expire_snapshots")
+        triggers = self.env["ir.cron.trigger"].search([("cron_id", "=", cron.id)])
+        with patch.object(type(made), "try_lock_for_update", lambda rows, **options: rows - busy):
+            self.snapshots._cron_expire()
+        self.assertEqual(made.mapped("state"), ["ready", "expired"])
+        trigger = self.env["ir.cron.trigger"].search([("cron_id", "=", cron.id)]) - triggers
+        self.assertEqual(len(trigger), 1)
+        self.assertGreater(trigger.call_at, self.now + timedelta(minutes=4))
 
     def test_one_taken_by_hand_is_kept_as_long_as_the_plan_says(self):
         self.plan.manual_snapshot_days = 3

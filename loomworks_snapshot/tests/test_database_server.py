@@ -120,6 +120,24 @@ class TestDatabaseServer(TenantCase):
             self.env["loomworks.database.server"]._cron_watch_repositories()
         self.assertEqual((self.server.backup_state, other.backup_state), ("fit", "unknown"))
 
+    def test_inactive_server_with_tenants_is_watched_and_drilled_and_has_figures(self):
+        self.make_active()
+        self.make_server("empty").active = False
+        self.server.active = False
+        servers, drilled = self.env["loomworks.database.server"], []
+        with (
+            patch.object(database_server, "attend", lambda _repository, _order: look(info_of())),
+            patch.object(self.env.cr, "commit", lambda: None),
+        ):
+            servers._cron_watch_repositories()
+        self.assertEqual(self.server.backup_state, "fit")
+        restores = self.env["loomworks.restore"]
+        with patch.object(type(restores), "_drill", lambda _self, server: drilled.append(server.name)):
+            restores._cron_drill()
+        told = {metric.name: [labels.get("server") for labels, _ in metric.samples] for metric in servers._metrics()}
+        self.assertEqual(told["loomworks_archive_lag_seconds"], ["db1"])
+        self.assertEqual(drilled, ["db1"])
+
     def test_server_whose_answer_makes_no_sense_has_a_problem_of_its_own(self):
         other = self.make_server("db2")
 

@@ -136,16 +136,29 @@ class TestDownloadLink(HttpCase, DownloadCase):
             self.s3.start()
 
     def test_so_many_at_once_and_no_more(self):
-        url = self.link()
-        for _one in range(controller.AT_ONCE):
-            controller._running.acquire()
-        try:
-            self.assert_refused(503, url)
-        finally:
-            for _one in range(controller.AT_ONCE):
-                controller._running.release()
+        url, running = self.link(), controller._running
+        for others in (range(-controller.AT_ONCE, 0), [self.tenant.id] * controller.OF_ONE_TENANT):
+            self.assertEqual({running.begin(one) for one in others}, {True})
+            try:
+                self.assert_refused(503, url)
+            finally:
+                for one in others:
+                    running.end(one)
         for _one in range(controller.AT_ONCE + 1):
             self.assertEqual(self.get(url).status_code, 200)  # each gives back what it took
+
+    def test_one_tenant_leaves_room_for_others(self):
+        running = controller._Running()
+        self.assertEqual([running.begin(1) for _one in range(3)], [True, True, False])
+        self.assertTrue(running.begin(2))
+
+    def test_download_that_is_dropped_before_it_is_sent_gives_its_place_back(self):
+        running = controller._Running()
+        with patch.object(controller, "_running", running):
+            self.assertTrue(running.begin(self.tenant.id))
+            body = controller._Body(iter(()), None, self.restore)
+            del body
+        self.assertEqual(running._count.total(), 0)
 
     def test_link_to_hand_on_is_shown(self):
         action = self.restore.with_user(self.customer).action_show_download_link()

@@ -19,6 +19,7 @@ class TestForgetting(SnapshotCase):
     def setUp(self):
         super().setUp()
         self.now = fields.Datetime.now()
+        self.patch(type(self.env["ir.cron"]), "_commit_progress", lambda *args, **options: 1.0)
         self.server.write({"window_days": 5, "full_every_days": 3})
 
     def base(self, days):

@@ -544,6 +544,14 @@ class TestRestore(SnapshotCase):
         self.assertEqual((drill.state, self.snapshot.state, self.snapshot.damage), ("done", "ready", False))
         self.assertEqual((self.tenant.database_name, len(self.alarms())), (self.first, 0))
 
+    def test_damage_that_is_found_again_keeps_since_when_it_is_known(self):
+        self.fail_for_good(self.ask(), "wal_damaged")
+        known = self.snapshot.problem_since - timedelta(days=13)
+        self.snapshot.problem_since = known
+        drill = self.env["loomworks.restore"].browse(self.snapshot.with_user(self.operator).action_drill())
+        self.fail_for_good(drill, "wal_damaged")
+        self.assertEqual((self.snapshot.state, self.snapshot.problem_since), ("failed", known))
+
     def test_drill_of_a_snapshot_is_for_operators_and_for_what_the_repository_leads_to(self):
         for user in (self.customer, self.auditor, self.stranger):
             with self.subTest(user.login), self.assertRaises(AccessError):
@@ -700,6 +708,27 @@ class TestRestore(SnapshotCase):
         with patch.object(restore_point, "close", lambda server: self.world.take(server, ["closing"])[0]):
             self.step(restore)
         self.assertEqual((restore.state, restore.backup_label), ("restoring", FIRST_BACKUP.label))
+
+    def test_record_that_the_server_has_left_is_awaited_for_a_minute_and_another_written_by_the_next_try(self):
+        self.env.cr.execute("UPDATE loomworks_tenant SET create_date = create_date - interval '30 days'")
+        self.tenant.invalidate_recordset(["create_date"])
+        number = self.tenant.with_user(self.customer).restore_to(fields.Datetime.now() - timedelta(days=20))
+        restore = self.env["loomworks.restore"].sudo().browse(number)
+        self.world.archiving = False
+        with patch.object(restore_point, "close", lambda server: self.world.take(server, ["closing"])[0]):
+            self.world.store.put_history(2, f"1\t{self.snapshot.wal_position}\tno recovery target specified\n")
+            self.step(restore)
+            self.assertEqual((restore.state, restore.closing_position), ("waiting", "0/3000100"))
+            restore.started_at -= timedelta(seconds=restore_work.ARCHIVE_PATIENCE + 1)
+            self.step(restore)
+        self.assertEqual((restore.state, restore.error_code), ("failed", "timeline_left"))
+        for segment in (2, 3, 4):
+            self.world.store.put_segment(2, segment)
+        point = RestorePoint("closing", in_memory.lsn(4), 2, in_memory.SYSTEM, datetime.now(UTC))
+        restore.with_user(self.customer).action_retry()
+        with patch.object(restore_point, "close", lambda server: point):
+            self.step(restore)
+        self.assertEqual((restore.state, restore.closing_timeline), ("restoring", 2), restore.error_message)
 
     def take_server_back(self):
         """Have the server taken back to the snapshot of three hours ago, an hour ago; WAL of two hours is left."""
@@ -998,6 +1027,19 @@ class TestRestore(SnapshotCase):
             self.assertEqual((drill.tenant_id, drill.purpose), (self.tenant, "drill"))
             self.assertGreaterEqual(drill.moment, self.snapshot.created_at)
             self.assertLess(drill.moment, fields.Datetime.now() - timedelta(minutes=4))
+
+    def test_since_when_tenants_can_be_restored_is_told_without_reading_every_snapshot(self):
+        now = fields.Datetime.now()
+        tenants = self.tenant + self.make_active("second")
+        tenants.sudo().converged_at = now - timedelta(hours=2)
+        self.snapshot.created_at = now - timedelta(hours=3)
+        for state in ("creating", "failed", "expired"):
+            self.snapshot.copy({"state": state, "created_at": now - timedelta(days=9)})
+        self.env.flush_all()
+        self.env.invalidate_all()
+        with patch.object(type(self.snapshots), "_fetch_query", side_effect=AssertionError("rows are read")):
+            found = tenants._restorable_since()
+        self.assertEqual(found, {tenants[0]: now - timedelta(hours=3), tenants[1]: now - timedelta(hours=2)})
 
     def test_no_drill_without_a_base_backup(self):
         self.env["loomworks.base.backup"].search([]).unlink()

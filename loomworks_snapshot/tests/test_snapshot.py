@@ -144,6 +144,30 @@ class TestSnapshot(SnapshotCase):
         self.assertFalse(self.tenant.activity_ids)
         self.assertEqual(self.audited(made)[1:], ["snapshot_failed", "snapshot_whole_again"])
 
+    def alarms(self):
+        return self.tenant.sudo()._alarms(snapshot_work.ALARM)
+
+    def break_one(self):
+        """Return a snapshot that was ready, and whose WAL is lost."""
+        made = self.take_ready()
+        self.lose(made)
+        self.look_now(made)
+        self.assertEqual(made.state, "failed")
+        return made
+
+    def test_activity_ends_with_the_last_broken_one_that_is_given_up(self):
+        first = self.break_one()
+        self.world.archive_all()
+        second = self.break_one()
+        self.world.archive_all()
+        self.assertTrue(self.alarms())
+        first.with_user(self.operator).action_delete()
+        self.assertTrue(self.alarms(), "there is another one")
+        second._expire()
+        self.assertFalse(self.alarms())
+        self.break_one()
+        self.assertIn(self.operator, self.alarms().user_id)
+
     def test_repository_that_does_not_answer_is_no_verdict(self):
         made = self.take_ready()
         self.world.repository_error = RepositoryUnreachable("the repository does not answer")

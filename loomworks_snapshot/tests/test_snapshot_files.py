@@ -81,6 +81,17 @@ class TestSnapshotFiles(SnapshotCase):
         self.take_ready()
         self.assertEqual(len(self.asked_for()), 1)
 
+    def test_snapshot_that_is_taken_later_than_asked_for_waits_for_a_backup_behind_its_moment(self):
+        late = self.take()
+        late.created_at -= timedelta(hours=1)
+        early = self.finished(began_at=late.created_at + timedelta(minutes=30))
+        self.assertEqual((late.wal_position, late.files_backup_id.ids), (False, []))
+        late.write({"files_backup_id": early.id, "filestore_manifest": early.manifest})  # as of a moment before this
+        self.look_now(late)
+        self.assertEqual((late.state, late.files_state, late.filestore_manifest), ("ready", "waiting", False))
+        backup = self.finished()
+        self.assertEqual((late.files_state, late.files_backup_id), ("whole", backup))
+
     def test_backup_of_a_stopped_tenant_has_the_files_of_every_moment_of_its_reset(self):
         self.with_a_place()
         now = fields.Datetime.now()
@@ -131,13 +142,22 @@ class TestSnapshotFiles(SnapshotCase):
                 {labels["cluster"]: value for labels, value in named[f"loomworks_files_{name}"].samples}[
                     self.cluster.name
                 ]
-                for name in ("backup_overdue", "backup_failing", "damaged")
+                for name in ("backup_overdue", "backup_failing", "damaged", "unchecked")
             ]
 
-        self.assertEqual(figures(), [0, 0, 0])
+        self.assertEqual(figures(), [0, 0, 0, 0])
         backup = self.finished()
         backup.began_at -= timedelta(days=3)
         backup.lost = 1
-        self.assertEqual(figures(), [1, 0, 1])
+        self.assertEqual(figures(), [1, 0, 1, 0])
         self.backups.create({"tenant_id": self.tenant.id, "state": "failed"})
-        self.assertEqual(figures(), [1, 1, 1])
+        self.assertEqual(figures(), [1, 1, 1, 0])
+        self.backups.create(
+            {"tenant_id": self.tenant.id, "state": "done", "began_at": fields.Datetime.now(), "manifest": "newest"}
+        )
+        self.assertEqual(figures(), [0, 0, 1, 0], "a newer backup does not have what is lost of an older one")
+        backup.finished_at = fields.Datetime.now() - timedelta(days=4)
+        self.assertEqual(figures(), [0, 0, 1, 1])
+        self.tenant.sudo().files_checked_at = fields.Datetime.now()
+        backup.state = "expired"
+        self.assertEqual(figures(), [0, 0, 0, 0])

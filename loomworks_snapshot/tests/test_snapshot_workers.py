@@ -1,12 +1,14 @@
 import threading
 import time
 from contextlib import closing, contextmanager
+from datetime import timedelta
 from unittest.mock import patch
 
 from odoo import SUPERUSER_ID, api, fields
 from odoo.addons.loomworks_tenant.models import reconcilable
 from odoo.modules.registry import Registry
 from odoo.tests import BaseCase, get_db_name, tagged
+from odoo.tools import mute_logger
 
 from ..repository import restore_point
 from .common import World
@@ -121,6 +123,33 @@ class TestSnapshotWorkers(BaseCase):
             reconcilable._work(get_db_name(), ("loomworks.snapshot", ids[0]))
         self.assertEqual(self.states(ids), {"ready"})
         self.assertFalse({*dead[0]} & {*self.world.batches[1]}, "a name is never used twice")
+
+    def expire(self):
+        with environment() as env:
+            env["loomworks.snapshot"]._cron_expire()
+
+    def test_snapshot_that_is_proven_just_now_expires_at_a_later_run(self):
+        """What is written since the transaction began cannot be locked: the database refuses it."""
+        ids = self.ask(2)
+        self.work(ids, self.world.take)
+        with environment() as env:
+            now, old = fields.Datetime.now(), env["loomworks.snapshot"].browse(ids[0])
+            old.write({"created_at": now - timedelta(days=1), "expires_at": now - timedelta(minutes=1)})
+            rows = type(old)
+        lock, raced = rows.try_lock_for_update, []
+
+        def racing(snapshots, **options):
+            raced.append(snapshots.ids)
+            with environment() as other:
+                other["loomworks.snapshot"].browse(ids[0]).verify_message = "proven just now"
+            return lock(snapshots, **options)
+
+        with patch.object(rows, "try_lock_for_update", racing), mute_logger("odoo.sql_db"):
+            self.expire()
+        self.assertTrue(any(ids[0] in found for found in raced))
+        self.assertEqual(self.states(ids), {"ready"})
+        self.expire()
+        self.assertEqual((self.states(ids[:1]), self.states(ids[1:])), ({"expired"}, {"ready"}))
 
 
 @contextmanager

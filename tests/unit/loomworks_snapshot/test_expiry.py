@@ -57,6 +57,21 @@ def test_target_on_a_later_timeline_keeps_a_base_on_either_side_of_the_fork():
     assert expendable([FIRST, SECOND, after_fork, THIRD, LAST], WINDOW_START, [kept]) == [FIRST.label]
 
 
+def test_base_that_a_proof_names_stays_beside_a_newer_one_on_a_way_that_was_left():
+    """The server was taken back to before SECOND: of the same timeline, and no base of what came after."""
+    kept = Target(2, SECOND.lsn_stop + 5, base_backup_label=FIRST.label)
+    assert expendable([FIRST, SECOND, THIRD, LAST], WINDOW_START, [kept]) == []
+    late = incr(FIRST, NOW - 25 * DAY)
+    kept = Target(2, SECOND.lsn_stop + 5, base_backup_label=late.label)
+    assert expendable([FIRST, late, SECOND, THIRD, LAST], WINDOW_START, [kept]) == []
+
+
+def test_base_that_a_proof_names_and_that_is_of_no_use_any_more_does_not_stay():
+    wrong = full(NOW - 29 * DAY, lsn=GIB, failed=True)
+    kept = Target(1, SECOND.lsn_stop + 5, base_backup_label=wrong.label)
+    assert expendable([wrong, FIRST, SECOND, THIRD, LAST], WINDOW_START, [kept]) == [FIRST.label, wrong.label]
+
+
 def test_target_of_another_system_keeps_only_that_systems_base():
     other = full(NOW - 40 * DAY, lsn=GIB, system_identifier="1")
     kept = Target(1, 30 * GIB, "1")

@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 from addons.loomworks_snapshot.export import sealed
 from addons.loomworks_snapshot.export.archive import Archive
-from addons.loomworks_snapshot.export.contents import ABSENT, DAMAGED
+from addons.loomworks_snapshot.export.contents import ABSENT, DAMAGED, NO_NAME, Contents
 from addons.loomworks_snapshot.export.errors import FileGone, FilesChanged, FileTooLarge, NotAnOdoo
 from addons.loomworks_snapshot.export.export import MISSING, Export
 from addons.loomworks_snapshot.export.place import ExportLocation, object_name, part_sizes
@@ -20,6 +20,7 @@ from addons.loomworks_snapshot.export.sealed import Sealed, _parts
 from addons.loomworks_snapshot.pitr.errors import ProgramFailed
 from addons.loomworks_snapshot.pitr.programs import Programs
 from addons.loomworks_snapshot.pitr.request import Request
+from addons.loomworks_storage.filestore import container
 from addons.loomworks_storage.filestore.backup import Backup
 from addons.loomworks_storage.filestore.errors import ObjectDamaged, StoreUnreachable, WrongKey
 from addons.loomworks_storage.filestore.folder import Folder
@@ -130,6 +131,7 @@ def server(own_cell):
     for content in FILES:
         digest = hashlib.sha1(content).hexdigest()
         own_cell.ask(ATTACH, "t_mine", [f"{digest[:2]}/{digest}", len(content)])
+    own_cell.ask(ATTACH, "t_mine", [f"{digest[:2]}/{digest}", None])  # another attachment of the same content
     own_cell.backup("full")
     own_cell.ask("DELETE FROM line WHERE id % 7 = 0", "t_mine")
     own_cell.target = named(own_cell, "point")
@@ -253,6 +255,43 @@ def test_file_that_goes_between_two_reads_is_named_by_the_next_run(server, tenan
     assert tenant.stored() == ([], [])
     report = tenant.export(server.target)
     assert report["missing"] == {f"{gone[:2]}/{gone}": ABSENT}
+
+
+class Attachments:
+    """A cursor on a database with these attachments."""
+
+    def __init__(self, *rows):
+        self._rows = list(rows)
+
+    def execute(self, query):
+        """All of them are asked for."""
+
+    def fetchmany(self, _count):
+        found, self._rows = self._rows, []
+        return found
+
+
+class Directory:
+    """A tenant's objects, as far as they are listed, and no backup that has packed any."""
+
+    def __init__(self, digests):
+        self._digests = digests
+
+    def sizes(self, directory):
+        return {one: container.sealed_size(0) for one in self._digests if one.startswith(directory)}
+
+    def get(self, digest, size):
+        yield b""
+
+
+def test_file_of_attachments_that_say_different_sizes_is_in_it_once():
+    digests = [hashlib.sha1(content).hexdigest() for content in FILES]
+    names = [f"{digest[:2]}/{digest}" for digest in digests]
+    contents = Contents(Directory(digests))
+    contents.ask(Attachments((names[0], 0), (names[1], 5), (names[0], None), (names[1], 6), ("elsewhere", None)))
+    assert contents.count == 2
+    assert sorted(one.name for one in contents) == sorted(names[:2])
+    assert contents.missing == {"elsewhere": NO_NAME}
 
 
 def test_files_that_are_nowhere_are_named_and_the_rest_is_there(server, tenant):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from addons.loomworks_snapshot.repository import proof
 from addons.loomworks_snapshot.repository.segments import SEGMENT_SIZE, format_lsn
-from addons.loomworks_snapshot.repository.verdict import Proof, Target
+from addons.loomworks_snapshot.repository.verdict import Proof, Reason, Target
 from harness.in_memory_repository import SYSTEM, MadeBackup, lsn, repository
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -114,6 +114,13 @@ def reachable(world, target):
     return found
 
 
+def may_come_yet(world, target):
+    """Tell whether there is a way to the target that the server has not left since."""
+    timelines = {target.timeline, *world.parents}
+    left = {one for one in timelines if not world.lies_on(target.timeline, target.lsn, one)}
+    return any(all(other <= one for other in left) for one in timelines - left)
+
+
 def is_whole(world, one):
     known = {other.label: other for other in world.backups}
     return all(known[label].manifest and not known[label].failed for label in (one.label, *one.references))
@@ -141,10 +148,55 @@ def test_prover_and_oracle_agree(world, wanted):
         assert isinstance(verdict, Proof) == bool(ways), (target, verdict, ways)
         if not ways:
             assert verdict.message
+            assert not verdict.waiting or may_come_yet(world, target), (target, verdict)
             continue
         assert (verdict.timeline, verdict.backup) in ways
         shortest = max(one.lsn_stop for one in world.backups if (verdict.timeline, one.label) in ways)
         assert next(one.lsn_stop for one in world.backups if one.label == verdict.backup) == shortest
+
+
+FORK = lsn(5)
+
+
+def taken_back(archived, *histories):
+    """Return a repository of a server that was taken back to the position FORK: timelines from the second on."""
+    store = repository([MadeBackup("20261120-000000F", 1, lsn(1), lsn(1, 0x200))])
+    for timeline, text in enumerate(histories, start=2):
+        store.put_history(timeline, text)
+    for timeline, number in archived:
+        store.put_segment(timeline, number)
+    return store
+
+
+def verdict_on(store, position, timeline=1):
+    return proof.prove(store, [Target(SYSTEM, timeline, position)])[0]
+
+
+UNTIL_FORK = [(1, number) for number in range(1, 6)]
+FROM_FIRST = f"1\t{format_lsn(FORK)}\tno recovery target specified\n"
+
+
+def test_moment_that_was_lost_with_the_server_is_not_awaited_where_it_went_on_from_before():
+    store = taken_back([*UNTIL_FORK, (2, 5), (2, 6)], FROM_FIRST)
+    found = verdict_on(store, lsn(6))
+    assert (found.reason, found.waiting) == (Reason.TIMELINE_LEFT, False)
+    assert "0/6000100 of timeline 1" in found.message
+    assert isinstance(verdict_on(store, lsn(6), timeline=2), Proof)
+    assert verdict_on(store, lsn(7), timeline=2).waiting
+    store.put_segment(1, 6)
+    assert isinstance(verdict_on(store, lsn(6)), Proof)
+
+
+def test_moment_before_the_fork_is_awaited_along_the_timeline_that_has_it():
+    store = taken_back(UNTIL_FORK[:-1], FROM_FIRST)
+    found = verdict_on(store, FORK - 0x10)
+    assert (found.reason, found.waiting) == (Reason.NOT_YET_ARCHIVED, True)
+
+
+def test_timeline_that_a_later_one_does_not_come_from_is_left_too():
+    """Timeline 3 leaves 1 where 2 had left it: the server was taken back twice, and writes nothing on 2 any more."""
+    store = taken_back([*UNTIL_FORK, (3, 5)], FROM_FIRST, FROM_FIRST)
+    assert verdict_on(store, lsn(6), timeline=2).reason == Reason.TIMELINE_LEFT
 
 
 @settings(max_examples=EXAMPLES // 4, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

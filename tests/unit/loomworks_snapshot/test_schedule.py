@@ -76,6 +76,19 @@ def test_server_with_wrong_checksums_is_not_backed_up_without_a_pause():
     assert backup_wanted(look(full(NOW - 7 * HOUR, failed=True)), POLICY) == "full"
 
 
+@pytest.mark.parametrize("ago", [HOUR, 7 * HOUR])
+def test_what_builds_on_a_backup_with_wrong_checksums_is_followed_by_a_full_one(ago):
+    base = full(NOW - 2 * DAY)
+    wrong = incr(base, NOW - DAY, failed=True)
+    assert backup_wanted(look(base, wrong), POLICY) == "full"
+    assert backup_wanted(look(base, wrong, incr(wrong, NOW - ago)), POLICY) == "full"
+
+
+def test_backup_of_no_use_is_not_repeated_before_one_is_due():
+    wrong = incr(RECENT, NOW - HOUR + 60, failed=True)
+    assert backup_wanted(look(RECENT, wrong, incr(wrong, NOW - 60)), POLICY) is None
+
+
 def test_backup_whose_prior_is_gone_is_no_base():
     latest = incr(RECENT, NOW - 60)
     assert backup_wanted(look(latest), POLICY) == "full"

@@ -95,6 +95,13 @@ def test_failed_one_waits_for_its_repository_and_then_goes():
     assert expendable(made, Policy(), NOW) == ["old"]
 
 
+def test_failed_one_waits_from_when_it_failed_however_old_its_moment_is():
+    day, moment = timedelta(days=1), NOW - timedelta(days=60)
+    fresh = Kept("fresh", moment, ready=False, failed_since=NOW - FAILED_KEPT + day)
+    long_ago = Kept("long ago", moment, ready=False, failed_since=NOW - FAILED_KEPT)
+    assert expendable([fresh, long_ago, Kept("ready", NOW)], Policy(), NOW) == ["long ago"]
+
+
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(TENANTS, MINUTES, MOMENTS, st.integers(1, 40))
 def test_each_turn_gets_one_snapshot_however_often_one_looks(tenant, minutes, start, turns):

@@ -35,3 +35,19 @@ class Failing:
 def test_a_server_that_went_away_is_worth_another_try(words, error):
     with pytest.raises(error):
         transfer.load(Failing(words), "folder", {"PGDATABASE": "t_back"}, 1)
+
+
+class Noting:
+    """Programs of which only the environment is noted."""
+
+    def __init__(self):
+        self.options = {}
+
+    def run(self, program, *_arguments, env):
+        self.options[program] = env.get("PGOPTIONS", "")
+
+
+def test_only_the_analysis_waits_for_the_disk_and_what_was_given_stays():
+    programs, given = Noting(), "-c role=t_back"
+    transfer.load(programs, "folder", {"PGDATABASE": "t_back", "PGOPTIONS": given}, 1)
+    assert programs.options == {"pg_restore": f"{given} -c synchronous_commit=off", "vacuumdb": given}
