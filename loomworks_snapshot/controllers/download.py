@@ -37,7 +37,7 @@ class _Running:
     """How many downloads of each tenant are under way in this process."""
 
     def __init__(self):
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a dropped body may be found wherever memory is asked for
         self._count = Counter()
 
     def begin(self, tenant):
@@ -127,9 +127,9 @@ class _Body:
     def __init__(self, blocks, connection, restore):
         self._blocks = blocks
         self._number = restore.id
-        self._end = weakref.finalize(self, _running.end, restore.tenant_id.id)
         if connection is not None:
             connection.settimeout(STALLED)
+        self._end = weakref.finalize(self, _running.end, restore.tenant_id.id)
 
     def __iter__(self):
         return self

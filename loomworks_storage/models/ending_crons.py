@@ -6,7 +6,6 @@ from datetime import timedelta
 from markupsafe import Markup
 from odoo import api, fields, models
 from odoo.exceptions import UserError
-from odoo.service.model import PG_CONCURRENCY_EXCEPTIONS_TO_RETRY
 
 from ..reconciler.left_volume import LeftVolume
 from ..retention.ending import Turn
@@ -43,28 +42,17 @@ class EndingCrons(models.Model):
         progress = self.env["ir.cron"]._commit_progress
         progress(remaining=len(rows))
         for tenant in rows:
-            tenant._try_to_come_to_end(fields.Datetime.now())
+            tenant._end_each(lambda one: one._come_to_end(fields.Datetime.now()))
             progress(1)
         self._tell_not_erased(fields.Datetime.now() - LATE)
 
-    def _try_to_come_to_end(self, now):
-        """Do what the tenant's end asks for; operators are told of one that is a day late, or that fails."""
-        try:
-            with self.env.cr.savepoint():
-                self._come_to_end(now)
-        except PG_CONCURRENCY_EXCEPTIONS_TO_RETRY as error:
-            _logger.info("the end of the tenant %s waits for the next run: %s", self.uuid, error)
-        except UserError as error:  # such as a restore of it that is just being put in place
+    def _is_too_early_to_tell(self, error):
+        """A refusal is told once the end is a day late: a restore may just be being put in place."""
+        end = self._end()
+        early = isinstance(error, UserError) and bool(end) and fields.Datetime.now() <= end.promised + LATE
+        if early:
             _logger.warning("the tenant %s does not come to its end: %s", self.uuid, error)
-            end = self._end()
-            if end and end.promised + LATE < now:
-                self._raise_alarm(NOT_ENDED, self.env._("It does not come to its end: %s", error))
-        except Exception as error:  # the boundary of one tenant
-            _logger.exception("the end of the tenant %s fails", self.uuid)
-            why = str(error) or type(error).__name__
-            self._raise_alarm(NOT_ENDED, self.env._("It does not come to its end: %s", why))
-        else:
-            self._end_alarm(NOT_ENDED, self.env._("It comes to its end as promised."))
+        return early
 
     @api.model
     def _tell_not_erased(self, since):

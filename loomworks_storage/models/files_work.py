@@ -258,9 +258,12 @@ class FilesWorkRow(models.Model):
             tenant.message_post(body=note)
 
     def _give_all_clear(self):
-        """A backup of this tenant's files is whole again; what is lost of another one stays told."""
-        lost = self.search([("tenant_id", "=", self.tenant_id.id), ("state", "=", "done"), ("lost", ">", 0)])
-        if lost:
+        """A backup of this tenant's files is whole again; what is wrong with another one stays told."""
+        done = [("tenant_id", "=", self.tenant_id.id), ("state", "=", "done")]
+        newest = self.search(done, limit=1)
+        if newest.damaged or newest.mendable:
+            return None
+        if lost := self.search([*done, ("lost", ">", 0)]):
             named = ", ".join(lost[:NAMED].mapped("display_name"))
             text = self.env._("Backup of the files: objects of %s are missing or damaged in S3.", named)
             return self.tenant_id._update_alarm(ALARM, text)

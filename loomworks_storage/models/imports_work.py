@@ -8,13 +8,12 @@ from odoo.addons.loomworks_tenant.reconciler.engine import StepState
 from ..imports import flow
 from ..imports.errors import ImportJobBrokeOff, ImportJobFailed, ImportNotWhole, SourcesUnset
 from ..imports.spec import ImportWork
+from .files_work import LONGEST_QUEUE_LOOK, QUEUE_LOOK
 from .imports import NAMED, QUIET
 
 ATTEMPTS = 5  # Jobs that break off
 PATIENCE = 3600  # seconds in which whatever else goes wrong may pass
 AT_ONCE = 4  # imports that fill databases of one server
-QUEUE_LOOK = 2.0  # seconds between two looks for the end of the imports before, for each round of these
-LONGEST_QUEUE_LOOK = 60.0  # seconds, however many are before
 READY_LOOK = 1.0  # seconds between two looks whether the new tenant's role and claim are there
 AFTER = ("database_role", "volume_claim")  # steps of the new tenant that a Job needs
 

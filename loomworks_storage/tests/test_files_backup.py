@@ -251,6 +251,13 @@ class TestFilesBackup(FilesCase):
         self.assertTrue(backup.whole)
         self.assertFalse(self.alarms)
 
+    def test_alarm_of_damaged_files_outlives_a_check_that_finds_an_older_backup_whole(self):
+        older = self.finish(self.ask())
+        older.sudo().lost = 1
+        self.finish(self.ask(), damaged={"ab" * 20: "another content"}, whole=False)
+        older.sudo()._record_check([])
+        self.assertIn("no backup has them", self.alarms[0].summary)
+
     def test_alarm_of_lost_objects_ends_with_the_backup_that_needs_them(self):
         backup = self.finish(self.ask())
         backup.sudo().write({"lost": 2, "began_at": fields.Datetime.now() - timedelta(days=90)})
